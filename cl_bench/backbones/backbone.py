@@ -1,0 +1,54 @@
+"""What every backbone is: an image encoder to fine-tune, and a frozen text tower that makes the head."""
+
+import hashlib
+from abc import ABC
+from collections.abc import Sequence
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from cl_bench.backbones.transforms import ImageTransform, Resampling
+
+_TEXTS_AT_ONCE = 256
+
+
+class Backbone(ABC):
+    """A CLIP model of open_clip, taken apart.
+
+    Attributes:
+        encoder: The image tower with its pre-trained weights θ₀; (B, 3, size, size) to (B, D) features.
+        logit_scale: exp of the learned temperature.
+        transform: From 8-bit images to what the encoder reads.
+        frozen_parameters: How many parameters of the whole model are not the encoder's.
+        identity: Plain data that differ whenever the pre-trained model, or what it sees of an image, does.
+    """
+
+    def __init__(self, model_name: str, clip: nn.Module, resampling: Resampling = "batched") -> None:
+        self._clip = clip.eval().requires_grad_(False)
+        self._tokenizer = open_clip.get_tokenizer(model_name)
+        self.encoder: nn.Module = clip.visual
+        self.logit_scale = float(clip.logit_scale.exp())
+        look = open_clip.get_model_preprocess_cfg(clip)
+        size = look["size"] if isinstance(look["size"], int) else look["size"][0]
+        self.transform = ImageTransform(size, look["mean"], look["std"], resampling)
+        self.frozen_parameters = self._count_frozen()
+        self.identity = {"model": model_name, "weights": _sha256(clip), "resampling": resampling}
+
+    def _count_frozen(self) -> int:
+        return sum(p.numel() for p in self._clip.parameters()) - sum(p.numel() for p in self.encoder.parameters())
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Normalized embeddings of the texts, (N, D) float32."""
+        batches = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+        encoded = [self._clip.encode_text(self._tokenizer(batch), normalize=True) for batch in batches]
+        return torch.cat(encoded).float()
+
+
+def _sha256(model: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,48 @@
+"""The zero-shot head: one row per class, from the text tower."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cl_bench.backbones.backbone import Backbone
+from cl_bench.store import atomic
+
+
+def zero_shot_head(
+    backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
+) -> Tensor:
+    """Row c is class c's classifier: logits = head @ features / |features|.
+
+    Per class, the normalized embeddings of all its prompts are averaged, the mean is normalized again and multiplied
+    by exp(logit_scale). Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4.
+
+    Args:
+        backbone: Whose text tower is used.
+        class_names: C names.
+        prompts: Templates; `{}` is where the name goes.
+        cache: Folder in which heads are kept, so that no prompt is encoded twice.
+
+    Returns:
+        (C, D) float32.
+    """
+    path = None if cache is None else cache / f"{_key(backbone, class_names, prompts)}.safetensors"
+    if path is not None and path.is_file():
+        cached = atomic.read_safetensors(path)
+        if cached is not None:
+            return cached["head"]
+    texts = [prompt.replace("{}", name) for name in class_names for prompt in prompts]
+    embeddings = backbone.encode_text(texts).view(len(class_names), len(prompts), -1)
+    means = torch.nn.functional.normalize(embeddings.mean(dim=1), dim=1)
+    head = (means * backbone.logit_scale).clone()
+    if path is not None:
+        atomic.write_safetensors(path, {"head": head})
+    return head
+
+
+def _key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
+    content = [backbone.identity["weights"], list(class_names), list(prompts)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

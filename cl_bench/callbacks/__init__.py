@@ -1,0 +1,8 @@
+"""The Lightning callbacks of a run."""
+
+from cl_bench.callbacks.finite_loss import FiniteLoss
+from cl_bench.callbacks.merge_and_evaluate import MergeAndEvaluate, Row
+from cl_bench.callbacks.progress import Progress
+from cl_bench.callbacks.training_log import TrainingLog
+
+__all__ = ["FiniteLoss", "MergeAndEvaluate", "Progress", "Row", "TrainingLog"]

@@ -1,0 +1,101 @@
+"""After each task: store its weights, fold its task vector into the merged model, evaluate that, note one row."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from cl_bench import distributed
+from cl_bench.evaluation import Counts, Evaluator
+from cl_bench.measure import Meter
+from cl_bench.mergers import RunningMerge
+from cl_bench.trainers import TaskTrainer
+
+
+class Row(NamedTuple):
+    """What was found after a task; None where nothing was evaluated."""
+
+    merged: Counts | None
+    finetuned: Counts | None  # the task's own weights θ_t, before merging
+
+
+class MergeAndEvaluate(pl.Callback):
+    """The callback of every task's `pl.Trainer`; `after_task` does the same for a task read from the store.
+
+    Only rank 0 stores and merges. All ranks evaluate.
+
+    Args:
+        merge: The running merge, at θ₀.
+        evaluator: Evaluates encoder weights.
+        meter: Gets the stages `training`, `merging` and `evaluation`.
+        pretrained: θ₀.
+        store: Called with the task's number, weights and record as soon as the task is trained.
+        due: Whether the model is evaluated after the task of this number (from 0).
+        finetuned: Whether θ_t itself is evaluated, too.
+        on_row: Called with this callback and every row.
+
+    Attributes:
+        rows: The first is zero-shot, the i-th what was found after the i-th task.
+        records: Per task: seconds, peak memory and steps of its training, and whether it was read from the store.
+        weights: θ_t of the last task; before any task, θ₀. Ranks other than 0 may lag behind.
+    """
+
+    def __init__(
+        self,
+        merge: RunningMerge,
+        evaluator: Evaluator,
+        meter: Meter,
+        pretrained: Mapping[str, Tensor],
+        store: Callable[[int, Mapping[str, Tensor], dict[str, Any]], None],
+        due: Callable[[int], bool],
+        finetuned: bool,
+        on_row: Callable[["MergeAndEvaluate", Row], None],
+    ) -> None:
+        self._merge, self._evaluator, self._meter, self.weights = merge, evaluator, meter, pretrained
+        self._store, self._due, self._finetuned, self._on_row = store, due, finetuned, on_row
+        self.rows: list[Row] = []
+        self.records: list[dict[str, Any]] = []
+
+    def before_tasks(self) -> None:
+        """Evaluates θ₀."""
+        self._note(Row(self._evaluate(self._merge.merged()), None))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
+        """A task's training begins."""
+        self._meter.start()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
+        """A task's training has ended: its weights are stored before anything else is done with them."""
+        seconds, peak = self._meter.stop("training")
+        record = {"seconds": seconds, "peak_memory_mib": peak, "steps": trainer.global_step}
+        weights = pl_module.end_task()
+        if distributed.is_main():
+            self._store(len(self.records), weights, record)
+        self.after_task(weights, record, reused=False)
+
+    def after_task(self, weights: Mapping[str, Tensor], record: dict[str, Any], reused: bool) -> None:
+        """Merges the task's weights, which only rank 0 needs to give, and evaluates where that is due."""
+        due = self._due(len(self.records))
+        self.records.append({**record, "reused": reused})
+        if distributed.is_main():
+            self.weights = weights
+            with self._meter.stage("merging"):
+                self._merge.add(weights)
+                merged = self._merge.merged() if due else {}
+        else:
+            merged = {}
+        self._note(
+            Row(
+                merged=self._evaluate(merged) if due else None,
+                finetuned=self._evaluate(weights) if due and self._finetuned else None,
+            )
+        )
+
+    def _evaluate(self, weights: Mapping[str, Tensor]) -> Counts:
+        with self._meter.stage("evaluation"):
+            return self._evaluator(weights)
+
+    def _note(self, row: Row) -> None:
+        self.rows.append(row)
+        self._on_row(self, row)

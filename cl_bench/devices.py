@@ -1,0 +1,93 @@
+"""Where and how a run computes: the settings of `pl.Trainer` that cl_bench exposes."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pydantic import Field
+
+from cl_bench import distributed
+from cl_bench.errors import UserError
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Settings of the group `lightning`.
+
+    Args:
+        accelerator: Kind of device; `auto` takes the best one there is.
+        devices: How many, one process each; `auto` takes all there are.
+        precision: Of training and evaluation.
+        compile: Whether the encoder goes through `torch.compile`.
+        workers: Processes per device that load images; 0 loads in the training process.
+        limit_train_batches: Steps per epoch at most (a share, if below 1); None: all.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    precision: Precision = "32-true"
+    compile: bool = False
+    workers: Annotated[int, Field(ge=0)] = 0
+    limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @property
+    def kind(self) -> str:
+        """`cuda`, `mps` or `cpu`.
+
+        Raises:
+            UserError: The kind asked for is not there.
+        """
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        if self.accelerator == "auto":
+            return next(kind for kind, available in there.items() if available)
+        kind = "cuda" if self.accelerator == "gpu" else self.accelerator
+        if not there[kind]:
+            raise UserError(f"lightning.accelerator={self.accelerator}: this machine has none; lightning=cpu uses the CPU.")
+        return kind
+
+    @property
+    def count(self) -> int:
+        """Number of devices, and of processes.
+
+        Raises:
+            UserError: More GPUs are asked for than there are.
+        """
+        there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(self.kind)
+        if self.devices == "auto":
+            return there or 1
+        if there is not None and self.devices > there:
+            raise UserError(f"lightning.devices={self.devices}: this machine has {there}.")
+        return self.devices
+
+    @property
+    def device(self) -> torch.device:
+        """This process's device."""
+        return torch.device(self.kind, distributed.local_rank()) if self.kind == "cuda" else torch.device(self.kind)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which the encoder runs outside of training."""
+        if self.precision == "32-true":
+            return contextlib.nullcontext()
+        return torch.autocast(self.kind, torch.bfloat16 if self.precision == "bf16-mixed" else torch.float16)
+
+    def trainer(self, epochs: int, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
+        """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing."""
+        return pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(self.kind, self.kind),
+            devices=self.count,
+            strategy="ddp" if self.count > 1 else "auto",
+            precision=self.precision,
+            max_epochs=epochs,
+            limit_train_batches=self.limit_train_batches,
+            gradient_clip_val=gradient_clip,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )

@@ -1,0 +1,49 @@
+"""The few questions that the rest of the program asks about its process group; with one process all are trivial."""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+def world_size() -> int:
+    """Number of processes that work on this run."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_main() -> bool:
+    """Whether this process writes files, merges and prints."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Waits until every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def from_main(value: Any) -> Any:
+    """Rank 0's `value`, on every rank."""
+    if not dist.is_initialized():
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def copy_from_main(module: torch.nn.Module) -> None:
+    """Overwrites the module's parameters and buffers with rank 0's."""
+    if dist.is_initialized():
+        for tensor in module.state_dict().values():
+            dist.broadcast(tensor, src=0)
+
+
+def local_rank() -> int:
+    """This process's number on its machine."""
+    return int(os.environ.get("LOCAL_RANK", 0))

@@ -1,0 +1,69 @@
+"""One pass over the images for each evaluated model."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cl_bench import batches, distributed
+from cl_bench.backbones.transforms import ImageTransform
+from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
+from cl_bench.scenarios.samples import Samples
+
+
+class Evaluator:
+    """Counts, task by task, how many images an encoder with a fixed head gets right.
+
+    Over several processes the images are dealt out without padding, so that each is counted once.
+
+    Args:
+        encoder: Copied; its weights do not matter.
+        head: (C, D), see `zero_shot_head`.
+        transform: From 8-bit images to what the encoder reads.
+        samples: The images, their task as group.
+        class_masks: (T, C) bool, the classes of each task.
+        batch_size: Images per process and step.
+        workers: Processes that load images.
+        device: Where the encoder runs.
+        autocast: Makes the context in which it runs.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: Tensor,
+        transform: ImageTransform,
+        samples: Samples,
+        class_masks: Tensor,
+        batch_size: int,
+        workers: int,
+        device: torch.device,
+        autocast: Callable[[], contextlib.AbstractContextManager[object]],
+    ) -> None:
+        self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False).to(device)
+        self._head, self._masks = head.to(device), class_masks.to(device)
+        self._transform, self._device, self._autocast = transform, device, autocast
+        self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), workers)
+
+    @torch.inference_mode()
+    def __call__(self, weights: Mapping[str, Tensor]) -> Counts:
+        """Counts for an encoder with these weights; only rank 0's are looked at."""
+        if distributed.is_main():
+            self._encoder.load_state_dict(weights)
+        distributed.copy_from_main(self._encoder)
+        accuracy = TaskAccuracy(len(self._masks)).to(self._device)
+        for batch in self._loader:
+            images = batches.to_images(_to(batch, self._device), self._transform)
+            with self._autocast():
+                features = self._encoder(images)
+            logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
+            accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks)
+        return accuracy.compute()
+
+
+def _to(batch: batches.Batch, device: torch.device) -> batches.Batch:
+    parts = [batches.Part(pixels.to(device), places.to(device)) for pixels, places in batch.parts]
+    return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))

@@ -1,0 +1,72 @@
+"""Counting what a model gets right, task by task, in one pass over the images and any number of processes."""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+Kind = Literal["task_agnostic", "task_aware"]
+
+
+class Counts(NamedTuple):
+    """What one model got right; each (T,) int64, on the CPU.
+
+    Attributes:
+        agnostic_correct: Images whose class has the largest logit of all classes.
+        aware_correct: Images whose class has the largest logit of the task's classes.
+        total: Images.
+    """
+
+    agnostic_correct: Tensor
+    aware_correct: Tensor
+    total: Tensor
+
+    def matrix_row(self, kind: Kind) -> Tensor:
+        """Accuracy on each task in percent, (T,) float64; NaN for a task without images."""
+        return 100 * self._correct(kind) / self.total.double()
+
+    def pooled(self, kind: Kind) -> float:
+        """Accuracy in percent over all images together; NaN without any."""
+        return float(100 * self._correct(kind).sum() / self.total.sum().double())
+
+    def _correct(self, kind: Kind) -> Tensor:
+        return self.agnostic_correct if kind == "task_agnostic" else self.aware_correct
+
+
+class TaskAccuracy(Metric):
+    """Task-agnostic and task-aware accuracy of one model, counted per task from the same logits.
+
+    Args:
+        tasks: T.
+    """
+
+    full_state_update = False
+    agnostic_correct: Tensor
+    aware_correct: Tensor
+    total: Tensor
+
+    def __init__(self, tasks: int) -> None:
+        super().__init__()
+        for name in Counts._fields:
+            self.add_state(name, torch.zeros(tasks, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, labels: Tensor, tasks: Tensor, allowed: Tensor) -> None:
+        """Count a batch.
+
+        Args:
+            logits: (B, C), over all classes.
+            labels: (B,), the class of each image.
+            tasks: (B,), the task of each image, from 0.
+            allowed: (T, C) bool, the classes of each task.
+        """
+        agnostic = logits.argmax(dim=1) == labels
+        aware = logits.masked_fill(~allowed[tasks], -torch.inf).argmax(dim=1) == labels
+        length = len(self.total)
+        self.agnostic_correct += torch.bincount(tasks[agnostic], minlength=length)
+        self.aware_correct += torch.bincount(tasks[aware], minlength=length)
+        self.total += torch.bincount(tasks, minlength=length)
+
+    def compute(self) -> Counts:
+        """The counts so far, of all processes."""
+        return Counts(self.agnostic_correct.cpu(), self.aware_correct.cpu(), self.total.cpu())

@@ -1,0 +1,36 @@
+"""Average: the mean of the task vectors."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+
+
+class Average(Merger):
+    """θ_0 + λ · (τ_1 + … + τ_T) / T; with λ = 1 the mean of the models.
+
+    Source: Wortsman et al., "Model soups", ICML 2022, arXiv 2203.05482 (uniform soup).
+
+    Differs from the publication in: MagMax's published code for domain-incremental streams scales the
+    *sum* by 1/2, a default that was never set; here it is always the mean.
+
+    Args:
+        scaling: λ.
+    """
+
+    state: ClassVar = {"sum": None}
+
+    def __init__(self, scaling: float = 1.0) -> None:
+        super().__init__(scaling)
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """sum ← sum + τ_t."""
+        (total,) = state
+        total.add_(block.vector)
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """sum / T."""
+        (total,) = state
+        return total / block.tasks

@@ -1,0 +1,98 @@
+"""Models as runs of elements: what a merger's formula is given, one cache-sized block at a time.
+
+Everything elementwise here is one rounding per operation (no fused multiply-add), because a fused
+kernel rounds differently in the vectorised body of a block and in its tail, and then the result
+would depend on where the blocks end.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Weights = Mapping[str, Tensor]
+"""A model: parameter and buffer names with their tensors."""
+
+State = tuple[Tensor, ...]
+"""A method's running state for one block (or one parameter), in the order of ``Merger.state``."""
+
+BLOCK_ELEMENTS = 2**18
+"""Elements of one block: one megabyte in float32, so that a block and its temporaries stay in cache."""
+
+
+@dataclass(frozen=True)
+class TaskBlock:
+    """One block of one parameter in the task that is being added; 1-D tensors of one length and dtype.
+
+    Attributes:
+        weights: The task's weights θ_t.
+        vector: Its task vector τ_t = θ_t - θ_0. Both are only valid during the call and may not be changed.
+        task: The number of the task, from 1.
+        glance: What ``Merger.look`` returned for this task.
+        generator: CPU random generator of this task and parameter, in the same state whatever the block size.
+    """
+
+    weights: Tensor
+    vector: Tensor
+    task: int
+    glance: float
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class MergeBlock:
+    """One block of one parameter while the merged weights are computed.
+
+    Attributes:
+        pretrained: θ_0, 1-D, in the working type; may not be changed.
+        tasks: Number of tasks in the state, at least 1.
+        glance: What ``Merger.look_back`` returned.
+    """
+
+    pretrained: Tensor
+    tasks: int
+    glance: float
+
+
+@dataclass(frozen=True)
+class TaskVector:
+    """A whole task vector, to be walked block by block as often as a method needs.
+
+    Attributes:
+        blocks: Called without arguments, walks over the task vector from its start. A block is only
+            valid until the next one.
+        elements: Elements of the vector, without integer buffers.
+        frozen_parameters: Parameters of the published model that were not trained and are not here.
+        dtype: The widest working type among its blocks.
+    """
+
+    blocks: Callable[[], Iterator[Tensor]]
+    elements: int
+    frozen_parameters: int
+    dtype: torch.dtype
+
+
+def working_dtype(tensor: Tensor) -> torch.dtype:
+    """The type that merging computes in: float64 stays, everything narrower becomes float32."""
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def spans(elements: int) -> Iterator[slice]:
+    """Cut ``elements`` into runs of at most ``BLOCK_ELEMENTS``."""
+    for start in range(0, elements, BLOCK_ELEMENTS):
+        yield slice(start, min(start + BLOCK_ELEMENTS, elements))
+
+
+def flat(tensor: Tensor) -> Tensor:
+    """The tensor as one dimension, without a copy where it is contiguous."""
+    return tensor.detach().reshape(-1)
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no element is NaN or infinite; one pass at memory speed where none is."""
+    # A finite sum proves finite terms; only a sum that overflows needs the exact look.
+    total = tensor.sum(dtype=working_dtype(tensor))
+    return bool(total.isfinite()) or all(
+        bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel())
+    )

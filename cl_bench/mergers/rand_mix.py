@@ -1,0 +1,44 @@
+"""RandMix: every element from a task chosen at random."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+
+
+class RandMix(Merger):
+    """Per element, the value of a uniformly random task, drawn independently for each element.
+
+    By reservoir sampling: task t replaces what is there with probability 1/t, which leaves every one of
+    T tasks with probability 1/T and needs no memory of those before.
+
+    Source: the RandMix baseline of Marczak et al., "MagMax", ECCV 2024, arXiv 2407.06322.
+
+    Differs from the publication in: the draws are our own, seeded from (seed, task, parameter name), so
+    that neither a restart nor the order of parameters changes them.
+
+    Args:
+        scaling: λ.
+        seed: Seed of the draws.
+    """
+
+    state: ClassVar = {"chosen": None}
+
+    def __init__(self, scaling: float = 1.0, seed: int = 0) -> None:
+        super().__init__(scaling)
+        self.seed = seed
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """chosen ← τ_t with probability 1/t."""
+        (chosen,) = state
+        draws = torch.randint(block.task, chosen.shape, dtype=torch.int32, generator=block.generator)
+        replaced = draws.eq_(0).to(chosen)
+        chosen.lerp_(block.vector, replaced)
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """The chosen values themselves."""
+        (chosen,) = state
+        return chosen

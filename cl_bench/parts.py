@@ -1,0 +1,118 @@
+"""From the configuration to the parts of a run. Whatever can be wrong with it is found here, before anything is trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from pytorch_lightning.loggers import Logger
+from torch import Tensor
+
+from cl_bench import distributed
+from cl_bench.backbones import Backbone, zero_shot_head
+from cl_bench.devices import Devices
+from cl_bench.errors import UserError
+from cl_bench.evaluation import Settings
+from cl_bench.instantiate import instantiate
+from cl_bench.mergers import Merger
+from cl_bench.scenarios import Experience, Scenario
+from cl_bench.trainers import Optimization, TaskTrainer
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings that belong to no group.
+
+    Args:
+        seed: Of training.
+        store_dir: Where streams and heads are kept.
+    """
+
+    seed: Annotated[int, Field(ge=0)]
+    store_dir: Path
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that takes part in a run.
+
+    Attributes:
+        pretrained: θ₀ of the encoder.
+        head: (C, D), one row per class of the scenario.
+        experiences: What is trained on, task by task.
+        training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
+    """
+
+    run: Run
+    devices: Devices
+    evaluation: Settings
+    logger: Logger
+    backbone: Backbone
+    scenario: Scenario
+    merger: Merger
+    optimization: Optimization
+    trainer: TaskTrainer
+    pretrained: dict[str, Tensor]
+    head: Tensor
+    experiences: list[Experience]
+    training: dict[str, Any]
+
+
+def build(config: Mapping[str, Any]) -> Parts:
+    """Instantiates all parts and checks that they go together.
+
+    Raises:
+        UserError: A setting is unknown, missing or of a wrong type; parts that do not go together; data or weights
+            that are not there.
+    """
+    run = instantiate({"_target_": f"{__name__}.Run", "seed": config["seed"], **_store(config)}, "the configuration")
+    devices: Devices = instantiate(config["lightning"], "lightning")
+    evaluation: Settings = instantiate(config["evaluation"], "evaluation")
+    merger: Merger = instantiate(config["merger"], "merger")
+    optimization: Optimization = instantiate(config["optim"], "optim")
+    logger = instantiate(config["logger"], "logger")
+    scenario: Scenario = instantiate(config["scenario"], "scenario")
+    if evaluation.split not in scenario.streams:
+        raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
+    backbone: Backbone = instantiate(config["backbone"], "backbone")
+    pretrained = {name: tensor.clone() for name, tensor in backbone.encoder.state_dict().items()}
+    head = distributed.from_main(_head(backbone, scenario, run.store_dir) if distributed.is_main() else None)
+    trainer: TaskTrainer = instantiate(
+        config["trainer"],
+        "trainer",
+        encoder=backbone.encoder,
+        head=head,
+        transform=backbone.transform,
+        optimization=optimization,
+        compile=devices.compile,
+    )
+    if missing := merger.requires - trainer.leaves:
+        raise UserError(
+            f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
+            f"which trainer={type(trainer).__name__} does not leave behind."
+        )
+    training = {
+        "backbone": backbone.identity,
+        "scenario": scenario.identity(),
+        "trainer": config["trainer"],
+        "optim": config["optim"],
+        "precision": devices.precision,
+        "limit_train_batches": devices.limit_train_batches,
+        "seed": run.seed,
+    }
+    return Parts(
+        run, devices, evaluation, logger, backbone, scenario, merger, optimization, trainer, pretrained, head,
+        trainer.experiences(scenario), training,
+    )  # fmt: skip
+
+
+def _store(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"store_dir": config["paths"]["store_dir"]}
+
+
+def _head(backbone: Backbone, scenario: Scenario, store_dir: Path) -> Tensor:
+    return torch.cat(
+        [zero_shot_head(backbone, names, prompts, store_dir / "heads") for names, prompts in scenario.labels]
+    )

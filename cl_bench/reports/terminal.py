@@ -1,0 +1,60 @@
+"""A small table of the result on the terminal."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_WIDTH = 100  # where the output is no terminal
+
+_METRICS = {
+    "average incremental": "average_incremental_accuracy",
+    "forgetting": "forgetting_max_minus_last",
+    "backward transfer": "backward_transfer",
+}
+
+
+def show(result: Mapping[str, Any], folder: Path) -> None:
+    """Prints one row for each of zero-shot, fine-tuned and merged, where time went, and where the rest is."""
+    console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
+    console.print(_table(result))
+    console.print(_effort(result))
+    console.print(f"written: {os.path.relpath(folder)}/{{result.json, matrix_*.png}}", soft_wrap=True)
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    choices = result["choices"]
+    title = f"{choices.get('scenario', '')}: accuracy on {result['split']} images in percent, seed {result['seed']}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("model")
+    for name in ("task-agnostic", "task-aware", *_METRICS):
+        table.add_column(name, justify="right")
+    zero_shot = {kind: values[0] for kind, values in result["accuracy_after_task"].items()}
+    _add_row(table, "zero-shot", zero_shot, {})
+    if result["finetuned"]:
+        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}, last task's weights", **_last(result["finetuned"]))
+    if result["training"]:
+        _add_row(table, f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}", **_last(result))
+    return table
+
+
+def _last(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {"accuracy": record["accuracy"], "metrics": record["metrics"]["task_agnostic"]}
+
+
+def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    values = [accuracy["task_agnostic"], accuracy["task_aware"], *(metrics.get(key) for key in _METRICS.values())]
+    table.add_row(name, *("" if value is None else f"{value:.2f}" for value in values))
+
+
+def _effort(result: Mapping[str, Any]) -> str:
+    seconds, training = result["seconds"], result["training"]
+    reused = sum(record["reused"] for record in training)
+    parts = [f"{reused} of {len(training)} tasks reused"] if training else []
+    parts.append(f"training {seconds['training']:.1f} s{' when it was done' if reused else ''}")
+    parts.append(f"merging {seconds['merging']:.2f} s")
+    parts.append(f"evaluation {seconds['evaluation']:.1f} s")
+    return ", ".join(parts)

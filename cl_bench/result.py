@@ -1,0 +1,71 @@
+"""What a run writes down: everything that a reader needs to trust, repeat and compare its numbers."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from cl_bench import distributed
+from cl_bench.callbacks import MergeAndEvaluate
+from cl_bench.evaluation import Counts, accuracies
+from cl_bench.measure import Meter
+from cl_bench.parts import Parts
+
+_PACKAGES = ("cl_bench", "torch", "torchvision", "pytorch-lightning", "open_clip_torch", "avalanche-lib", "torchmetrics")
+
+
+def compose(
+    config: Mapping[str, Any], parts: Parts, fingerprint: str, callback: MergeAndEvaluate, meter: Meter
+) -> dict[str, Any]:
+    """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
+
+    `accuracy`, `metrics` and `matrix` are of the merged model; `finetuned` holds the same for the weights of each task
+    before merging. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
+    """
+    tasks = list(parts.scenario.test_stream)
+    merged = accuracies([row.merged for row in callback.rows], len(tasks))
+    return {
+        "choices": config.get("choices", {}),
+        "config": {key: value for key, value in config.items() if key != "choices"},
+        "fingerprint": fingerprint,
+        "split": parts.evaluation.split,
+        "headline": {"name": parts.scenario.headline, "value": _at(merged, parts.scenario.headline)},
+        **merged,
+        "finetuned": _finetuned([row.finetuned for row in callback.rows[1:]], callback.rows[0].merged, len(tasks)),
+        "tasks": [
+            {"name": task.name, "classes": len(task.classes_in_this_experience), "images": len(task.samples)}
+            for task in tasks
+        ],
+        "training": callback.records,
+        "seconds": {
+            "training": sum(record["seconds"] for record in callback.records),
+            "merging": meter.seconds.get("merging", 0.0),
+            "evaluation": meter.seconds["evaluation"],
+        },
+        "peak_memory_mib": {
+            "training": max((record["peak_memory_mib"] for record in callback.records), default=None),
+            "merging": meter.peak_memory_mib.get("merging"),
+            "evaluation": meter.peak_memory_mib["evaluation"],
+        },
+        "seed": parts.run.seed,
+        "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+    }
+
+
+def _finetuned(rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: int) -> dict[str, Any] | None:
+    if not any(rows):
+        return None
+    return accuracies([zero_shot, *rows], tasks)
+
+
+def _at(record: Mapping[str, Any], path: str) -> Any:
+    for key in path.split("."):
+        record = record[key]
+    return record
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

@@ -1,0 +1,61 @@
+"""Class-incremental: every task brings new classes of one data set."""
+
+from typing import Annotated
+
+import numpy as np
+import torch
+from pydantic import Field, InstanceOf
+
+from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.errors import UserError
+from cl_bench.scenarios import order, validation
+from cl_bench.scenarios.samples import Samples
+from cl_bench.scenarios.scenario import Experience, Scenario
+
+
+class ClassIncremental(Scenario):
+    """Chunks of the class order: task i of T has positions floor(C·i/T) to floor(C·(i+1)/T).
+
+    Nothing is dropped where T does not divide C (196 classes in 10 tasks: 19, 20, 19, 20, …).
+
+    Args:
+        dataset: The images.
+        tasks: Number of tasks T, at most the number of classes C.
+        class_order: In which order classes arrive, see `order.Order`.
+        validation_share: Share of each class's training images that is set aside.
+
+    Raises:
+        UserError: More tasks than classes, or an order that is no permutation of the classes.
+    """
+
+    def __init__(
+        self,
+        dataset: InstanceOf[ImageDataset],
+        tasks: Annotated[int, Field(ge=1)],
+        class_order: order.Order = None,
+        validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    ) -> None:
+        classes = len(dataset.class_names)
+        if tasks > classes:
+            raise UserError(f"scenario.tasks={tasks}: {dataset.name} has only {classes} classes.")
+        arrival = order.resolve(class_order, dataset.class_names, dataset.name, "class_order")
+        chunks = [arrival[classes * i // tasks : classes * (i + 1) // tasks] for i in range(tasks)]
+        kept, aside = validation.split(dataset.train.labels, validation_share)
+        super().__init__(
+            [dataset],
+            train=_experiences(dataset, dataset.train, kept, chunks),
+            test=_experiences(dataset, dataset.test, np.arange(len(dataset.test.labels)), chunks),
+            validation=_experiences(dataset, dataset.train, aside, chunks) if validation_share else None,
+        )
+
+
+def _experiences(
+    dataset: ImageDataset, images: Images, positions: np.ndarray, chunks: list[list[int]]
+) -> list[Experience]:
+    experiences = []
+    for chunk in chunks:
+        mask = torch.zeros(1, len(dataset.class_names), dtype=torch.bool)
+        mask[0, chunk] = True
+        samples = Samples.select(images, positions[np.isin(images.labels[positions], chunk)])
+        experiences.append(Experience(", ".join(dataset.class_names[c] for c in chunk), samples, mask))
+    return experiences

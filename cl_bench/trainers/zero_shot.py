@@ -1,0 +1,14 @@
+"""No training."""
+
+from cl_bench.scenarios import Experience, Scenario
+from cl_bench.trainers.task_trainer import TaskTrainer
+
+
+class ZeroShot(TaskTrainer):
+    """Learns nothing: the pre-trained weights θ₀ with the zero-shot head."""
+
+    starts_from = "pretrained"
+
+    def experiences(self, scenario: Scenario) -> list[Experience]:
+        """None."""
+        return []

@@ -1,0 +1,85 @@
+"""The batched transform against the published one: torchvision on Pillow images."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from cl_bench.backbones.transforms import ImageTransform, random_crops
+from cl_bench.seeds import generator
+
+MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
+GRAY_LEVEL = 1 / 255 / min(STD)
+
+
+def _images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.integers(0, 256, (count, height, width, 3), dtype=np.uint8))
+
+
+def _published(pixels: torch.Tensor, *steps) -> torch.Tensor:
+    chain = transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    return torch.stack([chain(Image.fromarray(image.numpy())) for image in pixels])
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(32, 32, 224), (32, 32, 32), (28, 28, 32), (40, 61, 32), (90, 48, 32)])
+@pytest.mark.parametrize("resampling", ["batched", "pillow"])
+def test_evaluation_is_the_published_one_to_a_gray_level(height, width, size, resampling):
+    pixels = _images(3, height, width)
+    expected = _published(pixels, transforms.Resize(size, InterpolationMode.BICUBIC), transforms.CenterCrop(size))
+    actual = ImageTransform(size, MEAN, STD, resampling)(pixels)
+    assert (actual - expected).abs().max() <= (1.01 * GRAY_LEVEL if resampling == "batched" else 1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(8, 70), width=st.integers(8, 70), size=st.sampled_from([16, 32, 56]), seed=st.integers(0, 99))
+def test_training_crops_are_resized_as_torchvision_does(height, width, size, seed):
+    pixels = _images(4, height, width, seed)
+    crops = random_crops(torch.tensor([[height, width]] * 4), generator(seed))
+    expected = torch.cat(
+        [
+            _published(
+                image[None],
+                transforms.Lambda(
+                    lambda picture, box=box: transforms.functional.resized_crop(
+                        picture, *box, [size, size], InterpolationMode.BICUBIC
+                    )
+                ),
+            )
+            for image, box in zip(pixels, crops.tolist(), strict=True)
+        ]
+    )
+    assert (ImageTransform(size, MEAN, STD)(pixels, crops) - expected).abs().max() <= 1.01 * GRAY_LEVEL
+    assert (ImageTransform(size, MEAN, STD, "pillow")(pixels, crops) - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (100, 60), (20, 90)])
+def test_crops_are_drawn_from_torchvisions_distribution(height, width):
+    count = 4000
+    torch.manual_seed(0)
+    picture = torch.zeros(3, height, width)
+    draw = transforms.RandomResizedCrop.get_params
+    expected = torch.tensor([draw(picture, [0.9, 1.0], [3 / 4, 4 / 3]) for _ in range(count)]).double()
+    actual = random_crops(torch.tensor([[height, width]] * count), generator(1)).double()
+    noise = 4 * expected.std(dim=0) / count**0.5 * 2**0.5 + 0.02
+    assert ((actual.mean(dim=0) - expected.mean(dim=0)).abs() <= noise).all()
+    assert ((actual.std(dim=0) - expected.std(dim=0)).abs() <= noise).all()
+
+
+@given(height=st.integers(1, 500), width=st.integers(1, 500), seed=st.integers(0, 9))
+@settings(deadline=None)
+def test_crops_lie_inside_the_image(height, width, seed):
+    top, left, h, w = random_crops(torch.tensor([[height, width]] * 20), generator(seed)).unbind(dim=1)
+    assert (top >= 0).all() and (left >= 0).all() and (h >= 1).all() and (w >= 1).all()
+    assert (top + h <= height).all() and (left + w <= width).all()
+
+
+def test_a_batch_is_transformed_as_its_images_are():
+    pixels, crops = _images(6, 30, 44), random_crops(torch.tensor([[30, 44]] * 6), generator(0))
+    transform = ImageTransform(32, MEAN, STD)
+    one_by_one = torch.cat([transform(pixels[i : i + 1], crops[i : i + 1]) for i in range(6)])
+    assert torch.allclose(transform(pixels, crops), one_by_one, atol=1.01 * GRAY_LEVEL)

@@ -1,0 +1,319 @@
+"""What every merger owes; to add a merger, add its row to METHODS."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cl_bench import mergers
+from cl_bench.errors import UserError
+from cl_bench.instantiate import instantiate
+from cl_bench.mergers import (
+    Average,
+    Last,
+    MagMax,
+    Merger,
+    RandMix,
+    RunningMerge,
+    TaskArithmetic,
+    Ties,
+    blocks,
+)
+
+CONFIGURATIONS = Path(__file__).parents[2] / "conf" / "merger"
+
+
+def last(vectors: Tensor) -> Tensor:
+    return vectors[-1]
+
+
+def average(vectors: Tensor) -> Tensor:
+    return vectors.mean(0)
+
+
+def task_arithmetic(vectors: Tensor) -> Tensor:
+    return vectors.sum(0)
+
+
+def magmax(vectors: Tensor) -> Tensor:
+    result = torch.zeros_like(vectors[0])
+    for i in range(vectors.shape[1]):
+        for value in vectors[:, i]:
+            if abs(value) >= abs(result[i]):
+                result[i] = value
+    return result
+
+
+def ties(vectors: Tensor, density: float = 0.4) -> Tensor:
+    keep = max(1, int(density * vectors.shape[1]))
+    kept = torch.zeros_like(vectors)
+    for t, vector in enumerate(vectors):
+        smallest = sorted(vector.abs().tolist(), reverse=True)[keep - 1]
+        kept[t] = torch.where(vector.abs() >= smallest, vector, 0.0)
+    signs = kept.sum(0).sign()
+    signs[signs == 0] = 1.0 if signs.sum() > 0 else -1.0
+    agree = kept.sign() == signs
+    return (kept * agree).sum(0) / agree.sum(0).clamp(min=1)
+
+
+class Method(NamedTuple):
+    merger: Callable[[float], Merger]
+    # (T, elements) float64 -> (elements,); None: the method's own test has it
+    oracle: Callable[[Tensor], Tensor] | None
+    keeps_what_all_share: bool  # with λ = 1, merging copies of one model gives that model
+
+
+METHODS = {
+    "last": Method(Last, last, True),
+    "average": Method(Average, average, True),
+    "task_arithmetic": Method(TaskArithmetic, task_arithmetic, False),
+    "rand_mix": Method(RandMix, None, True),
+    "magmax": Method(MagMax, magmax, True),
+    "ties": Method(lambda scaling: Ties(scaling, 0.4, "encoder"), ties, False),
+}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+shapes = {"matrix": (5, 3), "vector": (4,), "number": (), "empty": (0, 2)}
+streams = st.tuples(st.integers(1, 5), st.integers(0, 2**31), st.sampled_from([0.0, 0.3, 1.0, -2.0]))
+
+
+def models(tasks: int, seed: int, dtype: torch.dtype = torch.float32) -> list[dict[str, Tensor]]:
+    """θ_0 to θ_T with quarters as values: sums are exact, so ties and zero sums are as in theory."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def tensor(shape: tuple[int, ...]) -> Tensor:
+        return torch.randint(-5, 6, shape, generator=generator).to(dtype) / 4
+
+    return [
+        {name: tensor(shape) for name, shape in shapes.items()} | {"steps": torch.tensor(7)}
+        for _ in range(tasks + 1)
+    ]
+
+
+def as_vector(model: dict[str, Tensor]) -> Tensor:
+    return torch.cat([model[name].double().reshape(-1) for name in shapes])
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in one
+    )
+
+
+@every_method
+@settings(max_examples=40, deadline=None)
+@given(streams)
+def test_agrees_with_oracle(method: Method, stream: tuple[int, int, float]) -> None:
+    if method.oracle is None:
+        pytest.skip("its own test has the oracle")
+    tasks, seed, scaling = stream
+    pretrained, *finetuned = models(tasks, seed)
+    merged = method.merger(scaling).merge(pretrained, finetuned)
+    start = as_vector(pretrained)
+    expected = start + scaling * method.oracle(torch.stack([as_vector(model) - start for model in finetuned]))
+    torch.testing.assert_close(as_vector(merged), expected, rtol=1e-6, atol=1e-6)
+    assert {name: tensor.shape for name, tensor in merged.items()} == {
+        name: tensor.shape for name, tensor in pretrained.items()
+    }
+
+
+@every_method
+@settings(max_examples=20, deadline=None)
+@given(streams)
+def test_scaling_zero_gives_pretrained(method: Method, stream: tuple[int, int, float]) -> None:
+    pretrained, *finetuned = models(*stream[:2])
+    assert same(method.merger(0.0).merge(pretrained, finetuned), pretrained)
+
+
+@every_method
+@settings(max_examples=20, deadline=None)
+@given(streams)
+def test_one_task(method: Method, stream: tuple[int, int, float]) -> None:
+    pretrained, finetuned = models(1, stream[1])
+    if method.oracle is ties:
+        kept = as_vector(method.merger(1.0).merge(pretrained, [finetuned])) - as_vector(pretrained)
+        task_vector = as_vector(finetuned) - as_vector(pretrained)
+        assert bool(((kept == task_vector) | (kept == 0)).all())
+        assert int((kept != 0).sum()) >= min(8, int((task_vector != 0).sum()))
+    else:
+        assert same(method.merger(1.0).merge(pretrained, [finetuned]), finetuned)
+
+
+@every_method
+@settings(max_examples=20, deadline=None)
+@given(streams)
+def test_copies_of_one_model_are_a_fixed_point(method: Method, stream: tuple[int, int, float]) -> None:
+    tasks, seed, _ = stream
+    pretrained, finetuned = models(1, seed)
+    merged = as_vector(method.merger(1.0).merge(pretrained, [finetuned] * tasks))
+    alone = as_vector(method.merger(1.0).merge(pretrained, [finetuned]))
+    if method.oracle is task_arithmetic:
+        alone = as_vector(pretrained) + tasks * (as_vector(finetuned) - as_vector(pretrained))
+    elif method.keeps_what_all_share:
+        alone = as_vector(finetuned)
+    torch.testing.assert_close(merged, alone, rtol=0, atol=1e-6)
+
+
+@every_method
+@settings(max_examples=20, deadline=None)
+@given(streams)
+def test_task_by_task_equals_all_at_once(method: Method, stream: tuple[int, int, float]) -> None:
+    tasks, seed, scaling = stream
+    pretrained, *finetuned = models(tasks, seed)
+    running = RunningMerge(method.merger(scaling), pretrained)
+    assert same(running.merged(), pretrained)
+    for t, weights in enumerate(finetuned, start=1):
+        running.add(weights)
+        assert running.tasks == t
+        # A generator: what is merged is read once and in order.
+        assert same(
+            running.merged(), method.merger(scaling).merge(pretrained, (model for model in finetuned[:t]))
+        )
+
+
+@every_method
+def test_inputs_stay_and_are_not_shared_with_the_result(method: Method) -> None:
+    given_models = models(3, seed=1)
+    before = [{name: tensor.clone() for name, tensor in model.items()} for model in given_models]
+    merged = method.merger(1.0).merge(given_models[0], given_models[1:])
+    for tensor in merged.values():
+        tensor.fill_(99)
+    assert all(same(model, kept) for model, kept in zip(given_models, before, strict=True))
+
+
+@every_method
+@settings(max_examples=15, deadline=None)
+@given(streams, st.integers(0, 5))
+def test_restored_equals_uninterrupted(method: Method, stream: tuple[int, int, float], stop: int) -> None:
+    tasks, seed, scaling = stream
+    pretrained, *finetuned = models(tasks, seed)
+    running = RunningMerge(method.merger(scaling), pretrained)
+    for weights in finetuned[:stop]:
+        running.add(weights)
+    saved = running.state_dict()
+    restored = RunningMerge(method.merger(scaling), pretrained)
+    restored.load_state_dict(saved)
+    for weights in finetuned[stop:]:
+        running.add(weights)
+        restored.add(weights)
+    assert restored.tasks == running.tasks
+    assert same(restored.merged(), running.merged())
+    assert same(restored.state_dict(), running.state_dict())
+
+
+def rough_models(elements: int, dtype: torch.dtype) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(elements)
+    return [{"weight": torch.randn(elements, generator=generator).to(dtype)} for _ in range(4)]
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_block_size_changes_no_bit(method: Method, dtype: torch.dtype) -> None:
+    pretrained, *finetuned = rough_models(203, dtype)
+    results = []
+    for size in (1, 7, 64, 2**18):
+        with mock.patch.object(blocks, "BLOCK_ELEMENTS", size):
+            results.append(method.merger(0.7).merge(pretrained, finetuned))
+    assert all(same(result, results[0]) for result in results)
+    assert results[0]["weight"].dtype == dtype
+
+
+@every_method
+def test_number_of_threads_changes_no_bit(method: Method) -> None:
+    pretrained, *finetuned = rough_models(300_001, torch.float32)
+    threads, results = torch.get_num_threads(), []
+    for number in (1, 3):
+        torch.set_num_threads(number)
+        results.append(method.merger(0.7).merge(pretrained, finetuned))
+    torch.set_num_threads(threads)
+    assert same(*results)
+
+
+@every_method
+def test_layout_in_memory_changes_no_bit(method: Method) -> None:
+    ordinary = [{"weight": model["weight"].view(59, 17)} for model in rough_models(1003, torch.float32)]
+    transposed = [{"weight": model["weight"].t().contiguous().t()} for model in ordinary]
+    wrapped = [{"weight": torch.nn.Parameter(model["weight"])} for model in ordinary]
+    results = [
+        method.merger(0.7).merge(pretrained, finetuned)
+        for pretrained, *finetuned in (ordinary, transposed, wrapped)
+    ]
+    assert all(same(result, results[0]) for result in results)
+    assert not any(result["weight"].requires_grad for result in results)
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_types_are_computed_in_single_precision(method: Method, dtype: torch.dtype) -> None:
+    half = rough_models(501, dtype)
+    single = [{"weight": model["weight"].float()} for model in half]
+    rounded = method.merger(0.7).merge(single[0], single[1:])["weight"].to(dtype)
+    assert torch.equal(method.merger(0.7).merge(half[0], half[1:])["weight"], rounded)
+
+
+@every_method
+def test_types_may_be_mixed(method: Method) -> None:
+    pretrained = {"a": torch.zeros(40, dtype=torch.float64), "b": torch.zeros(40, dtype=torch.bfloat16)}
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randint(-40, 40, (80,), generator=generator) / 4
+    finetuned = [{"a": values[:40].roll(t), "b": values[40:].roll(t)} for t in range(3)]
+    merged = method.merger(1.0).merge(pretrained, finetuned)
+    uniform = method.merger(1.0).merge({name: torch.zeros(40) for name in "ab"}, finetuned)
+    assert {name: tensor.dtype for name, tensor in merged.items()} == {
+        "a": torch.float64,
+        "b": torch.bfloat16,
+    }
+    torch.testing.assert_close(merged["a"].float(), uniform["a"])
+    torch.testing.assert_close(merged["b"], uniform["b"].bfloat16())
+
+
+@every_method
+def test_buffers_pass_through(method: Method) -> None:
+    pretrained = {"w": torch.zeros(2), "count": torch.tensor(3), "mask": torch.tensor([True, False])}
+    finetuned = {"w": torch.ones(2), "count": torch.tensor(9), "mask": torch.tensor([False, False])}
+    merged = method.merger(1.0).merge(pretrained, [finetuned])
+    assert torch.equal(merged["count"], pretrained["count"])
+    assert torch.equal(merged["mask"], pretrained["mask"])
+    assert merged["mask"].data_ptr() != pretrained["mask"].data_ptr()
+
+
+@every_method
+@pytest.mark.parametrize("pretrained", [{}, {"steps": torch.tensor(1)}, {"w": torch.zeros(0)}], ids=str)
+def test_nothing_to_merge_in_the_model(method: Method, pretrained: dict[str, Tensor]) -> None:
+    assert same(method.merger(1.0).merge(pretrained, [pretrained, pretrained]), pretrained)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_configuration_is_the_constructor(name: str) -> None:
+    text = (CONFIGURATIONS / f"{name}.yaml").read_text(encoding="utf-8")
+    configuration = yaml.safe_load(text)
+    constructor = getattr(mergers, configuration.pop("_target_").removeprefix("cl_bench.mergers."))
+    parameters = inspect.signature(constructor).parameters
+    assert text.startswith("# ") and "arXiv" in text.splitlines()[0]
+    assert list(configuration) == list(parameters)
+    for argument, value in configuration.items():
+        default = parameters[argument].default
+        assert value == ("???" if default is inspect.Parameter.empty else default)
+    assert constructor.__module__ == f"cl_bench.mergers.{name}"
+    assert constructor.requires == frozenset()
+
+
+def test_every_merger_has_a_row_and_a_configuration() -> None:
+    exported = {getattr(mergers, name) for name in mergers.__all__} - {Merger, RunningMerge}
+    assert {type(method.merger(1.0)) for method in METHODS.values()} == exported
+    assert {path.stem for path in CONFIGURATIONS.glob("*.yaml")} == set(METHODS)
+
+
+@pytest.mark.parametrize("density", [0.0, -0.1, 1.5])
+def test_configuration_is_checked_by_annotations(density: float) -> None:
+    with pytest.raises(UserError, match=r"merger\.density"):
+        instantiate({"_target_": "cl_bench.mergers.Ties", "density": density}, "merger")
+    with pytest.raises(ValueError, match="density"):
+        Ties(density=density)

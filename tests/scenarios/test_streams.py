@@ -1,0 +1,157 @@
+"""Every kind of scenario: what arrives, once, in which order, under which class numbers."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from avalanche.benchmarks import CLScenario
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cl_bench.errors import UserError
+from cl_bench.scenarios import ClassIncremental, DomainIncremental, SeveralDatasets
+from cl_bench.scenarios.order import PUBLISHED
+from tests.scenarios.conftest import make_dataset
+
+
+def _pixels(samples):
+    return [np.array(samples[i][0]).tobytes() for i in range(len(samples))]
+
+
+@given(classes=st.integers(1, 40), tasks=st.integers(1, 40), seed=st.integers(0, 5))
+def test_class_incremental_chunks(classes, tasks, seed):
+    data = make_dataset(classes, per_class=1)
+    if tasks > classes:
+        with pytest.raises(UserError, match="scenario.tasks"):
+            ClassIncremental(data, tasks)
+        return
+    scenario = ClassIncremental(data, tasks, class_order=seed)
+    arrived = [experience.class_masks[0].nonzero().flatten().tolist() for experience in scenario.train_stream]
+    assert sorted(sum(arrived, [])) == list(range(classes))
+    assert [len(chunk) for chunk in arrived] == [
+        classes * (i + 1) // tasks - classes * i // tasks for i in range(tasks)
+    ]
+    order = np.random.default_rng(seed).permutation(classes).tolist()
+    assert [sorted(order[classes * i // tasks : classes * (i + 1) // tasks]) for i in range(tasks)] == arrived
+
+
+def test_cars_in_ten_tasks_has_19_20_19_classes():
+    scenario = ClassIncremental(make_dataset(196, 1), 10)
+    assert [len(e.classes_in_this_experience) for e in scenario.train_stream][:4] == [19, 20, 19, 20]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "images"),
+    [
+        (ClassIncremental(make_dataset(), 3, class_order=1), 42),
+        (ClassIncremental(make_dataset(), 3, validation_share=0.34), 42),
+        (DomainIncremental(make_dataset(domains=4), domain_order=[2, 0, 1, 3], validation_share=0.2), 168),
+        (SeveralDatasets({"a": make_dataset(3, seed=1), "b": make_dataset(4, name="b", seed=2)}), 42),
+    ],
+    ids=["classes", "classes-validation", "domains-validation", "datasets"],
+)
+def test_every_image_arrives_once_under_its_label(scenario, images):
+    assert isinstance(scenario, CLScenario)
+    streams = scenario.streams
+    train = [e for name in ("train", "validation") if name in streams for e in streams[name]]
+    for experiences in (train, list(streams["test"])):
+        seen = [image for experience in experiences for image in _pixels(experience.samples)]
+        assert len(seen) == len(set(seen)) == images
+    for experience in train:
+        assert experience.class_masks[0][experience.samples.labels].all()
+
+
+def test_an_avalanche_loop_sees_images_labels_and_task_labels(dataset):
+    experience = ClassIncremental(dataset, 2).train_stream[1]
+    image, label, task = experience.dataset[0]
+    assert image.shape == (3, 8, 8) and 0 <= image.min() and image.max() <= 1 and task == 0
+    assert label == experience.dataset.targets[0] == int(experience.samples.labels[0])
+    assert experience.current_experience == 1 and experience.origin_stream.name == "train"
+
+
+def test_domains_keep_all_classes_and_arrive_in_order():
+    data = make_dataset(domains=3)
+    scenario = DomainIncremental(data, domain_order=["domain 2", "domain 0", "domain 1"])
+    assert [experience.name for experience in scenario.test_stream] == ["domain 2", "domain 0", "domain 1"]
+    assert all(experience.class_masks.all() for experience in scenario.train_stream)
+    first = scenario.test_stream[0].samples
+    expected = data.test.pixels[data.test.domains == 2]
+    assert torch.equal(first.fetch(torch.arange(len(first)))[0].pixels, torch.from_numpy(expected))
+
+
+def test_several_datasets_count_classes_through():
+    scenario = SeveralDatasets({"a": make_dataset(3), "b": make_dataset(4, name="b")}, dataset_order=["b", "a"])
+    first, second = scenario.train_stream
+    assert first.classes_in_this_experience == [0, 1, 2, 3]
+    assert second.classes_in_this_experience == [4, 5, 6]
+    assert scenario.class_names[4:] == ["class 0", "class 1", "class 2"]
+    joint = scenario.joint()
+    assert joint.class_masks.shape == (2, 7)
+    assert joint.class_masks[joint.samples.groups, joint.samples.labels].all()
+    assert joint.class_masks.sum(dim=1).tolist() == [4, 3]
+
+
+def test_joint_training_tells_all_classes_apart(dataset):
+    joint = ClassIncremental(dataset, 3).joint()
+    assert joint.class_masks.tolist() == [[True] * 7]
+    separate = [image for e in ClassIncremental(dataset, 3).train_stream for image in _pixels(e.samples)]
+    assert sorted(_pixels(joint.samples)) == sorted(separate)
+
+
+def test_the_validation_share_is_taken_class_by_class_from_training(dataset):
+    scenario = ClassIncremental(dataset, 1, validation_share=0.5)
+    held = scenario.validation_stream[0].samples
+    assert torch.bincount(held.labels).tolist() == [3] * 7
+    again = ClassIncremental(dataset, 1, validation_share=0.5).validation_stream[0].samples
+    assert (held.rows == again.rows).all()
+
+
+def test_identity_changes_with_what_training_sees_and_with_nothing_else(dataset):
+    identity = ClassIncremental(dataset, 3).identity()
+    assert identity == ClassIncremental(make_dataset(), 3).identity()
+    others = [
+        ClassIncremental(dataset, 2),
+        ClassIncremental(dataset, 3, class_order=1),
+        ClassIncremental(dataset, 3, validation_share=0.2),
+        ClassIncremental(make_dataset(seed=1), 3),
+    ]
+    assert all(other.identity() != identity for other in others)
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([0, 1, 2, 3, 4, 5], "leaves out 6"),
+        ([0, 1, 2, 3, 4, 5, 6, 6], "twice"),
+        ([0, 1, 2, 3, 4, 5, 7], "names 7"),
+        (["class 1", "horse"], "names 'horse'"),
+        ("published", "no order for made_up"),
+        ("no/such/file.yaml", "no/such/file.yaml"),
+    ],
+)
+def test_orders_that_are_none_are_refused(dataset, order, message):
+    with pytest.raises(UserError, match=message):
+        ClassIncremental(dataset, 2, class_order=order)
+
+
+def test_an_order_from_a_file(dataset, tmp_path):
+    (tmp_path / "order.json").write_text("[6, 5, 4, 3, 2, 1, 0]")
+    scenario = ClassIncremental(dataset, 7, class_order=str(tmp_path / "order.json"))
+    assert [e.classes_in_this_experience for e in scenario.test_stream] == [[6 - i] for i in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "sha256"),
+    [
+        ("cifar100", 100, "ca1621464ae427d6"),
+        ("imagenet_r", 200, "9b976498dea52e4d"),
+        ("cub200", 200, "9b976498dea52e4d"),
+        ("domainnet", 345, "bd84b76b2d797672"),
+    ],
+)
+def test_published_class_orders(name, classes, sha256):
+    listed = yaml.safe_load(PUBLISHED.read_text())["class_order"][name]
+    assert sorted(listed) == list(range(classes))
+    assert hashlib.sha256(",".join(map(str, listed)).encode()).hexdigest().startswith(sha256)

@@ -1,0 +1,53 @@
+import functools
+
+import pytest
+
+from cl_bench.errors import UserError
+from cl_bench.instantiate import instantiate
+
+MAGMAX = "cl_bench.mergers.MagMax"
+
+
+def test_arguments_are_given_and_converted_to_their_types():
+    merger = instantiate({"_target_": MAGMAX, "scaling": 1}, "merger")
+    assert type(merger).__name__ == "MagMax" and merger.scaling == 1.0
+
+
+def test_nested_and_partial_targets():
+    node = {
+        "_target_": "cl_bench.trainers.Optimization",
+        "optimizer": {"_target_": "torch.optim.AdamW", "_partial_": True, "weight_decay": 0.1},
+        "lr": 1e-3,
+        "epochs": 2,
+        "batch_size": 4,
+    }
+    optimization = instantiate(node, "optim")
+    assert isinstance(optimization.optimizer, functools.partial)
+    assert optimization.optimizer.keywords == {"weight_decay": 0.1}
+    assert optimization.warmup_steps == 500
+
+
+@pytest.mark.parametrize(
+    ("node", "named"),
+    [
+        ({"_target_": MAGMAX, "scalling": 1}, "merger.scalling"),
+        ({"_target_": MAGMAX, "scaling": "much"}, "merger.scaling='much'"),
+        ({"_target_": "cl_bench.mergers.Ties", "density": 1.5}, "merger.density=1.5"),
+        ({"_target_": "cl_bench.mergers.TaskArithmetic"}, "merger.scaling is missing"),
+        ({"_target_": "cl_bench.mergers.NoSuch"}, "cl_bench.mergers.NoSuch"),
+        ({"_target_": "no_such_package.Merger"}, "no_such_package"),
+        ({"scaling": 1}, "merger._target_"),
+    ],
+)
+def test_mistakes_are_named(node, named):
+    with pytest.raises(UserError, match="(?s).*") as caught:
+        instantiate(node, "merger")
+    assert named in str(caught.value)
+
+
+def test_what_the_program_gives_is_not_asked_of_the_configuration():
+    def target(a: int, b: int) -> int:
+        return a + b
+
+    globals()["given_target"] = target
+    assert instantiate({"_target_": f"{__name__}.given_target", "a": 1}, "x", b=2) == 3
