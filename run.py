@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # small models: spinning threads crawl on a machine with other work
 os.environ["CL_BENCH_ROOT"] = str(Path(__file__).resolve().parent)
 
 _failed: list[str] = []
@@ -22,7 +23,7 @@ def job(config: DictConfig) -> float | None:
     from cl_bench.launch import launch
 
     hydra_config = HydraConfig.get()
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
     plain["choices"] = {k: v for k, v in hydra_config.runtime.choices.items() if not k.startswith("hydra/")}
     try:
         return launch(plain, Path(hydra_config.runtime.output_dir))
@@ -42,7 +43,7 @@ def main() -> None:
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {str(error).partition('Config search path:')[0].strip()}", file=sys.stderr)
         sys.exit(2)
     if _failed:
         sys.exit(2)

@@ -1,6 +1,8 @@
 """Where and how a run computes: the settings of `pl.Trainer` that cl_bench exposes."""
 
 import contextlib
+import logging
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,10 @@ from pydantic import Field
 
 from cl_bench import distributed
 from cl_bench.errors import UserError
+
+# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 

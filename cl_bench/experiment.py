@@ -15,7 +15,7 @@ from cl_bench import batches, distributed, seeds
 from cl_bench.callbacks import FiniteLoss, MergeAndEvaluate, Progress, Row, TrainingLog
 from cl_bench.evaluation import KINDS, Evaluator
 from cl_bench.measure import Meter
-from cl_bench.mergers import RunningMerge
+from cl_bench.mergers import Last, RunningMerge
 from cl_bench.parts import Parts, build
 from cl_bench.result import compose
 from cl_bench.scenarios import Experience
@@ -38,7 +38,7 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         UserError: Something in the configuration, the data or the files has to be mended by the user.
     """
     parts = build(config)
-    stream = Stream(parts.run.store_dir / "streams", parts.training)
+    stream = Stream(parts.store_dir / "streams", parts.training)
     meter = Meter(parts.devices.device)
     callback = _callback(parts, stream, meter)
     with Progress(len(parts.experiences)) as progress:
@@ -73,7 +73,7 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         pretrained=parts.pretrained,
         store=stream.write,
         due=lambda task: parts.evaluation.when == "every_task" or task == last,
-        finetuned=parts.evaluation.finetuned,
+        finetuned=parts.evaluation.finetuned and not isinstance(parts.merger, Last),  # else they are the same
         on_row=partial(_log_row, parts),
     )
 
@@ -94,7 +94,7 @@ def _obtain(
 
 def _learn(parts: Parts, callback: MergeAndEvaluate, progress: Progress, task: int, experience: Experience) -> None:
     """Trains the task, with a random state and a `pl.Trainer` of its own; the callback does all that follows."""
-    optimization, seed = parts.optimization, parts.run.seed
+    optimization, seed = parts.optimization, parts.seed
     seeds.reseed(seed, task, "training")
     parts.trainer.begin_task(
         parts.pretrained if parts.trainer.starts_from == "pretrained" else callback.weights, experience
@@ -116,7 +116,8 @@ def _stored(stream: Stream, task: int) -> tuple[Mapping[str, Tensor], dict[str, 
 @contextlib.contextmanager
 def _alone(stream: Stream, task: int) -> Iterator[None]:
     """Keeps other runs from training the task at the same time."""
-    with stream.lock(task) if distributed.is_main() else contextlib.nullcontext():
+    waiting = partial(log.info, "another run trains task %d of this stream: waiting for it", task + 1)
+    with stream.lock(task, waiting) if distributed.is_main() else contextlib.nullcontext():
         distributed.barrier()
         yield
 

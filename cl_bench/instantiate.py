@@ -10,6 +10,8 @@ import pydantic
 
 from cl_bench.errors import UserError
 
+_MISSING = "???"  # OmegaConf's sign for a value that has to be given
+
 
 def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
     """Calls what `node["_target_"]` names with the rest of `node` as arguments.
@@ -30,7 +32,7 @@ def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
     arguments = {
         name: _nested(value, f"{where}.{name}")
         for name, value in node.items()
-        if name not in ("_target_", "_partial_")
+        if name not in ("_target_", "_partial_") and value != _MISSING
     }
     _check_given(target, arguments, given, where)
     if node.get("_partial_", False):
@@ -70,7 +72,7 @@ def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: d
             known = ", ".join(p for p in parameters if p not in given) or "none"
             raise UserError(f"{where}.{argument} is not a setting of {_name(target)}; its settings are: {known}.")
         if argument in hints:
-            arguments[argument] = _validated(value, hints[argument], f"{where}.{argument}")
+            arguments[argument] = validated(value, hints[argument], f"{where}.{argument}")
 
 
 def _check_missing(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
@@ -87,7 +89,8 @@ def _name(target: Callable[..., Any]) -> str:
     return f"{target.__module__}.{target.__qualname__}"
 
 
-def _validated(value: Any, annotation: Any, where: str) -> Any:
+def validated(value: Any, annotation: Any, where: str) -> Any:
+    """The value as the annotated type, or a UserError that names the setting `where`."""
     try:
         adapter = pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticSchemaGenerationError:

@@ -57,8 +57,15 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, count: int) -> No
     settings.write_text(json.dumps(config))
     (folder / "error.txt").unlink(missing_ok=True)
     group = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=count, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id=str(os.getpid())
-    )  # fmt: skip
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        max_restarts=0,  # a process that failed would fail again
+        monitor_interval=0.5,
+        run_id=str(os.getpid()),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+    )
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # a failure is told once, below
     with _environment_without_group():
         try:
@@ -103,7 +110,7 @@ def _process(settings: Path, folder: Path) -> None:
         run(config, folder)
     except UserError as error:
         (folder / "error.txt").write_text(str(error))
-        sys.exit(2)
+        os._exit(2)  # an orderly exit would wait for the other processes, which wait for this one
     torch.distributed.destroy_process_group()
 
 

@@ -1,5 +1,6 @@
 """From the configuration to the parts of a run. Whatever can be wrong with it is found here, before anything is trained."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,23 +16,10 @@ from cl_bench.backbones import Backbone, zero_shot_head
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 from cl_bench.evaluation import Settings
-from cl_bench.instantiate import instantiate
+from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import Optimization, TaskTrainer
-
-
-@dataclass(frozen=True)
-class Run:
-    """Settings that belong to no group.
-
-    Args:
-        seed: Of training.
-        store_dir: Where streams and heads are kept.
-    """
-
-    seed: Annotated[int, Field(ge=0)]
-    store_dir: Path
 
 
 @dataclass(frozen=True)
@@ -39,13 +27,16 @@ class Parts:
     """Everything that takes part in a run.
 
     Attributes:
+        seed: Of training.
+        store_dir: Where streams and heads are kept.
         pretrained: θ₀ of the encoder.
         head: (C, D), one row per class of the scenario.
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
     """
 
-    run: Run
+    seed: int
+    store_dir: Path
     devices: Devices
     evaluation: Settings
     logger: Logger
@@ -67,7 +58,8 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: A setting is unknown, missing or of a wrong type; parts that do not go together; data or weights
             that are not there.
     """
-    run = instantiate({"_target_": f"{__name__}.Run", "seed": config["seed"], **_store(config)}, "the configuration")
+    seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
+    store_dir = _writable(Path(validated(config["paths"]["store_dir"], str, "paths.store_dir")).expanduser())
     devices: Devices = instantiate(config["lightning"], "lightning")
     evaluation: Settings = instantiate(config["evaluation"], "evaluation")
     merger: Merger = instantiate(config["merger"], "merger")
@@ -78,7 +70,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
     pretrained = {name: tensor.clone() for name, tensor in backbone.encoder.state_dict().items()}
-    head = distributed.from_main(_head(backbone, scenario, run.store_dir) if distributed.is_main() else None)
+    head = distributed.from_main(_head(backbone, scenario, store_dir) if distributed.is_main() else None)
     trainer: TaskTrainer = instantiate(
         config["trainer"],
         "trainer",
@@ -100,16 +92,22 @@ def build(config: Mapping[str, Any]) -> Parts:
         "optim": config["optim"],
         "precision": devices.precision,
         "limit_train_batches": devices.limit_train_batches,
-        "seed": run.seed,
+        "seed": seed,
     }
     return Parts(
-        run, devices, evaluation, logger, backbone, scenario, merger, optimization, trainer, pretrained, head,
+        seed, store_dir, devices, evaluation, logger, backbone, scenario, merger, optimization, trainer, pretrained, head,
         trainer.experiences(scenario), training,
     )  # fmt: skip
 
 
-def _store(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {"store_dir": config["paths"]["store_dir"]}
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"paths.store_dir={folder} cannot be made ({error}); name a folder of yours.") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"paths.store_dir={folder} is not writable; name a folder of yours.")
+    return folder
 
 
 def _head(backbone: Backbone, scenario: Scenario, store_dir: Path) -> Tensor:

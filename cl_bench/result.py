@@ -49,7 +49,7 @@ def compose(
             "merging": meter.peak_memory_mib.get("merging"),
             "evaluation": meter.peak_memory_mib["evaluation"],
         },
-        "seed": parts.run.seed,
+        "seed": parts.seed,
         "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }

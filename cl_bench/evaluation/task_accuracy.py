@@ -1,6 +1,6 @@
 """Counting what a model gets right, task by task, in one pass over the images and any number of processes."""
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,18 +9,20 @@ from torchmetrics import Metric
 Kind = Literal["task_agnostic", "task_aware"]
 
 
-class Counts(NamedTuple):
+# No NamedTuple and no dataclass: in those, torchmetrics would squeeze the tensors of a stream of one task.
+class Counts:
     """What one model got right; each (T,) int64, on the CPU.
 
-    Attributes:
+    Args:
         agnostic_correct: Images whose class has the largest logit of all classes.
         aware_correct: Images whose class has the largest logit of the task's classes.
         total: Images.
     """
 
-    agnostic_correct: Tensor
-    aware_correct: Tensor
-    total: Tensor
+    def __init__(self, agnostic_correct: Tensor, aware_correct: Tensor, total: Tensor) -> None:
+        self.agnostic_correct = agnostic_correct
+        self.aware_correct = aware_correct
+        self.total = total
 
     def matrix_row(self, kind: Kind) -> Tensor:
         """Accuracy on each task in percent, (T,) float64; NaN for a task without images."""
@@ -48,7 +50,7 @@ class TaskAccuracy(Metric):
 
     def __init__(self, tasks: int) -> None:
         super().__init__()
-        for name in Counts._fields:
+        for name in ("agnostic_correct", "aware_correct", "total"):
             self.add_state(name, torch.zeros(tasks, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor, tasks: Tensor, allowed: Tensor) -> None:
@@ -63,9 +65,10 @@ class TaskAccuracy(Metric):
         agnostic = logits.argmax(dim=1) == labels
         aware = logits.masked_fill(~allowed[tasks], -torch.inf).argmax(dim=1) == labels
         length = len(self.total)
-        self.agnostic_correct += torch.bincount(tasks[agnostic], minlength=length)
-        self.aware_correct += torch.bincount(tasks[aware], minlength=length)
-        self.total += torch.bincount(tasks, minlength=length)
+        # Not in place, or counts that ``compute`` gave out would go on counting.
+        self.agnostic_correct = self.agnostic_correct + torch.bincount(tasks[agnostic], minlength=length)
+        self.aware_correct = self.aware_correct + torch.bincount(tasks[aware], minlength=length)
+        self.total = self.total + torch.bincount(tasks, minlength=length)
 
     def compute(self) -> Counts:
         """The counts so far, of all processes."""

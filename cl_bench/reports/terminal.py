@@ -22,20 +22,21 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(result))
     console.print(_effort(result))
-    console.print(f"written: {os.path.relpath(folder)}/{{result.json, matrix_*.png}}", soft_wrap=True)
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
 
 
 def _table(result: Mapping[str, Any]) -> Table:
     choices = result["choices"]
     title = f"{choices.get('scenario', '')}: accuracy on {result['split']} images in percent, seed {result['seed']}"
     table = Table(title=title, title_justify="left")
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for name in ("task-agnostic", "task-aware", *_METRICS):
         table.add_column(name, justify="right")
     zero_shot = {kind: values[0] for kind, values in result["accuracy_after_task"].items()}
     _add_row(table, "zero-shot", zero_shot, {})
     if result["finetuned"]:
-        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}, last task's weights", **_last(result["finetuned"]))
+        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"]))
     if result["training"]:
         _add_row(table, f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}", **_last(result))
     return table

@@ -6,7 +6,8 @@ import pytest
 from cl_bench.datasets import glyphs
 
 CLASSES = {
-    "glyphs60": 60, "digits": 10, "capitals": 26, "small_letters": 26, "greek": 29, "symbols": 42, "games": 22,
+    "glyphs60": 60, "digits": 10, "capitals": 26, "small_letters": 26, "greek": 29, "symbols": 42,
+    "games": 22,
 }  # fmt: skip
 
 
@@ -26,9 +27,9 @@ def test_every_alphabet_is_balanced(alphabet):
 
 
 def test_the_default_is_fast_and_has_the_published_sizes():
-    start = time.perf_counter()
+    start = time.thread_time()  # not the wall clock, which the machine's other work moves
     data = draw()
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 3
     assert (len(data.train), len(data.test), len(data.class_names)) == (3000, 900, 60)
 
 

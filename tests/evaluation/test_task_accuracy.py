@@ -33,8 +33,9 @@ def test_agrees_with_loops(batches: list[tuple[int, int]]) -> None:
             aware[task] += max(own, key=scores.__getitem__) == label
             total[task] += 1
     counts = metric.compute()
-    assert [part.tolist() for part in counts] == [agnostic, aware, total]
-    assert all(part.dtype == torch.int64 for part in counts)
+    parts = (counts.agnostic_correct, counts.aware_correct, counts.total)
+    assert [part.tolist() for part in parts] == [agnostic, aware, total]
+    assert all(part.dtype == torch.int64 for part in parts)
     for kind, correct in zip(KINDS, (agnostic, aware), strict=True):
         expected = [100 * c / n if n else math.nan for c, n in zip(correct, total, strict=True)]
         assert counts.matrix_row(kind).tolist() == pytest.approx(expected, nan_ok=True)
@@ -49,15 +50,24 @@ def test_pooled_weights_images_and_not_tasks() -> None:
     assert counts.matrix_row("task_aware").tolist() == pytest.approx([100, 100 * 60 / 99])
 
 
-def test_states_are_summed_over_processes_and_start_anew() -> None:
-    metric = TaskAccuracy(TASKS)
-    metric.update(*batch(0, 20))
-    assert set(metric._reductions) == set(Counts._fields)
-    assert all(
-        reduction is torch.Tensor.sum or "sum" in str(reduction) for reduction in metric._reductions.values()
-    )
-    metric.reset()
-    assert all(not part.any() for part in metric.compute())
+def test_one_task() -> None:
+    metric = TaskAccuracy(1)
+    zeros = torch.zeros(4, dtype=torch.int64)
+    metric.update(torch.tensor([[2.0, 1.0]] * 3 + [[1.0, 2.0]]), zeros, zeros, torch.ones(1, 2).bool())
+    counts = metric.compute()
+    assert counts.matrix_row("task_agnostic").tolist() == [75.0]
+    assert counts.total.tolist() == [4]
+
+
+def test_processes_count_together() -> None:
+    alone, together = TaskAccuracy(TASKS), TaskAccuracy(TASKS)
+    alone.update(*batch(0, 20))
+    together.update(*batch(0, 20))
+    together.distributed_available_fn = lambda: True
+    together.dist_sync_fn = lambda counts, group=None: [counts, counts + 1]  # what the other process has
+    one, both = alone.compute(), together.compute()
+    for name in ("agnostic_correct", "aware_correct", "total"):
+        assert torch.equal(getattr(both, name), 2 * getattr(one, name) + 1)
 
 
 def test_counts_stay_when_the_metric_goes_on() -> None:

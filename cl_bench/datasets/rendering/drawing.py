@@ -13,7 +13,6 @@ from cl_bench.datasets.rendering.captions import COLOR_NAMES, COLORS
 IMAGE_SIZE = 32
 _BATCH = 256
 _LARGEST_BLUR = 1.2  # standard deviation in pixels
-_BLUR_REACH = 3
 _INKS = torch.tensor([COLORS[name] for name in COLOR_NAMES])
 
 
@@ -86,16 +85,15 @@ def _draw_batch(masks: Tensor, colors: Tensor, distortion: Distortion, generator
 def _vary_strokes(ink_share: Tensor, stroke: float, generator: torch.Generator) -> Tensor:
     """Blurs each picture (N, 1, 32, 32), then stretches some grays to 0..1: soft or hard, thin or bold."""
     count = len(ink_share)
-    deviation = _uniform(generator, 0.0, 1.0, count, 1) * stroke * _LARGEST_BLUR
-    taps = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1)
-    kernel = torch.exp(-(taps**2) / (2 * deviation**2 + 1e-6))
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    pictures = ink_share.transpose(0, 1)  # one channel per picture, so that each has its own kernel
-    pictures = F.conv2d(pictures, kernel[:, None, :, None], padding=(_BLUR_REACH, 0), groups=count)
-    pictures = F.conv2d(pictures, kernel[:, None, None, :], padding=(0, _BLUR_REACH), groups=count)
+    deviation = _uniform(generator, 0.0, 1.0, count, 1, 1, 1) * stroke * _LARGEST_BLUR
+    position = torch.arange(IMAGE_SIZE)
+    squared_distance = (position[:, None] - position) ** 2
+    blur = torch.exp(-squared_distance / (2 * deviation**2 + 1e-6))
+    blur = blur / blur.sum(dim=-1, keepdim=True)
+    pictures = blur @ ink_share @ blur.mT
     black = _uniform(generator, 0.0, 0.3, count, 1, 1, 1) * stroke
     white = 1 - _uniform(generator, 0.0, 0.5, count, 1, 1, 1) * stroke
-    return ((pictures.transpose(0, 1) - black) / (white - black)).clamp(0, 1)
+    return ((pictures - black) / (white - black)).clamp(0, 1)
 
 
 def _sampling_grid(count: int, distortion: Distortion, generator: torch.Generator) -> Tensor:

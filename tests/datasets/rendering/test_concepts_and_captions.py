@@ -16,7 +16,8 @@ def test_165_concepts_with_names_of_their_own():
 def test_groups():
     sizes = Counter(concept.group for concept in CONCEPTS)
     assert sizes == {
-        "digits": 10, "capitals": 26, "small_letters": 26, "greek": 29, "symbols": 42, "games": 22, "textures": 10,
+        "digits": 10, "capitals": 26, "small_letters": 26, "greek": 29, "symbols": 42, "games": 22,
+        "textures": 10,
     }  # fmt: skip
     assert [concept.character for concept in of_group("digits")] == list("0123456789")
     characters = [concept.character for concept in CONCEPTS if concept.group != "textures"]
