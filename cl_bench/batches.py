@@ -88,7 +88,8 @@ def loader(samples: Samples, order: Sampler[_Request], workers: int) -> DataLoad
 
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:
     """The batch's images as the backbone reads them, (b, 3, size, size) float32, in the batch's order."""
-    images = torch.empty(len(batch.labels), 3, transform.size, transform.size, device=batch.labels.device)
+    shape = (len(batch.labels), 3, transform.size, transform.size)
+    images = torch.empty(shape, dtype=torch.float32, device=batch.labels.device)
     for pixels, places in batch.parts:
         images[places] = transform(pixels, None if batch.crops is None else batch.crops[places])
     return images

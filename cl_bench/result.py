@@ -22,10 +22,11 @@ def compose(
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
     `accuracy`, `metrics` and `matrix` are of the merged model; `finetuned` holds the same for the weights of each task
-    before merging. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
+    before merging. `tasks` counts the images that were really evaluated. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
     """
     tasks = list(parts.scenario.test_stream)
-    merged = accuracies([row.merged for row in callback.rows], len(tasks))
+    rows = [row.merged for row in callback.rows]
+    merged, images = accuracies(rows, len(tasks)), rows[0].total.tolist()
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
@@ -35,8 +36,8 @@ def compose(
         **merged,
         "finetuned": _finetuned([row.finetuned for row in callback.rows[1:]], callback.rows[0].merged, len(tasks)),
         "tasks": [
-            {"name": task.name, "classes": len(task.classes_in_this_experience), "images": len(task.samples)}
-            for task in tasks
+            {"name": task.name, "classes": len(task.classes_in_this_experience), "images": count}
+            for task, count in zip(tasks, images, strict=True)
         ],
         "training": callback.records,
         "seconds": {

@@ -27,8 +27,8 @@ _DISTORTIONS = {
     "double-struck": _PLAIN,
     "circled": _PLAIN,
     "outline": _PLAIN,
-    "sheared": replace(_PLAIN, shear=0.6),
-    "small": replace(_PLAIN, scale=(0.4, 0.55)),
+    "sheared": replace(_PLAIN, shear=0.3),
+    "small": replace(_PLAIN, scale=(0.5, 0.65)),
 }
 
 

@@ -9,7 +9,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cl_bench.mergers import Average, Last, MagMax, Merger, RandMix, RunningMerge, TaskArithmetic, Ties
+from cl_bench.mergers import (
+    Average,
+    Last,
+    MagMax,
+    Merger,
+    RandMix,
+    RunningMerge,
+    TaskArithmetic,
+    Ties,
+    blocks,
+)
 
 pretrained = {"layer.weight": torch.zeros(2, 3), "layer.bias": torch.zeros(2), "steps": torch.tensor(1)}
 
@@ -169,6 +179,8 @@ def test_memory_does_not_grow_with_tasks(name: str, state: int) -> None:
     ).stdout
     two_tasks, eight_tasks, whole_merge = map(float, output.split())
     # θ_0, one task's weights, the state, and a few blocks; the merged model takes the place of the weights.
+    few_blocks = 20 * blocks.BLOCK_ELEMENTS / 20_000_000
     assert two_tasks > 2 + state
-    assert eight_tasks < 1.02 * two_tasks
-    assert whole_merge < 2 + state + 0.25
+    # The high-water mark of TIES differs by up to 4 % between runs with the same number of tasks.
+    assert eight_tasks < 1.05 * two_tasks
+    assert max(eight_tasks, whole_merge) < 2 + state + few_blocks

@@ -1,0 +1,81 @@
+"""Every image once, the same batches whatever the number of processes."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cl_bench import batches, distributed
+from cl_bench.scenarios.samples import Samples
+from tests.scenarios.conftest import make_dataset
+from tests.small import TRANSFORM, scenario
+
+SAMPLES = scenario().joint().samples
+
+
+def _as_rank(monkeypatch, rank, world):
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setattr(distributed, "world_size", lambda: world)
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 100])
+def test_an_epoch_over_several_processes_is_the_epoch_of_one(monkeypatch, world, batch_size):
+    (alone,) = _epochs(monkeypatch, 1, batch_size)
+    shares = _epochs(monkeypatch, world, batch_size)
+    assert sorted(torch.cat([positions for positions, _, _ in alone]).tolist()) == list(range(len(SAMPLES)))
+    for step, (positions, crops, size) in enumerate(alone):
+        together = torch.cat([share[step].positions for share in shares])
+        assert sorted(together.tolist()) == sorted(positions.tolist())
+        assert size == len(positions) == shares[-1][step].global_size
+        mine = shares[0][step]
+        assert torch.equal(mine.crops, crops[::world]) and torch.equal(mine.positions, positions[::world])
+
+
+def _epochs(monkeypatch, world, batch_size):
+    shares = []
+    for rank in range(world):
+        _as_rank(monkeypatch, rank, world)
+        shares.append(list(batches.TrainingOrder(SAMPLES, batch_size, seed=1, task=0)))
+    return shares
+
+
+def test_seed_task_and_epoch_each_give_another_order():
+    def order(seed, task, epoch):
+        sampler = batches.TrainingOrder(SAMPLES, 8, seed, task)
+        sampler.set_epoch(epoch)
+        return torch.cat([request.positions for request in sampler]).tolist()
+
+    orders = [order(1, 0, 0), order(2, 0, 0), order(1, 1, 0), order(1, 0, 1)]
+    assert all(orders[0] != other for other in orders[1:]) and orders[0] == order(1, 0, 0)
+
+
+@given(world=st.integers(1, 5), batch_size=st.integers(1, 80))
+def test_evaluation_counts_every_image_once(world, batch_size):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        seen = []
+        for rank in range(world):
+            _as_rank(monkeypatch, rank, world)
+            order = batches.EvaluationOrder(SAMPLES, batch_size)
+            requests = list(order)
+            assert len(requests) == len(order)
+            seen += [position for request in requests for position in request.positions.tolist()]
+    assert sorted(seen) == list(range(len(SAMPLES)))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_batch_holds_the_images_of_its_labels_also_from_several_arrays(workers):
+    one, other = make_dataset(3, seed=1).train, make_dataset(4, seed=2).train
+    parts = [Samples.select(one, torch.arange(len(one)).numpy()), Samples.select(other, torch.arange(9).numpy(), 3)]
+    samples = Samples.concatenate(parts, [0, 1])
+    loader = batches.loader(samples, batches.TrainingOrder(samples, 5, seed=0, task=0), workers)
+    seen = []
+    for batch in loader:
+        images = batches.to_images(batch._replace(crops=None), TRANSFORM)
+        for image, label, group in zip(images, batch.labels, batch.groups, strict=True):
+            seen.append((image.mul(127.5).add(127.5).round().numpy().tobytes(), int(label), int(group)))
+    expected = []
+    for group, data, shift in ((0, one, 0), (1, other, 3)):
+        for pixels, label in zip(data.pixels[: len(data) if group == 0 else 9], data.labels, strict=False):
+            expected.append((pixels.transpose(2, 0, 1).astype("float32").tobytes(), int(label) + shift, group))
+    assert sorted(seen) == sorted(expected)
