@@ -52,7 +52,9 @@ class Devices:
             return next(kind for kind, available in there.items() if available)
         kind = "cuda" if self.accelerator == "gpu" else self.accelerator
         if not there[kind]:
-            raise UserError(f"lightning.accelerator={self.accelerator}: this machine has none; lightning=cpu uses the CPU.")
+            raise UserError(
+                f"lightning.accelerator={self.accelerator}: this machine has none; lightning=cpu uses the CPU."
+            )
         return kind
 
     @property

@@ -1,4 +1,6 @@
-"""Tasks arrive one after another; each is learned, its task vector is folded into a merged model, the merged model is
+"""One run, from the first task to the result.
+
+Tasks arrive one after another; each is learned, its task vector is folded into a merged model, the merged model is
 evaluated, and one row is written down.
 """
 
@@ -79,7 +81,12 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
 
 
 def _obtain(
-    parts: Parts, stream: Stream, callback: MergeAndEvaluate, progress: Progress, task: int, experience: Experience
+    parts: Parts,
+    stream: Stream,
+    callback: MergeAndEvaluate,
+    progress: Progress,
+    task: int,
+    experience: Experience,
 ) -> None:
     """Has the task's weights from the store, or learns them; of two runs that want the same ones, one waits."""
     stored = _stored(stream, task)

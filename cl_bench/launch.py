@@ -1,4 +1,6 @@
-"""One device: the run happens in this process. More: PyTorch's elastic launcher (torchrun) starts one process each, and
+"""Starts a run on the devices it asks for.
+
+One device: the run happens in this process. More: PyTorch's elastic launcher (torchrun) starts one process each, and
 all of them read the same resolved configuration.
 """
 

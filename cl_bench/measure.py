@@ -1,9 +1,9 @@
 """Seconds and peak memory of the stages of a run."""
 
+import contextlib
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -39,7 +39,7 @@ class Meter:
         self.peak_memory_mib[stage] = max(self.peak_memory_mib.get(stage, 0.0), peak)
         return seconds, peak
 
-    @contextmanager
+    @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """The same around a block."""
         self.start()
@@ -51,10 +51,8 @@ def _forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    try:
+    with contextlib.suppress(OSError):  # where it cannot be reset, the peak is the process's own, since its start
         Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the resident set's high-water mark
-    except OSError:
-        pass  # elsewhere the peak is the process's own, since its start
 
 
 def _peak_mib(device: torch.device) -> float:

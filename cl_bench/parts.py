@@ -1,4 +1,7 @@
-"""From the configuration to the parts of a run. Whatever can be wrong with it is found here, before anything is trained."""
+"""From the configuration to the parts of a run.
+
+Whatever can be wrong with either is found here, before anything is trained.
+"""
 
 import os
 from collections.abc import Mapping
@@ -95,9 +98,21 @@ def build(config: Mapping[str, Any]) -> Parts:
         "seed": seed,
     }
     return Parts(
-        seed, store_dir, devices, evaluation, logger, backbone, scenario, merger, optimization, trainer, pretrained, head,
-        trainer.experiences(scenario), training,
-    )  # fmt: skip
+        seed=seed,
+        store_dir=store_dir,
+        devices=devices,
+        evaluation=evaluation,
+        logger=logger,
+        backbone=backbone,
+        scenario=scenario,
+        merger=merger,
+        optimization=optimization,
+        trainer=trainer,
+        pretrained=pretrained,
+        head=head,
+        experiences=trainer.experiences(scenario),
+        training=training,
+    )
 
 
 def _writable(folder: Path) -> Path:

@@ -13,7 +13,15 @@ from cl_bench.evaluation import Counts, accuracies
 from cl_bench.measure import Meter
 from cl_bench.parts import Parts
 
-_PACKAGES = ("cl_bench", "torch", "torchvision", "pytorch-lightning", "open_clip_torch", "avalanche-lib", "torchmetrics")
+_PACKAGES = (
+    "cl_bench",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "open_clip_torch",
+    "avalanche-lib",
+    "torchmetrics",
+)
 
 
 def compose(
@@ -22,7 +30,8 @@ def compose(
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
     `accuracy`, `metrics` and `matrix` are of the merged model; `finetuned` holds the same for the weights of each task
-    before merging. `tasks` counts the images that were really evaluated. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
+    before merging. `tasks` counts the images that were really evaluated. Rows of a
+    matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
     """
     tasks = list(parts.scenario.test_stream)
     rows = [row.merged for row in callback.rows]

@@ -66,7 +66,10 @@ def test_evaluation_counts_every_image_once(world, batch_size):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_batch_holds_the_images_of_its_labels_also_from_several_arrays(workers):
     one, other = make_dataset(3, seed=1).train, make_dataset(4, seed=2).train
-    parts = [Samples.select(one, torch.arange(len(one)).numpy()), Samples.select(other, torch.arange(9).numpy(), 3)]
+    parts = [
+        Samples.select(one, torch.arange(len(one)).numpy()),
+        Samples.select(other, torch.arange(9).numpy(), 3),
+    ]
     samples = Samples.concatenate(parts, [0, 1])
     loader = batches.loader(samples, batches.TrainingOrder(samples, 5, seed=0, task=0), workers)
     seen = []

@@ -11,9 +11,7 @@ from omegaconf import OmegaConf
 from tests.conftest import ROOT
 
 CHOICES = [
-    (path.parent.name, path.stem)
-    for path in sorted((ROOT / "conf").glob("*/*.yaml"))
-    if path.parent.name != "hydra"
+    (path.parent.name, path.stem) for path in sorted((ROOT / "conf").glob("*/*.yaml")) if path.parent.name != "hydra"
 ]
 SWEEPS = [path.stem for path in sorted((ROOT / "multirun_configs" / "sweep").glob("*.yaml"))]
 METHODS = [path.stem for path in sorted((ROOT / "multirun_configs" / "method").glob("*.yaml"))]

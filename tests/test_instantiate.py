@@ -1,4 +1,5 @@
 import functools
+import re
 
 import pytest
 
@@ -40,9 +41,8 @@ def test_nested_and_partial_targets():
     ],
 )
 def test_mistakes_are_named(node, named):
-    with pytest.raises(UserError, match="(?s).*") as caught:
+    with pytest.raises(UserError, match=re.escape(named)):
         instantiate(node, "merger")
-    assert named in str(caught.value)
 
 
 def test_what_the_program_gives_is_not_asked_of_the_configuration():

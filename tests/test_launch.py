@@ -30,7 +30,12 @@ def test_a_multirun_over_device_counts_has_the_right_groups_and_the_same_weights
         env=_environment(SPY_FOLDER=str(tmp_path / "seen"), WORLD_SIZE="7", LOCAL_RANK="3"),  # left by another launcher
     )  # fmt: skip
     assert swept.returncode == 0, swept.stderr
-    assert sorted(path.parent.name for path in tmp_path.glob("swept/*/result.json")) == ["1_1", "1_2", "2_1", "2_2"]
+    assert sorted(path.parent.name for path in tmp_path.glob("swept/*/result.json")) == [
+        "1_1",
+        "1_2",
+        "2_1",
+        "2_2",
+    ]
     assert swept.stdout.count("written: ") == 4  # one set of outputs per run, not per process
 
     images = Counter(hashlib.sha1(image.tobytes()).hexdigest() for image in digits.load().train.pixels)
@@ -60,7 +65,13 @@ def test_a_mistake_in_a_group_is_told_once(run_py):
 def test_a_group_of_another_size_than_asked_for_stops(configure, tmp_path):
     settings = tmp_path / "resolved.json"
     settings.write_text(json.dumps(configure(*SHORT, "lightning.devices=2")))
-    group_of_one = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    group_of_one = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "0",
+    }
     stopped = subprocess.run(
         [sys.executable, "-m", "cl_bench.launch", str(settings), str(tmp_path)],
         env=_environment(**group_of_one), capture_output=True, text=True, timeout=120,

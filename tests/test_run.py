@@ -95,7 +95,9 @@ def test_a_killed_run_goes_on_where_it_stopped_and_ends_with_the_same_bits(run_p
     done = sum(line.endswith("(reused)") for line in resumed.stdout.splitlines())
     assert 2 <= done < 5 and f"{done} of 5 tasks reused" in resumed.stdout
     for task in range(5):
-        one, other = (next(tmp_path.glob(f"{name}/streams/*/task_00{task}.safetensors")) for name in ("whole", "killed"))
+        one, other = (
+            next(tmp_path.glob(f"{name}/streams/*/task_00{task}.safetensors")) for name in ("whole", "killed")
+        )
         assert one.read_bytes() == other.read_bytes()
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole_run", "resumed_run")]
     assert results[0]["matrix"] == results[1]["matrix"]

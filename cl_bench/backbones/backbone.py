@@ -1,7 +1,6 @@
 """What every backbone is: an image encoder to fine-tune, and a frozen text tower that makes the head."""
 
 import hashlib
-from abc import ABC
 from collections.abc import Sequence
 
 import open_clip
@@ -13,7 +12,7 @@ from cl_bench.backbones.transforms import ImageTransform, Resampling
 _TEXTS_AT_ONCE = 256
 
 
-class Backbone(ABC):
+class Backbone:
     """A CLIP model of open_clip, taken apart.
 
     Attributes:

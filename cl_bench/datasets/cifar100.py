@@ -3,6 +3,7 @@
 import pickle
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from torchvision.datasets import CIFAR100
@@ -49,7 +50,7 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
 
 
 class _AnyFiles(CIFAR100):
-    meta = {**CIFAR100.meta, "md5": None}
+    meta: ClassVar = {**CIFAR100.meta, "md5": None}
 
     def _check_integrity(self) -> bool:
         return True

@@ -21,7 +21,7 @@ from cl_bench.datasets.rendering.splits import draw_split
 _SCRIPT = dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))
 _DOUBLE_STRUCK = dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ", strict=True))
 
-_PLAIN = Distortion()
+_PLAIN = Distortion(stroke=0)
 _DISTORTIONS = {
     "script": _PLAIN,
     "double-struck": _PLAIN,
@@ -45,9 +45,7 @@ def load(train_per_class: int = 25, test_per_class: int = 8, seed: int = 0) -> I
     train, test = (
         _join(
             [
-                draw_split(
-                    _shapes(domain), per_class, _DISTORTIONS[domain], seeds.generator(seed, domain, split)
-                )
+                draw_split(_shapes(domain), per_class, _DISTORTIONS[domain], seeds.generator(seed, domain, split))
                 for domain in domains
             ]
         )

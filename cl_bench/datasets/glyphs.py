@@ -1,7 +1,7 @@
 """Characters in fonts that the pre-training of `tiny_clip` left out, all of them sheared.
 
-The constant shear is what there is to learn: fifty images of a class teach a constant shift, and would not
-teach a random distortion.
+Strokes are as the fonts have them. The constant shear is what there is to learn: fifty images of a class
+teach a constant shift, and would not teach a random distortion.
 """
 
 from functools import cache
@@ -42,7 +42,7 @@ def load(
     concepts = _concepts(alphabet)
     shapes = [draw_concept(concept, held_out_fonts(concept.group)) for concept in concepts]
     train, test = (
-        draw_split(shapes, per_class, Distortion(shear=shear), seeds.generator(seed, alphabet, split))
+        draw_split(shapes, per_class, Distortion(stroke=0, shear=shear), seeds.generator(seed, alphabet, split))
         for split, per_class in (("train", train_per_class), ("test", test_per_class))
     )
     return ImageDataset(alphabet, tuple(concept.names[0] for concept in concepts), PROMPTS, train, test)

@@ -14,9 +14,7 @@ from cl_bench.datasets.rendering.splits import draw_split
 
 
 @cache
-def load(
-    train_per_class: int = 40, test_per_class: int = 20, shear: float = 0.45, seed: int = 0
-) -> ImageDataset:
+def load(train_per_class: int = 40, test_per_class: int = 20, shear: float = 0.45, seed: int = 0) -> ImageDataset:
     """Draws the textures.
 
     Args:
@@ -31,5 +29,5 @@ def load(
         shapes_generator = np.random.default_rng(seeds.derive(seed, "textures", split, "shapes"))
         shapes = [draw_textures(name, per_class, shapes_generator) for name in names]
         generator = seeds.generator(seed, "textures", split)
-        splits.append(draw_split(shapes, per_class, Distortion(shear=shear), generator))
+        splits.append(draw_split(shapes, per_class, Distortion(stroke=0, shear=shear), generator))
     return ImageDataset("textures", names, PROMPTS, *splits)

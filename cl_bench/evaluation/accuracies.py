@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from cl_bench.evaluation.metrics import summarize
-from cl_bench.evaluation.task_accuracy import Counts
+from cl_bench.evaluation.task_accuracy import Counts, Kind
 
-KINDS = ("task_agnostic", "task_aware")
+KINDS: tuple[Kind, ...] = ("task_agnostic", "task_aware")
 
 
 def accuracies(rows: Sequence[Counts | None], tasks: int) -> dict[str, Any]:
@@ -20,7 +20,8 @@ def accuracies(rows: Sequence[Counts | None], tasks: int) -> dict[str, Any]:
 
     Returns:
         Plain data. `accuracy`: of the last model, over all images together (an image counts the same, whatever its
-        task). `accuracy_after_task`: the same for every row. `matrix`: R[i][j], accuracy on task j after i training tasks. `metrics`: what follows from the matrix.
+        task). `accuracy_after_task`: the same for every row. `matrix`: R[i][j], accuracy on task j
+        after i training tasks. `metrics`: what follows from the matrix.
     """
     matrices = {
         kind: np.stack([np.full(tasks, np.nan) if row is None else row.matrix_row(kind).numpy() for row in rows])

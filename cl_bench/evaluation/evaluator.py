@@ -11,7 +11,7 @@ from torch.nn import functional
 from cl_bench import batches, distributed
 from cl_bench.backbones.transforms import ImageTransform
 from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
-from cl_bench.scenarios.samples import Samples
+from cl_bench.scenarios.samples import Part, Samples
 
 
 class Evaluator:
@@ -65,5 +65,5 @@ class Evaluator:
 
 
 def _to(batch: batches.Batch, device: torch.device) -> batches.Batch:
-    parts = [batches.Part(pixels.to(device), places.to(device)) for pixels, places in batch.parts]
+    parts = [Part(pixels.to(device), places.to(device)) for pixels, places in batch.parts]
     return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))

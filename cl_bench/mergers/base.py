@@ -70,9 +70,7 @@ class Merger(ABC):
         """The merged weights of one block, θ_0 + λ · combined, in the working type."""
         return self.combine(state, block).mul(self.scaling).add_(block.pretrained)
 
-    def merge(
-        self, pretrained: Weights, finetuned: Iterable[Weights], frozen_parameters: int = 0
-    ) -> dict[str, Tensor]:
+    def merge(self, pretrained: Weights, finetuned: Iterable[Weights], frozen_parameters: int = 0) -> dict[str, Tensor]:
         """Merge models into one, holding one of them at a time.
 
         Args:
@@ -249,9 +247,7 @@ class RunningMerge:
 def _check_names(what: str, expected: set[str], given: set[str]) -> None:
     missing, extra = sorted(expected - given), sorted(given - expected)
     if missing or extra:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has the unknown {_some(extra)}"] * bool(
-            extra
-        )
+        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has the unknown {_some(extra)}"] * bool(extra)
         raise ValueError(f"{what} {' and '.join(parts)}")
 
 

@@ -94,6 +94,4 @@ def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite; one pass at memory speed where none is."""
     # A finite sum proves finite terms; only a sum that overflows needs the exact look.
     total = tensor.sum(dtype=working_dtype(tensor))
-    return bool(total.isfinite()) or all(
-        bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel())
-    )
+    return bool(total.isfinite()) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))

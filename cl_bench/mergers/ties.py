@@ -87,10 +87,7 @@ class Ties(Merger):
     def look_back(self, states: Iterator[State]) -> float:
         """The sum of all elements' elected signs."""
         return float(
-            sum(
-                int((positive + negative).sign_().sum(dtype=torch.float64))
-                for positive, negative, *_ in states
-            )
+            sum(int((positive + negative).sign_().sum(dtype=torch.float64)) for positive, negative, *_ in states)
         )
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:

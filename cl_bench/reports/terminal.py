@@ -47,7 +47,11 @@ def _last(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-    values = [accuracy["task_agnostic"], accuracy["task_aware"], *(metrics.get(key) for key in _METRICS.values())]
+    values = [
+        accuracy["task_agnostic"],
+        accuracy["task_aware"],
+        *(metrics.get(key) for key in _METRICS.values()),
+    ]
     table.add_row(name, *("" if value is None else f"{value:.2f}" for value in values))
 
 

@@ -44,9 +44,7 @@ class DomainIncremental(Scenario):
         )
 
 
-def _experiences(
-    dataset: ImageDataset, images: Images, positions: np.ndarray, arrival: list[int]
-) -> list[Experience]:
+def _experiences(dataset: ImageDataset, images: Images, positions: np.ndarray, arrival: list[int]) -> list[Experience]:
     every_class = torch.ones(1, len(dataset.class_names), dtype=torch.bool)
     return [
         Experience(

@@ -10,8 +10,8 @@ import yaml
 from cl_bench.errors import UserError
 
 Order: TypeAlias = list[int] | list[str] | int | str | None
-"""None: as the data set numbers them. An integer: a random order from this seed. `published`: the publications' order for
-this data set. A list of numbers or names, or the path of a YAML or JSON file that holds one."""
+"""None: as the data set numbers them. An integer: a random order from this seed. `published`: the publications'
+order for this data set. A list of numbers or names, or the path of a YAML or JSON file that holds one."""
 
 PUBLISHED = Path(__file__).with_name("orders.yaml")
 

@@ -22,5 +22,5 @@ def test_mistakes_are_named_before_anything_is_loaded(model, pretrained, named):
 
 def test_a_file_that_holds_no_weights_is_named(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="backbone.pretrained=path/to/weights"):
+    with pytest.raises(UserError, match=r"backbone\.pretrained=path/to/weights"):
         OpenClip("ViT-B-32-quickgelu", str(tmp_path / "weights.safetensors"))

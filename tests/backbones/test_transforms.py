@@ -26,7 +26,9 @@ def _published(pixels: torch.Tensor, *steps) -> torch.Tensor:
     return torch.stack([chain(Image.fromarray(image.numpy())) for image in pixels])
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(32, 32, 224), (32, 32, 32), (28, 28, 32), (40, 61, 32), (90, 48, 32)])
+@pytest.mark.parametrize(
+    ("height", "width", "size"), [(32, 32, 224), (32, 32, 32), (28, 28, 32), (40, 61, 32), (90, 48, 32)]
+)
 @pytest.mark.parametrize("resampling", ["batched", "pillow"])
 def test_evaluation_is_the_published_one_to_a_gray_level(height, width, size, resampling):
     pixels = _images(3, height, width)
@@ -36,7 +38,12 @@ def test_evaluation_is_the_published_one_to_a_gray_level(height, width, size, re
 
 
 @settings(max_examples=25, deadline=None)
-@given(height=st.integers(8, 70), width=st.integers(8, 70), size=st.sampled_from([16, 32, 56]), seed=st.integers(0, 99))
+@given(
+    height=st.integers(8, 70),
+    width=st.integers(8, 70),
+    size=st.sampled_from([16, 32, 56]),
+    seed=st.integers(0, 99),
+)
 def test_training_crops_are_resized_as_torchvision_does(height, width, size, seed):
     pixels = _images(4, height, width, seed)
     crops = random_crops(torch.tensor([[height, width]] * 4), generator(seed))

@@ -2,9 +2,7 @@
 
 import hashlib
 
-import numpy as np
 import pytest
-import yaml
 
 from cl_bench.datasets.cifar100 import PROMPTS, load
 from cl_bench.errors import UserError

@@ -13,9 +13,7 @@ def images(count=6, classes=3, domains=None):
 
 
 def dataset(**changes):
-    return replace(
-        ImageDataset("toy", ("a", "b", "c"), ("a photo of {}.",), images(), images(count=3)), **changes
-    )
+    return replace(ImageDataset("toy", ("a", "b", "c"), ("a photo of {}.",), images(), images(count=3)), **changes)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +69,7 @@ def test_identity_is_of_the_content():
 
 
 def with_domains(**changes):
-    return dataset(
-        train=images(domains=2), test=images(count=3, domains=2), domain_names=("x", "y"), **changes
-    )
+    return dataset(train=images(domains=2), test=images(count=3, domains=2), domain_names=("x", "y"), **changes)
 
 
 @pytest.mark.parametrize(

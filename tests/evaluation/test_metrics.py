@@ -106,9 +106,7 @@ def test_other_numbers_of_rows_leave_the_average_accuracy_alone(rows: int) -> No
     assert set(summary.values()) == {None}
 
 
-@pytest.mark.parametrize(
-    "convert", [np.array, torch.tensor, lambda rows: rows], ids=["numpy", "torch", "list"]
-)
+@pytest.mark.parametrize("convert", [np.array, torch.tensor, lambda rows: rows], ids=["numpy", "torch", "list"])
 def test_accepts_what_matrices_are_kept_in(convert: object) -> None:
     matrix = convert([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])  # type: ignore[operator]
     assert metrics.average_accuracy(matrix) == 5.5

@@ -14,9 +14,7 @@ from cl_bench.mergers import MagMax
         ((-1.0, 0.0), -1.0),
     ],
 )
-def test_largest_magnitude_wins_and_ties_go_to_the_later_task(
-    values: tuple[float, ...], expected: float
-) -> None:
+def test_largest_magnitude_wins_and_ties_go_to_the_later_task(values: tuple[float, ...], expected: float) -> None:
     finetuned = [{"w": torch.tensor([value])} for value in values]
     assert MagMax(1.0).merge({"w": torch.zeros(1)}, finetuned)["w"].item() == expected
 
@@ -24,8 +22,6 @@ def test_largest_magnitude_wins_and_ties_go_to_the_later_task(
 def test_exact_at_every_element() -> None:
     # Values of very different size: selection by arithmetic would leave rounding errors.
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(6, 5000, generator=generator) * 10.0 ** torch.randint(
-        -9, 9, (6, 5000), generator=generator
-    )
+    vectors = torch.randn(6, 5000, generator=generator) * 10.0 ** torch.randint(-9, 9, (6, 5000), generator=generator)
     merged = MagMax(1.0).merge({"w": torch.zeros(5000)}, [{"w": vector} for vector in vectors])["w"]
     assert torch.equal(merged, vectors.gather(0, vectors.abs().argmax(0, keepdim=True))[0])

@@ -92,8 +92,7 @@ def models(tasks: int, seed: int, dtype: torch.dtype = torch.float32) -> list[di
         return torch.randint(-5, 6, shape, generator=generator).to(dtype) / 4
 
     return [
-        {name: tensor(shape) for name, shape in shapes.items()} | {"steps": torch.tensor(7)}
-        for _ in range(tasks + 1)
+        {name: tensor(shape) for name, shape in shapes.items()} | {"steps": torch.tensor(7)} for _ in range(tasks + 1)
     ]
 
 
@@ -173,9 +172,7 @@ def test_task_by_task_equals_all_at_once(method: Method, stream: tuple[int, int,
         running.add(weights)
         assert running.tasks == t
         # A generator: what is merged is read once and in order.
-        assert same(
-            running.merged(), method.merger(scaling).merge(pretrained, (model for model in finetuned[:t]))
-        )
+        assert same(running.merged(), method.merger(scaling).merge(pretrained, (model for model in finetuned[:t])))
 
 
 @every_method
@@ -242,8 +239,7 @@ def test_layout_in_memory_changes_no_bit(method: Method) -> None:
     transposed = [{"weight": model["weight"].t().contiguous().t()} for model in ordinary]
     wrapped = [{"weight": torch.nn.Parameter(model["weight"])} for model in ordinary]
     results = [
-        method.merger(0.7).merge(pretrained, finetuned)
-        for pretrained, *finetuned in (ordinary, transposed, wrapped)
+        method.merger(0.7).merge(pretrained, finetuned) for pretrained, *finetuned in (ordinary, transposed, wrapped)
     ]
     assert all(same(result, results[0]) for result in results)
     assert not any(result["weight"].requires_grad for result in results)

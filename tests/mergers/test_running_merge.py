@@ -45,9 +45,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("weights", "message"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("merger", [MagMax(), Ties(), RandMix(), TaskArithmetic(1.0)], ids=repr)
-def test_refused_weights_are_named_and_change_nothing(
-    merger: Merger, weights: dict[str, Tensor], message: str
-) -> None:
+def test_refused_weights_are_named_and_change_nothing(merger: Merger, weights: dict[str, Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         merger.merge(pretrained, [changed(), weights])
     running = RunningMerge(merger, pretrained)

@@ -25,7 +25,4 @@ def test_agrees_with_sorting(dtype: torch.dtype, numbers: st.DataObject) -> None
 def test_many_close_numbers(k: int) -> None:
     generator = torch.Generator().manual_seed(0)
     numbers = 1 + 1e-3 * torch.rand(100_000, generator=generator)
-    assert (
-        kth_largest(lambda: iter(numbers.split(4096)), k, torch.float32)
-        == numbers.kthvalue(100_001 - k).values
-    )
+    assert kth_largest(lambda: iter(numbers.split(4096)), k, torch.float32) == numbers.kthvalue(100_001 - k).values

@@ -4,9 +4,7 @@ import torch
 from cl_bench.mergers import Ties
 
 
-def merged(
-    *vectors: list[float], density: float = 1.0, scope: str = "encoder", frozen: int = 0
-) -> list[float]:
+def merged(*vectors: list[float], density: float = 1.0, scope: str = "encoder", frozen: int = 0) -> list[float]:
     finetuned = [{"w": torch.tensor(vector)} for vector in vectors]
     merger = Ties(1.0, density, scope)  # type: ignore[arg-type]
     result = merger.merge({"w": torch.zeros(len(vectors[0]))}, finetuned, frozen)
@@ -31,9 +29,7 @@ def test_trims_over_the_whole_vector_and_keeps_what_equals_the_smallest() -> Non
         ("whole_model", 800, [1.0, 2.0, 3.0, 4.0]),
     ],
 )
-def test_frozen_parameters_count_in_the_whole_model_only(
-    scope: str, frozen: int, expected: list[float]
-) -> None:
+def test_frozen_parameters_count_in_the_whole_model_only(scope: str, frozen: int, expected: list[float]) -> None:
     assert merged([1.0, 2.0, 3.0, 4.0], density=0.25, scope=scope, frozen=frozen) == expected
 
 

@@ -75,7 +75,12 @@ def _distance(one, other):
 
 @pytest.mark.parametrize(
     "settings",
-    [optimization(), optimization(warmup_steps=500), optimization(gradient_clip=None), optimization(batch_size=7)],
+    [
+        optimization(),
+        optimization(warmup_steps=500),
+        optimization(gradient_clip=None),
+        optimization(batch_size=7),
+    ],
     ids=["published form", "warm-up longer than the task", "no clip", "uneven last batch"],
 )
 @pytest.mark.parametrize("trainer", [Sequential, Independent])

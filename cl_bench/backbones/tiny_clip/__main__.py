@@ -18,9 +18,7 @@ _STEPS_BETWEEN_LINES = 100
 def main(arguments: list[str] | None = None) -> None:
     """Pre-trains, writes the weights and their record, and prints the zero-shot accuracies."""
     parser = argparse.ArgumentParser(prog="python -m cl_bench.backbones.tiny_clip", description=__doc__)
-    parser.add_argument(
-        "--out", type=Path, default=Path("tiny_clip.safetensors"), help="weights.json goes beside it"
-    )
+    parser.add_argument("--out", type=Path, default=Path("tiny_clip.safetensors"), help="weights.json goes beside it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=1600)
     options = parser.parse_args(arguments)
@@ -31,9 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         "seed": options.seed,
         "steps": options.steps,
         "seconds": round(time.perf_counter() - start),
-        "versions": {
-            name: version(name) for name in ("torch", "open_clip_torch", "matplotlib", "pillow", "numpy")
-        },
+        "versions": {name: version(name) for name in ("torch", "open_clip_torch", "matplotlib", "pillow", "numpy")},
     }
     weights.write(options.out, model.state_dict(), ids, facts)
 

@@ -45,9 +45,7 @@ def pretrain(
     """
     model = architecture.create(seed)
     ids = caption_ids()
-    model.token_embedding = nn.Embedding.from_pretrained(
-        model.token_embedding.weight[ids].detach(), freeze=False
-    )
+    model.token_embedding = nn.Embedding.from_pretrained(model.token_embedding.weight[ids].detach(), freeze=False)
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
     world = World(pretraining_fonts, seeds.derive(seed, "shapes"))
     generator = seeds.generator(seed, "batches")
@@ -126,9 +124,7 @@ def zero_shot_accuracy(
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
     head = torch.stack(
         [
-            model.encode_text(tokenizer([prompt.format(name) for prompt in PROMPTS]), normalize=True).mean(
-                dim=0
-            )
+            model.encode_text(tokenizer([prompt.format(name) for prompt in PROMPTS]), normalize=True).mean(dim=0)
             for name in class_names
         ]
     )

@@ -72,9 +72,7 @@ def count_parameters(path: Path, tower: str) -> tuple[int, int]:
     with safe_open(path, framework="pt") as file:
         for name in set(file.keys()) - _NOT_PARAMETERS:
             count = torch.Size(file.get_slice(name).get_shape()).numel()
-            inside, outside = (
-                (inside + count, outside) if name.startswith(tower) else (inside, outside + count)
-            )
+            inside, outside = (inside + count, outside) if name.startswith(tower) else (inside, outside + count)
     return inside, outside
 
 

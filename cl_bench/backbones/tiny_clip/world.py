@@ -36,9 +36,7 @@ class World:
         self._counts = torch.tensor([len(some) for some in shapes])
         self._first = self._counts.cumsum(0) - self._counts
 
-    def draw(
-        self, count: int, generator: torch.Generator
-    ) -> tuple[NDArray[np.uint8], list[str], torch.Tensor]:
+    def draw(self, count: int, generator: torch.Generator) -> tuple[NDArray[np.uint8], list[str], torch.Tensor]:
         """Draws images of uniformly random concepts, each in a uniformly random one of its shapes.
 
         Returns:
@@ -56,7 +54,7 @@ class World:
 
 
 def draw_test(fonts: Callable[[Group], tuple[str, ...]], seed: int) -> tuple[NDArray[np.uint8], torch.Tensor]:
-    """4,000 images that no training batch holds, and their concepts."""
+    """4,000 images that no training batch holds, and their concepts. Textures do not depend on the fonts."""
     images, _, concepts = World(fonts, seeds.derive(seed, "test shapes")).draw(
         4000, seeds.generator(seed, "test images")
     )

@@ -61,12 +61,9 @@ class Concept:
 
 
 def _all_concepts() -> tuple[Concept, ...]:
-    digits = [
-        Concept("digits", (f"digit {i}", f"number {i}", word), str(i)) for i, word in enumerate(_DIGITS)
-    ]
+    digits = [Concept("digits", (f"digit {i}", f"number {i}", word), str(i)) for i, word in enumerate(_DIGITS)]
     capitals = [
-        Concept("capitals", (f"capital letter {c.lower()}", f"capital {c.lower()}"), c)
-        for c in string.ascii_uppercase
+        Concept("capitals", (f"capital letter {c.lower()}", f"capital {c.lower()}"), c) for c in string.ascii_uppercase
     ]
     small = [Concept("small_letters", (f"small letter {c}", f"small {c}"), c) for c in string.ascii_lowercase]
     greek = [

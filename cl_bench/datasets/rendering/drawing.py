@@ -41,9 +41,7 @@ class Distortion:
     shear: float = 0.0
 
 
-def draw_images(
-    masks: Tensor, colors: Tensor, distortion: Distortion, generator: torch.Generator
-) -> NDArray[np.uint8]:
+def draw_images(masks: Tensor, colors: Tensor, distortion: Distortion, generator: torch.Generator) -> NDArray[np.uint8]:
     """Draws one image per mask: light ink on near black.
 
     Args:

@@ -8,9 +8,7 @@ from cl_bench.datasets.images import Images
 from cl_bench.datasets.rendering.drawing import Distortion, draw_colors, draw_images
 
 
-def draw_split(
-    shapes: list[Tensor], per_class: int, distortion: Distortion, generator: torch.Generator
-) -> Images:
+def draw_split(shapes: list[Tensor], per_class: int, distortion: Distortion, generator: torch.Generator) -> Images:
     """Draws `per_class` images of each class, each distorted and inked for itself.
 
     Args:
