@@ -9,7 +9,7 @@ from pathlib import Path
 from cl_bench.backbones.tiny_clip import load, weights
 from cl_bench.backbones.tiny_clip.pretraining import pretrain, zero_shot_accuracy
 from cl_bench.backbones.tiny_clip.world import draw_test
-from cl_bench.datasets.rendering.concepts import CONCEPTS
+from cl_bench.datasets.rendering.concepts import CONCEPTS, GROUPS, LETTERS
 from cl_bench.datasets.rendering.fonts import held_out_fonts, pretraining_fonts
 
 _STEPS_BETWEEN_LINES = 100
@@ -36,14 +36,15 @@ def main(arguments: list[str] | None = None) -> None:
     # Measured on the file as it will be read, in fp16 and with the whole token table.
     shipped = load(options.out)
     class_names = [concept.names[0] for concept in CONCEPTS]
-    accuracy = {
-        where: round(zero_shot_accuracy(shipped, *draw_test(fonts, options.seed), class_names), 4)
-        for where, fonts in (("in_distribution", pretraining_fonts), ("held_out_fonts", held_out_fonts))
+    tests = {
+        "in_distribution": draw_test(pretraining_fonts, GROUPS, options.seed),
+        "letters_in_held_out_fonts": draw_test(held_out_fonts, LETTERS, options.seed),
     }
+    accuracy = {name: round(zero_shot_accuracy(shipped, *test, class_names), 4) for name, test in tests.items()}
     weights.write(options.out, model.state_dict(), ids, {**facts, "zero_shot_accuracy": accuracy})
     print(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB, {facts['seconds']} s")
-    for where, share in accuracy.items():
-        print(f"zero-shot accuracy over {len(CONCEPTS)} concepts, {where.replace('_', ' ')}: {share:.1%}")
+    for test, share in accuracy.items():
+        print(f"zero-shot accuracy over {len(CONCEPTS)} concepts, {test.replace('_', ' ')}: {share:.1%}")
 
 
 class _Progress:

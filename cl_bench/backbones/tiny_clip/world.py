@@ -1,6 +1,6 @@
 """What the pre-training sees: every concept in several shapes, distorted, inked and captioned anew."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -53,9 +53,11 @@ class World:
         return images, captions, concepts
 
 
-def draw_test(fonts: Callable[[Group], tuple[str, ...]], seed: int) -> tuple[NDArray[np.uint8], torch.Tensor]:
-    """4,000 images that no training batch holds, and their concepts. Textures do not depend on the fonts."""
-    images, _, concepts = World(fonts, seeds.derive(seed, "test shapes")).draw(
-        4000, seeds.generator(seed, "test images")
-    )
-    return images, concepts
+def draw_test(
+    fonts: Callable[[Group], tuple[str, ...]], groups: Collection[Group], seed: int
+) -> tuple[NDArray[np.uint8], torch.Tensor]:
+    """Those of 4,000 new images whose concepts are of some groups, and (N,) indices into `CONCEPTS`."""
+    world = World(fonts, seeds.derive(seed, "test shapes"))
+    images, _, concepts = world.draw(4000, seeds.generator(seed, "test images"))
+    wanted = torch.tensor([CONCEPTS[concept].group in groups for concept in concepts.tolist()])
+    return images[wanted.numpy()], concepts[wanted]

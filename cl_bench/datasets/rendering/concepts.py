@@ -6,9 +6,11 @@ others are synonyms that captions use as well.
 
 import string
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Group = Literal["digits", "capitals", "small_letters", "greek", "symbols", "games", "textures"]
+GROUPS: tuple[Group, ...] = get_args(Group)
+LETTERS: tuple[Group, ...] = ("digits", "capitals", "small_letters", "greek")  # which every font draws its own way
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _GREEK_CAPITALS = {

@@ -1,6 +1,9 @@
 """The fonts that matplotlib ships, and which of them the pre-training may see.
 
 A font is named by its file, so that matplotlib itself need not be imported before a picture is drawn.
+
+Letters and digits look different in every font. DejaVu's slanted and bold variants repeat the upright shapes of
+most signs, though: there "held out" is a name, and only what is done to a picture later makes it new.
 """
 
 from functools import cache

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from cl_bench.datasets.rendering.concepts import CONCEPTS, Concept
+from cl_bench.datasets.rendering.concepts import CONCEPTS, GROUPS, LETTERS, Concept
 from cl_bench.datasets.rendering.fonts import held_out_fonts, pretraining_fonts
 from cl_bench.datasets.rendering.masks import draw_character, draw_concept, outline
 
-GROUPS = sorted({concept.group for concept in CONCEPTS})
 NOT_A_CHARACTER = "\U0010fffe"
 
 
@@ -13,6 +12,16 @@ def test_fonts_are_disjoint():
     for group in GROUPS:
         assert not set(pretraining_fonts(group)) & set(held_out_fonts(group))
     assert (len(pretraining_fonts("digits")), len(held_out_fonts("digits"))) == (6, 14)
+
+
+def test_letters_look_different_in_held_out_fonts():
+    for concept in CONCEPTS:
+        if concept.group in LETTERS:
+            seen, held_out = (
+                {mask.tobytes() for mask in draw_concept(concept, fonts(concept.group)).numpy()}
+                for fonts in (pretraining_fonts, held_out_fonts)
+            )
+            assert not seen & held_out, concept
 
 
 @pytest.mark.parametrize("fonts", [pretraining_fonts, held_out_fonts])

@@ -1,0 +1,77 @@
+"""Progress, loss and rows, through real trainings of a small model."""
+
+import io
+import math
+import time
+
+import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import CSVLogger
+
+from cl_bench import batches
+from cl_bench.callbacks import FiniteLoss, Progress, TrainingLog
+from cl_bench.devices import Devices
+from cl_bench.errors import UserError
+from cl_bench.trainers import Sequential
+from tests.small import TRANSFORM, SmallEncoder, head, optimization, scenario
+
+
+def _fit(callbacks, trainer_class=Sequential):
+    settings, experience = optimization(), scenario().train_stream[0]
+    trainer = trainer_class(SmallEncoder(), head(), TRANSFORM, settings)
+    trainer.begin_task(trainer.encoder.state_dict(), experience)
+    order = batches.TrainingOrder(experience.samples, settings.batch_size, 0, 0)
+    runner = Devices(accelerator="cpu").trainer(settings.epochs, settings.gradient_clip, callbacks)
+    runner.fit(trainer, batches.loader(experience.samples, order, workers=0))
+    return runner
+
+
+class _Failing(Sequential):
+    """Its loss is infinite from the fourth step on."""
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        return loss if self.trainer.global_step < 3 else loss * math.inf
+
+
+def test_a_loss_that_is_no_number_stops_the_task_and_names_task_and_step():
+    with pytest.raises(UserError, match=r"became inf in step 4 of task 7; the last finite loss was \d") as caught:
+        _fit([FiniteLoss(task=7)], _Failing)
+    assert "optim.lr" in str(caught.value)
+
+
+def test_a_loss_that_stays_finite_stops_nothing():
+    assert _fit([FiniteLoss(task=1)]).global_step == 24
+
+
+def test_training_is_logged_along_one_axis_through_all_tasks(tmp_path):
+    logger = CSVLogger(tmp_path, name=None, version="log")
+    _fit([TrainingLog(logger, first_step=100, task=3)])
+    logger.save()
+    lines = (tmp_path / "log" / "metrics.csv").read_text().splitlines()
+    columns = lines[0].split(",")
+    rows = [dict(zip(columns, map(float, line.split(",")), strict=True)) for line in lines[1:]]
+    assert [row["step"] for row in rows] == [110, 120]
+    assert all(row["train/task"] == 3 and row["train/loss"] > 0 and 0 < row["train/lr"] <= 1e-2 for row in rows)
+
+
+class _Slow(pl.Callback):
+    """Long enough for a terminal to be drawn, ten times a second, in every epoch."""
+
+    def on_train_batch_end(self, *_):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(tasks=2) as progress:
+        _fit([progress, _Slow()])
+        progress.advance()
+    shown = stream.getvalue()
+    assert all((word in shown) == terminal for word in ("epoch 3 of 3", "/24", "1/2", "left"))
+    assert terminal or shown == ""
+

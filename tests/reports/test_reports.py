@@ -1,0 +1,78 @@
+"""Pictures and tables from a made-up record."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from cl_bench.reports import heat_maps, show
+from cl_bench.reports.first_results import write
+from cl_bench.store import write_result
+
+
+def record(tasks=3, joint=False, finetuned=True, **more):
+    rows = 2 if joint else tasks + 1
+    random = np.random.default_rng(0)
+    kinds = ("task_agnostic", "task_aware")
+    values = {
+        "accuracy": {"task_agnostic": 61.25, "task_aware": 88.5},
+        "accuracy_after_task": {kind: [12.5] * (rows - 1) + [61.25] for kind in kinds},
+        "metrics": {kind: {"forgetting_max_minus_last": 7.5, "average_accuracy": 60.0} for kind in kinds},
+        "matrix": {kind: random.uniform(0, 100, (rows, tasks)).tolist() for kind in kinds},
+    }
+    return {
+        "schema": 1,
+        "choices": {"scenario": "made_up", "trainer": "sequential", "merger": "magmax"},
+        "config": {"method": "sequential_magmax"},
+        "split": "test",
+        "seed": 5,
+        "fingerprint": "f",
+        "headline": {"name": "accuracy.task_agnostic", "value": 61.25},
+        **values,
+        "finetuned": values if finetuned else None,
+        "training": [{"seconds": 1.0, "reused": i > 0, "steps": 3} for i in range(1 if joint else tasks)],
+        "seconds": {"training": 3.0, "merging": 0.1, "evaluation": 0.2},
+        "versions": {"torch": "0"},
+        **more,
+    }
+
+
+@pytest.mark.parametrize("tasks", [1, 3, 20, 50])
+def test_heat_maps_are_drawn_for_every_number_of_tasks(tmp_path, tasks):
+    paths = heat_maps(record(tasks), tmp_path)
+    assert [path.name for path in paths] == ["matrix_merged.png", "matrix_finetuned.png"]
+    picture = matplotlib.image.imread(paths[0])
+    assert picture.std() > 0.05 and min(picture.shape[:2]) > 200
+
+
+def test_heat_maps_show_each_value_in_its_cell(tmp_path):
+    values = {kind: [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]] for kind in ("task_agnostic", "task_aware")}
+    (path,) = heat_maps(record(2, finetuned=False, matrix=values), tmp_path)
+    picture = matplotlib.image.imread(path)[..., :3]
+    yellow = (np.abs(picture - np.array([0.993, 0.906, 0.144])) < 0.02).all(axis=-1)
+    purple = (np.abs(picture - np.array([0.267, 0.005, 0.329])) < 0.02).all(axis=-1)
+    left = slice(0, picture.shape[1] // 2)
+    rows, _ = np.nonzero(yellow[:, left])
+    assert yellow[:, left].sum() == pytest.approx(purple[:, left].sum(), rel=0.25)  # three cells each
+    assert rows.mean() > np.nonzero(purple[:, left])[0].mean()
+
+
+def test_joint_and_unevaluated_matrices_are_drawn(tmp_path):
+    matrix = {kind: [[1.0, 2.0, 3.0], [None, None, None]] for kind in ("task_agnostic", "task_aware")}
+    assert len(heat_maps(record(joint=True, finetuned=False, matrix=matrix), tmp_path)) == 1
+
+
+def test_the_table_names_models_and_numbers(capsys, tmp_path):
+    show(record(), tmp_path)
+    printed = capsys.readouterr().out
+    for word in ("zero-shot", "sequential + magmax", "12.50", "61.25", "88.50", "7.50", "2 of 3 tasks reused"):
+        assert word in printed
+
+
+def test_first_results_has_mean_and_standard_deviation_over_seeds(tmp_path):
+    for seed, value in ((1, 60.0), (2, 64.0), (3, 65.0)):
+        headline = {"name": "accuracy.task_agnostic", "value": value}
+        write_result(tmp_path / f"runs/{seed}/result.json", record(seed=seed, headline=headline, fingerprint=str(seed)))
+    write(tmp_path / "runs", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "| sequential_magmax | 63.0 ± 2.6 |" in page and "| sequential_magmax | 7.5 ± 0.0 |" in page
+    assert "3 runs" in page and "9 s of training" in page
