@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # small models: spinning threads crawl on a machine with other work
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
 os.environ["CL_BENCH_ROOT"] = str(Path(__file__).resolve().parent)
 
 _failed: list[str] = []

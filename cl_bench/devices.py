@@ -17,7 +17,7 @@ from cl_bench.errors import UserError
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
 
-Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
+Precision = Literal["32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Devices:
         """The context in which the encoder runs outside of training."""
         if self.precision == "32-true":
             return contextlib.nullcontext()
-        return torch.autocast(self.kind, torch.bfloat16 if self.precision == "bf16-mixed" else torch.float16)
+        return torch.autocast(self.kind, torch.bfloat16)
 
     def trainer(self, epochs: int, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
         """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing."""

@@ -6,6 +6,7 @@ evaluated, and one row is written down.
 
 import contextlib
 import logging
+import textwrap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -131,21 +132,18 @@ def _alone(stream: Stream, task: int) -> Iterator[None]:
 
 def _log_row(parts: Parts, callback: MergeAndEvaluate, row: Row) -> None:
     """One line for people, and the same numbers for the logger."""
-    done, last = len(callback.records), callback.records[-1:] or [{"reused": False}]
-    if row.merged is None or not distributed.is_main():
+    if not distributed.is_main():
         return
+    done = len(callback.records)
     name = parts.experiences[done - 1].name if done else "zero-shot"
-    numbers = {kind: row.merged.pooled(kind) for kind in KINDS}
-    log.info(
-        "%d of %d  task-agnostic %5.2f  task-aware %5.2f  %s%s",
-        done,
-        len(parts.experiences),
-        *numbers.values(),
-        name if len(name) < 60 else f"{name[:57]}...",
-        " (reused)" if last[0]["reused"] else "",
-    )
-    parts.logger.log_metrics({f"{parts.evaluation.split}/{k}": v for k, v in numbers.items()}, step=_steps(callback))
-    parts.logger.save()
+    how = " (reused)" if done and callback.records[-1]["reused"] else ""
+    numbers = {} if row.merged is None else {kind: row.merged.pooled(kind) for kind in KINDS}
+    shown = "".join(f"{kind.replace('_', '-')} {number:5.2f}  " for kind, number in numbers.items())
+    log.info(f"{done} of {len(parts.experiences)}  {shown}{textwrap.shorten(name, 60)}{how}")
+    if numbers:
+        metrics = {f"{parts.evaluation.split}/{kind}": number for kind, number in numbers.items()}
+        parts.logger.log_metrics(metrics, step=_steps(callback))
+        parts.logger.save()
 
 
 def _steps(callback: MergeAndEvaluate) -> int:

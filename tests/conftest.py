@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as run.py does, before torch is imported
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as run.py does, before torch is imported
 
 import pytest
 from hydra import compose, initialize_config_dir

@@ -74,4 +74,3 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
     shown = stream.getvalue()
     assert all((word in shown) == terminal for word in ("epoch 3 of 3", "/24", "1/2", "left"))
     assert terminal or shown == ""
-

@@ -4,8 +4,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from cl_bench.reports import heat_maps, show
-from cl_bench.reports.first_results import write
+from cl_bench.errors import UserError
+from cl_bench.reports import first_results, heat_maps, learning_rates, show
 from cl_bench.store import write_result
 
 
@@ -22,7 +22,7 @@ def record(tasks=3, joint=False, finetuned=True, **more):
     return {
         "schema": 1,
         "choices": {"scenario": "made_up", "trainer": "sequential", "merger": "magmax"},
-        "config": {"method": "sequential_magmax"},
+        "config": {"method": "sequential_magmax", "optim": {"lr": 2e-4}},
         "split": "test",
         "seed": 5,
         "fingerprint": "f",
@@ -72,7 +72,21 @@ def test_first_results_has_mean_and_standard_deviation_over_seeds(tmp_path):
     for seed, value in ((1, 60.0), (2, 64.0), (3, 65.0)):
         headline = {"name": "accuracy.task_agnostic", "value": value}
         write_result(tmp_path / f"runs/{seed}/result.json", record(seed=seed, headline=headline, fingerprint=str(seed)))
-    write(tmp_path / "runs", tmp_path / "page.md")
+    first_results.write(tmp_path / "runs", tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| sequential_magmax | 63.0 ± 2.6 |" in page and "| sequential_magmax | 7.5 ± 0.0 |" in page
-    assert "3 runs" in page and "9 s of training" in page
+    assert "3 runs, seeds 1, 2, 3" in page and "9 s of training" in page
+
+
+def test_learning_rates_has_a_row_per_rate(tmp_path):
+    for lr, value in ((1e-3, 40.0), (2e-4, 50.0)):
+        headline, config = {"name": "accuracy.task_agnostic", "value": value}, {"optim": {"lr": lr}}
+        write_result(tmp_path / f"runs/{lr}/result.json", record(headline=headline, config=config))
+    learning_rates.write(tmp_path / "runs", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert page.index("| 0.0002 | 50.0 |") < page.index("| 0.001 | 40.0 |") < page.index("| 0.0002 | 61.2 |")
+
+
+def test_a_page_without_records_names_the_folder(tmp_path):
+    with pytest.raises(UserError, match=r"no result\.json below"):
+        first_results.write(tmp_path, tmp_path / "page.md")

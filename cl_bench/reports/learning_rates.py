@@ -1,0 +1,51 @@
+"""docs/learning_rates.md: how the learning rates of the embedded scenarios were chosen.
+
+Used by `make learning-rates` as `python -m cl_bench.reports.learning_rates FOLDER OUT`.
+"""
+
+import sys
+from pathlib import Path
+
+from cl_bench.reports.markdown import Result, read_all, table
+from cl_bench.store import atomic
+
+_PAGE = """# Learning rates of the embedded scenarios
+
+Made by `make learning-rates` from the records of the sweep `multirun_configs/sweep/learning_rates.yaml`: accuracy on a
+fifth of the *training* images, set aside, in percent, mean ± standard deviation over seeds {seeds}, each with its own
+order of arrival. No test image was looked at. The rule, set beforehand: the rate with the best mean for sequential
+fine-tuning merged by MagMax. `glyphs_5` and `glyphs_20` take the one of `glyphs_10`. Epochs (5), batch size (64) and
+warm-up (10 % of a task's steps) were not tuned.
+
+## sequential + MagMax
+
+{merged}
+## sequential, the last task's weights
+
+{finetuned}"""
+
+
+def write(folder: Path, out: Path) -> None:
+    """Writes the page from all result records below `folder`."""
+    results = sorted(read_all(folder), key=lambda result: result["config"]["optim"]["lr"])
+    page = _PAGE.format(
+        seeds=", ".join(map(str, sorted({result["seed"] for result in results}))),
+        merged=table(results, "lr", _lr, lambda result: result["headline"]["value"]),
+        finetuned=table(results, "lr", _lr, _finetuned),
+    )
+    atomic.write_text(out, page)
+
+
+def _lr(result: Result) -> str:
+    return f"{result['config']['optim']['lr']:g}"
+
+
+def _finetuned(result: Result) -> float | None:
+    number = result["finetuned"]
+    for key in result["headline"]["name"].split("."):
+        number = number[key]
+    return number
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,49 @@
+"""Markdown tables over many runs: mean ± standard deviation over seeds."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cl_bench.errors import UserError
+from cl_bench.store import read_result
+
+Result = Mapping[str, Any]
+
+
+def read_all(folder: Path) -> list[dict[str, Any]]:
+    """All result records below a folder.
+
+    Raises:
+        UserError: There is none, or one is damaged.
+    """
+    results = [read_result(path) for path in sorted(folder.glob("**/result.json"))]
+    if not results:
+        raise UserError(f"There is no result.json below {folder}; run the sweep first.")
+    return results
+
+
+def table(
+    results: Sequence[Result], corner: str, row: Callable[[Result], str], value: Callable[[Result], float | None]
+) -> str:
+    """One row per `row`, in order of appearance, one column per scenario; the sample's standard deviation.
+
+    A cell that nobody ran stays empty, and so does a row without any value.
+    """
+    cells: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for result in results:
+        if (number := value(result)) is not None:
+            cells[row(result), result["choices"]["scenario"]].append(number)
+    rows = dict.fromkeys(name for name, _ in cells)
+    scenarios = sorted({scenario for _, scenario in cells})
+    lines = [f"| {corner} | " + " | ".join(scenarios) + " |", "| --- |" + " ---: |" * len(scenarios)]
+    lines += [f"| {name} | " + " | ".join(_cell(cells[name, s]) for s in scenarios) + " |" for name in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
