@@ -1,0 +1,70 @@
+"""Every command of the README does what it says, on less data; its Python example runs, and its links lead somewhere."""
+
+import re
+import shlex
+import sys
+
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.conftest import ROOT, SHORT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+# The published experiment needs its data: tests/test_published_path.py. Help and processes: tests/test_run.py, test_launch.py.
+RUNS = [
+    command
+    for command in COMMANDS
+    if command.startswith("python run.py") and not re.search("cifar100|--help|devices=", command)
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", RUNS)
+def test_commands_run(command, folder, monkeypatch, capfd):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *SHORT[1:]])
+    monkeypatch.syspath_prepend(ROOT)
+    GlobalHydra.instance().clear()
+    import run
+
+    run.main()
+    printed = capfd.readouterr().out
+    assert "written: " in printed and "zero-shot" in printed
+
+
+def test_the_readme_names_the_make_targets_and_every_choice():
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+    table = README[README.index("| group | choices |") : README.index("A mistake in any of them")]
+    for path in (ROOT / "conf").glob("*/*.yaml"):
+        if path.parent.name not in ("hydra",):
+            group, choice = path.parent.name, path.stem
+            row = next(line for line in table.splitlines() if line.startswith(f"| `{group}`"))
+            stem, _, number = choice.rpartition("_")
+            assert f"`{choice}`" in row or (f"`_{number}`" in row and f"`{stem}_5`" in row), (group, choice)
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_library_example_runs():
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    pretrained = {"weight": torch.zeros(4), "bias": torch.zeros(1)}
+    finetuned = [{"weight": torch.randn(4), "bias": torch.randn(1)} for _ in range(3)]
+    names = {"pretrained": pretrained, "finetuned": iter(finetuned), "weights": finetuned[0]}
+    exec(example, names)
+    largest = finetuned[0]["weight"]  # the only task of the running merge
+    assert torch.allclose(names["merged"]["weight"], 0.5 * largest)
