@@ -49,6 +49,7 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         for task, experience in enumerate(parts.experiences):
             _obtain(parts, stream, callback, progress, task, experience)
             progress.advance()
+    parts.logger.finalize("success")
     result = compose(config, parts, stream.fingerprint, callback, meter)
     if distributed.is_main():
         write_result(folder / "result.json", result)

@@ -86,9 +86,12 @@ def test_methods_name_their_trainer_and_merger(method):
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_sweeps_compose(sweep):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", [f"+sweep={sweep}"], return_hydra_config=True)
-    methods = config.hydra.sweeper.params["+method"].replace(" ", "").split(",")
-    assert sorted(methods) == sorted(METHODS)
+        config = compose("config", [f"+sweep={sweep}", "logger.save_dir=."], return_hydra_config=True)
+    params = config.hydra.sweeper.params
+    assert config.hydra.mode.name == "MULTIRUN" and {"seed", "scenario"} <= set(params)
+    assert config.scenario.get("class_order") == config.seed  # each seed has its own order of arrival
+    if "+method" in params:
+        assert sorted(params["+method"].replace(" ", "").split(",")) == sorted(METHODS)
 
 
 def test_unknown_choices_are_refused():

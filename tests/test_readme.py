@@ -1,4 +1,4 @@
-"""Every command of the README does what it says, on less data; its Python example runs, and its links lead somewhere."""
+"""Every command of the README runs, on less data; so does its Python example, and its links lead somewhere."""
 
 import re
 import shlex
@@ -16,7 +16,7 @@ COMMANDS = [
     for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
     for line in block.splitlines()
 ]
-# The published experiment needs its data: tests/test_published_path.py. Help and processes: tests/test_run.py, test_launch.py.
+# The others have tests of their own: test_published_path.py (needs its data), test_run.py, test_launch.py.
 RUNS = [
     command
     for command in COMMANDS

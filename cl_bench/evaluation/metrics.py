@@ -61,7 +61,7 @@ def backward_transfer(matrix: npt.ArrayLike) -> float | None:
     return None if learned is None else _mean((learned[-1] - learned.diagonal())[:-1])
 
 
-def forward_transfer(matrix: npt.ArrayLike) -> float | None:
+def forward_transfer_against_zero_shot(matrix: npt.ArrayLike) -> float | None:
     """What earlier tasks did to later ones, against zero-shot: 1/(T-1) Σ_{j≥2} (R[j-1, j] - R[0, j]).
 
     Source: Lopez-Paz and Ranzato, "Gradient Episodic Memory", NeurIPS 2017, arXiv 1706.08840.
@@ -78,7 +78,7 @@ METRICS: tuple[Callable[[npt.ArrayLike], float | None], ...] = (
     forgetting_max_minus_last,
     forgetting_first_minus_last,
     backward_transfer,
-    forward_transfer,
+    forward_transfer_against_zero_shot,
 )
 
 

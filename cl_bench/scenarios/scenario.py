@@ -75,11 +75,6 @@ class Scenario(CLScenario):
         self.labels = tuple(Labels(data.class_names, data.prompts) for data in datasets)
         self._data = {data.name: data.identity for data in datasets}
 
-    @property
-    def class_names(self) -> list[str]:
-        """Of all classes, by class number."""
-        return [name for labels in self.labels for name in labels.class_names]
-
     def joint(self) -> Experience:
         """All training images as one task; each image is classified among the classes it is compared with at test."""
         masks = [experience.class_masks[0] for experience in self.train_stream]

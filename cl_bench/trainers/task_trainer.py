@@ -78,6 +78,14 @@ class TaskTrainer(pl.LightningModule):
         """The weights after the task, on the CPU."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.encoder.state_dict().items()}
 
+    def configure_gradient_clipping(
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None, gradient_clip_algorithm: str | None
+    ) -> None:
+        """Limits the norm of the gradient."""
+        # Lightning's own way refuses fused optimizers in mixed precision, because of a scaler that bfloat16 has not.
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.encoder.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> dict[str, Any]:
         """A fresh optimizer and a per-step schedule that ends with the task."""
         optimizer, schedule = self.optimization.build(

@@ -26,7 +26,7 @@ ORACLES = {
     ),
     "forgetting_first_minus_last": lambda r, t: mean([r[j][j - 1] - r[t][j - 1] for j in range(1, t)]),
     "backward_transfer": lambda r, t: mean([r[t][j - 1] - r[j][j - 1] for j in range(1, t)]),
-    "forward_transfer": lambda r, t: mean([r[j - 1][j - 1] - r[0][j - 1] for j in range(2, t + 1)]),
+    "forward_transfer_against_zero_shot": lambda r, t: mean([r[j - 1][j - 1] - r[0][j - 1] for j in range(2, t + 1)]),
 }
 NEED_TWO_TASKS = set(ORACLES) - {"average_accuracy", "average_incremental_accuracy"}
 
@@ -59,7 +59,7 @@ def test_worked_example() -> None:
             "forgetting_max_minus_last": ((90 - 50) + (80 - 85)) / 2,
             "forgetting_first_minus_last": ((90 - 50) + (80 - 85)) / 2,
             "backward_transfer": ((50 - 90) + (85 - 80)) / 2,
-            "forward_transfer": ((25 - 20) + (45 - 30)) / 2,
+            "forward_transfer_against_zero_shot": ((25 - 20) + (45 - 30)) / 2,
         }
     )
 
@@ -93,7 +93,7 @@ def test_an_entry_that_was_not_evaluated_undefines_what_needs_it(matrix: Rows, d
         "forgetting_max_minus_last": row >= 1 and task < tasks,
         "forgetting_first_minus_last": task < tasks and row in (task, tasks),
         "backward_transfer": task < tasks and row in (task, tasks),
-        "forward_transfer": task >= 2 and row in (0, task - 1),
+        "forward_transfer_against_zero_shot": task >= 2 and row in (0, task - 1),
     }
     assert after == {name: None if needed[name] else value for name, value in before.items()}
 

@@ -1,0 +1,45 @@
+"""Devices that are there, and those that are not."""
+
+import pytest
+import torch
+
+from cl_bench.devices import Devices
+from cl_bench.errors import UserError
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+def test_auto_takes_a_gpu_where_there_is_one(gpus, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    gpus(0)
+    assert (Devices().kind, Devices(devices="auto").count) == ("cpu", 1)
+    gpus(4)
+    assert (Devices().kind, Devices().count, Devices(devices="auto").count) == ("cuda", 1, 4)
+
+
+def test_more_devices_than_there_are_is_refused(gpus):
+    gpus(2)
+    with pytest.raises(UserError, match=r"lightning\.devices=3: this machine has 2"):
+        _ = Devices(accelerator="gpu", devices=3).count
+    gpus(0)
+    with pytest.raises(UserError, match=r"lightning\.accelerator=gpu: this machine has none"):
+        _ = Devices(accelerator="gpu").kind
+
+
+def test_a_cpu_runs_as_many_processes_as_asked_for():
+    assert Devices(accelerator="cpu", devices=7).count == 7
+
+
+def test_mixed_precision_is_used_for_evaluation_too():
+    product = torch.ones(2, 2) @ torch.ones(2, 2)
+    with Devices(accelerator="cpu", precision="bf16-mixed").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with Devices(accelerator="cpu").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == product.dtype == torch.float32

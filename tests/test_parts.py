@@ -1,0 +1,70 @@
+"""What is found before anything is trained."""
+
+from typing import ClassVar
+
+import pytest
+
+from cl_bench.errors import UserError
+from cl_bench.mergers import Last
+from cl_bench.parts import build
+from tests.conftest import SHORT
+
+
+class NeedsMoments(Last):
+    requires: ClassVar = frozenset({"second_moments"})
+
+
+def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configure):
+    config = configure(*SHORT, f"merger._target_={__name__}.NeedsMoments", "merger.scaling=1")
+    with pytest.raises(UserError, match="NeedsMoments needs second_moments of the training, which trainer=Sequential"):
+        build(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("seed=-1", "seed=-1"),
+        ("lightning.precision=fp8", "lightning.precision='fp8'"),
+        ("evaluation.split=validation", "scenario.validation_share"),
+        ("scenario.tasks=11", "scenario.tasks=11"),
+        ("optim.epochs=0", "optim.epochs=0"),
+        ("paths.store_dir=/proc/nowhere", "paths.store_dir=/proc/nowhere"),
+        ("trainer._target_=nowhere.Trainer", "trainer._target_"),
+    ],
+)
+def test_mistakes_name_the_setting(configure, override, named):
+    with pytest.raises(UserError) as caught:
+        build(configure(*SHORT, override))
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "same"),
+    [
+        (["merger=ties"], True),
+        (["merger.scaling=0.1"], True),
+        (["evaluation=final"], True),
+        (["logger=tensorboard"], True),
+        (["lightning.devices=2"], True),
+        (["evaluation.batch_size=3", "lightning.workers=1"], True),
+        (["seed=6"], False),
+        (["optim.lr=1e-3"], False),
+        (["optim.epochs=2"], False),
+        (["trainer=independent"], False),
+        (["scenario.class_order=1"], False),
+        (["scenario.validation_share=0.1"], False),
+        (["backbone.resampling=pillow"], False),
+        (["lightning.precision=bf16-mixed"], False),
+        (["lightning.limit_train_batches=2"], False),
+    ],
+)
+def test_the_fingerprint_is_of_what_shapes_the_weights(configure, overrides, same):
+    one, other = build(configure(*SHORT)), build(configure(*SHORT, *overrides))
+    assert (one.training == other.training) == same
+
+
+def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(configure):
+    parts = build(configure("scenario=mini_eight"))
+    assert parts.head.shape == (sum(len(labels.class_names) for labels in parts.scenario.labels), 96)
+    assert parts.backbone.frozen_parameters > 0
+    assert sum(tensor.numel() for tensor in parts.pretrained.values()) == 477_120
