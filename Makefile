@@ -48,7 +48,7 @@ learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rat
 	$(MAKE) --jobs=2 sweep-learning_rates-a sweep-learning_rates-b
 	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
 
-tiny-clip: .venv/installed  ## pre-train the embedded model anew (about 6 minutes)
+tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip
 
 clean:  ## remove the environment, outputs, stored streams and caches
