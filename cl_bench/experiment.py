@@ -70,6 +70,7 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         parts.devices.autocast,
     )
     last = len(parts.experiences) - 1
+    merged_is_finetuned = isinstance(parts.merger, Last) and parts.merger.scaling == 1
     return MergeAndEvaluate(
         RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters),
         evaluator,
@@ -77,7 +78,7 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         pretrained=parts.pretrained,
         store=stream.write,
         due=lambda task: parts.evaluation.when == "every_task" or task == last,
-        finetuned=parts.evaluation.finetuned and not isinstance(parts.merger, Last),  # else they are the same
+        finetuned=parts.evaluation.finetuned and not merged_is_finetuned,
         on_row=partial(_log_row, parts),
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.errors import UserError
+from cl_bench.terminal_log import TerminalHandler
 
 _PATIENCE = timedelta(days=7)  # a run may wait that long for another one that trains the same stream
 _OF_A_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "PL_")
@@ -98,7 +99,7 @@ def _process(settings: Path, folder: Path) -> None:
 
     config = json.loads(settings.read_text())
     devices: Devices = instantiate(config["lightning"], "lightning")
-    logging.basicConfig(format="%(message)s", stream=sys.stdout, level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[TerminalHandler()], level=logging.WARNING)
     logging.getLogger("cl_bench").setLevel(logging.INFO if os.environ["RANK"] == "0" else logging.WARNING)
     if devices.kind == "cuda":
         torch.cuda.set_device(devices.device)

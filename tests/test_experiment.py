@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from cl_bench.errors import UserError
 from cl_bench.launch import launch
 from cl_bench.store import read_result
 from tests.conftest import SHORT
@@ -67,6 +68,11 @@ def test_a_validation_run_returns_its_headline_and_looks_at_no_test_image(do):
     result, value = do("evaluation.split=validation", "scenario.validation_share=0.2")
     assert value == result["headline"]["value"] and result["split"] == "validation"
     assert sum(task["images"] for task in result["tasks"]) == pytest.approx(0.2 * 1347, abs=5)
+
+
+def test_a_merge_that_leaves_the_range_of_numbers_names_the_merger_and_the_task(do):
+    with pytest.raises(UserError, match="MagMax cannot merge task 1: merged"):
+        do("merger.scaling=1e60")
 
 
 def test_tensorboard_gets_training_and_rows(do, tmp_path):

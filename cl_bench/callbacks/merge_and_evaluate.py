@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from cl_bench import distributed
+from cl_bench.errors import UserError
 from cl_bench.evaluation import Counts, Evaluator
 from cl_bench.measure import Meter
 from cl_bench.mergers import RunningMerge
@@ -81,8 +82,7 @@ class MergeAndEvaluate(pl.Callback):
         if distributed.is_main():
             self.weights = weights
             with self._meter.stage("merging"):
-                self._merge.add(weights)
-                merged = self._merge.merged() if due else {}
+                merged = self._fold(weights, due)
         else:
             merged = {}
         self._note(
@@ -91,6 +91,15 @@ class MergeAndEvaluate(pl.Callback):
                 finetuned=self._evaluate(weights) if due and self._finetuned else None,
             )
         )
+
+    def _fold(self, weights: Mapping[str, Tensor], due: bool) -> Mapping[str, Tensor]:
+        try:
+            self._merge.add(weights)
+            return self._merge.merged() if due else {}
+        except ValueError as error:  # a merger says so where values leave the range of numbers
+            raise UserError(
+                f"{type(self._merge.merger).__name__} cannot merge task {len(self.records)}: {error}"
+            ) from error
 
     def _evaluate(self, weights: Mapping[str, Tensor]) -> Counts:
         with self._meter.stage("evaluation"):

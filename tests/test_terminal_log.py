@@ -1,0 +1,16 @@
+import io
+import logging
+import sys
+
+from cl_bench.terminal_log import TerminalHandler
+
+
+def test_messages_follow_standard_output_where_it_goes(monkeypatch):
+    logger, handler = logging.getLogger("test_terminal_log"), TerminalHandler()
+    logger.addHandler(handler)
+    for text in ("before", "while a bar is shown"):
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stdout", stream)
+        logger.warning(text)
+        assert stream.getvalue() == f"{text}\n"
+    logger.removeHandler(handler)
