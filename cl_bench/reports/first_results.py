@@ -15,13 +15,12 @@ _PAGE = """# First results
 
 Made by `make first-results` from the records of the sweep `multirun_configs/sweep/first_results.yaml`; nothing here is
 typed by hand. {runs} runs, seeds {seeds}; on {machine} they took {training:.0f} s of training, {evaluation:.0f} s of
-evaluation and {merging:.1f} s of merging (two runs at a time, one thread each). 
+evaluation and {merging:.1f} s of merging (two runs at a time, one thread each).
 Versions: {versions}.
 
 Each seed has its own order of arrival, and all methods of a seed share it. Learning rates were chosen on a validation
 share of the training images with other seeds: [learning_rates.md](learning_rates.md) says how, and what else was known
-by then. λ is the published one: MagMax
-0.5, TIES 0.55, the others 1.
+by then. λ is the published one: MagMax 0.5, TIES 0.55, the others 1.
 
 ## Accuracy after the last task
 

@@ -1,0 +1,119 @@
+"""Writing a file so that nobody ever sees half of it, whatever happens to the writer.
+
+Everything goes to a temporary name in the same folder first, and takes the final name when it is whole and on
+the disk. A writer that is killed leaves its temporary file behind; the next write in that folder removes it.
+"""
+
+import errno
+import json
+import os
+import platform
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from cl_bench.errors import UserError
+from cl_bench.store.plain import to_plain
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[^/]+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically, making its folder where there is none.
+
+    Raises:
+        UserError: The disk is full.
+    """
+    with _replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write text as UTF-8; otherwise like ``write_bytes``."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data as JSON, NaN and infinity as null; otherwise like ``write_bytes``.
+
+    Raises:
+        ValueError: ``content`` is no plain data; names the place.
+    """
+    plain = to_plain(content, path.name, nonfinite="null")
+    write_text(path, json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors; otherwise like ``write_bytes``."""
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with _replacing(path) as temporary:
+        save_file(contiguous, temporary)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor] | None:
+    """Tensors of a file, mapped into memory; None if it is not there or its layout is damaged.
+
+    Values are not checked here, ``Stream.read`` does that.
+    """
+    try:
+        return load_file(path)
+    except (FileNotFoundError, SafetensorError):
+        return None
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary name that becomes ``path`` at the end, or disappears if something fails."""
+    owner = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = path.with_name(f".{path.name}.{owner}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        if _is_disk_full(error):
+            raise UserError(
+                f"The disk is full, {path} could not be written. Free some space and run the same again: "
+                "what was finished before is kept."
+            ) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_disk_full(error: OSError | SafetensorError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    # safetensors writes in Rust and hands the system's error number on as text only.
+    return any(f"os error {number})" in str(error) for number in _DISK_FULL)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of this machine's processes that are no more."""
+    for file in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(file.name)
+        if match and match["host"] == platform.node() and not _is_running(int(match["process"])):
+            file.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # There, signal 0 is no question but Ctrl-C.
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,42 @@
+"""The record of a run, ``result.json``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cl_bench.errors import UserError
+from cl_bench.store import atomic
+
+SCHEMA = 1
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a result record with its schema version; NaN becomes null.
+
+    Raises:
+        ValueError: ``result`` is no plain data; names the place.
+        UserError: The disk is full.
+    """
+    atomic.write_json(path, {"schema": SCHEMA, **result})
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result record.
+
+    Raises:
+        UserError: There is none, it is damaged, or its schema is not the one that this version knows.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no result record {path}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}). Run the experiment again to write it anew.") from error
+    if not isinstance(result, dict):
+        raise UserError(f"{path} is no result record.")
+    if result.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} has the schema version {result.get('schema')}; this version of cl_bench reads {SCHEMA}."
+        )
+    return result

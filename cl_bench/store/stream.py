@@ -1,0 +1,169 @@
+"""What training on one stream of tasks produced: weights per task, found again by configuration."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from torch import Tensor
+
+from cl_bench.store import atomic
+from cl_bench.store.fingerprint import fingerprint
+from cl_bench.store.plain import to_plain
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 2**20
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    file: str
+    sha256: str
+    bytes: NonNegativeInt
+
+
+class _Task(_File):
+    record: dict[str, Any]
+    extra: dict[str, _File] = {}
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = Field(default=1, alias="schema")
+    tasks: dict[NonNegativeInt, _Task] = {}
+
+
+class Stream:
+    """The folder ``<folder>/<fingerprint of config>/`` with the files of one stream.
+
+    ``config.json`` is the configuration, ``task_000.safetensors`` the weights of task 0,
+    ``task_000.<name>.safetensors`` what else training left behind, ``manifest.json`` says size, SHA-256
+    and record of each. A file counts only if the manifest has it and size and hash agree. Nothing is ever
+    unpickled.
+
+    Args:
+        folder: Where all streams are.
+        config: Exactly what shapes the weights, as plain data.
+        warn: Called with a text about each file that is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], warn: Callable[[str], None] = log.warning) -> None:
+        self.fingerprint = fingerprint(config)
+        self.path = Path(folder) / self.fingerprint
+        self._config = config
+        self._warn = warn
+
+    @contextmanager
+    def lock(self, task: int, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Keep other processes from working on a task; waits while another one does.
+
+        The operating system releases the lock when its process ends, however it ends.
+
+        Args:
+            task: Index of the task, from 0.
+            on_wait: Called once if another process has the lock.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / f"{_name(task)}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if on_wait is not None:
+                on_wait()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def read(self, task: int) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """Weights (mapped into memory) and record of a task; None if they are not there or damaged."""
+        entry = self._manifest().tasks.get(task)
+        weights = None if entry is None else self._read_file(entry)
+        return None if entry is None or weights is None else (weights, entry.record)
+
+    def read_extra(self, task: int, name: str) -> dict[str, Tensor] | None:
+        """Tensors that ``write`` was given as ``extra``; None if they are not there or damaged."""
+        entry = self._manifest().tasks.get(task)
+        file = None if entry is None else entry.extra.get(name)
+        return None if file is None else self._read_file(file)
+
+    def write(
+        self,
+        task: int,
+        weights: Mapping[str, Tensor],
+        record: Mapping[str, Any],
+        extra: Mapping[str, Mapping[str, Tensor]] | None = None,
+    ) -> None:
+        """Store a task, replacing what was there.
+
+        Args:
+            task: Index of the task, from 0.
+            weights: θ_t.
+            record: Plain data on its training (seconds and so on).
+            extra: Other tensors by name, such as ``second_moments``.
+
+        Raises:
+            ValueError: ``record`` is no plain data; names the place.
+            UserError: The disk is full.
+        """
+        plain_record = to_plain(record, "record", nonfinite="null")
+        if not (self.path / "config.json").exists():
+            atomic.write_json(self.path / "config.json", self._config)
+        file = self._write_file(_name(task), weights)
+        extra_files = {
+            name: self._write_file(f"{_name(task)}.{name}", tensors) for name, tensors in (extra or {}).items()
+        }
+        # Another process may write another task at the same time.
+        with FileLock(self.path / "manifest.lock"):
+            manifest = self._manifest()
+            manifest.tasks[task] = _Task(**file.model_dump(), record=plain_record, extra=extra_files)
+            atomic.write_json(self.path / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
+
+    def _manifest(self) -> _Manifest:
+        path = self.path / "manifest.json"
+        try:
+            return _Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return _Manifest()
+        except ValidationError as error:
+            self._warn(f"{path} is damaged ({error.errors()[0]['msg']}): its tasks will be done again.")
+            return _Manifest()
+
+    def _write_file(self, name: str, tensors: Mapping[str, Tensor]) -> _File:
+        path = self.path / f"{name}.safetensors"
+        atomic.write_safetensors(path, tensors)
+        return _File(file=path.name, sha256=_sha256(path), bytes=path.stat().st_size)
+
+    def _read_file(self, file: _File) -> dict[str, Tensor] | None:
+        path = self.path / file.file
+        if not path.is_file():
+            damage = "is missing"
+        elif path.stat().st_size != file.bytes:
+            damage = f"has {path.stat().st_size} bytes instead of {file.bytes}"
+        elif _sha256(path) != file.sha256:
+            damage = "has another SHA-256 than the manifest says"
+        else:
+            return atomic.read_safetensors(path)
+        self._warn(f"{path} {damage}: this task will be done again.")
+        return None
+
+
+def _name(task: int) -> str:
+    return f"task_{task:03d}"
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file, read in pieces: the weights themselves are mapped, and so in memory once."""
+    digest, piece = hashlib.sha256(), bytearray(_CHUNK)
+    with path.open("rb", buffering=0) as file:
+        while length := file.readinto(piece):
+            digest.update(memoryview(piece)[:length])
+    return digest.hexdigest()
