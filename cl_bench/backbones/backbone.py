@@ -41,8 +41,22 @@ class Backbone:
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Normalized embeddings of the texts, (N, D) float32."""
         batches = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        encoded = [self._clip.encode_text(self._tokenizer(batch), normalize=True) for batch in batches]
-        return torch.cat(encoded).float()
+        return torch.cat([self._encode(self._tokenizer(batch)) for batch in batches]).float()
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        clip = self._clip
+        if getattr(clip, "text_pool_type", None) != "argmax" or getattr(clip, "attn_mask", None) is None:
+            return clip.encode_text(tokens, normalize=True)
+        # What follows the end-of-text token, the largest id, cannot be seen from there: the mask is causal. Without
+        # the padding, CLIP's 77 tokens become some fifteen.
+        length = int(tokens.argmax(dim=1).max()) + 1
+        if 2 * length >= tokens.shape[1]:
+            return clip.encode_text(tokens, normalize=True)  # little would be saved
+        cut = {
+            "positional_embedding": clip.positional_embedding[:length],
+            "attn_mask": clip.attn_mask[:length, :length],
+        }
+        return torch.func.functional_call(clip, cut, kwargs={"text": tokens[:, :length]})[1]
 
 
 def _sha256(model: nn.Module) -> str:
