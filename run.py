@@ -11,12 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
-os.environ["CL_BENCH_ROOT"] = str(Path(__file__).resolve().parent)
+_ROOT = Path(__file__).resolve().parent
+os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 
 _failed: list[str] = []
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
 def job(config: DictConfig) -> float | None:
     """One run. In a multirun a run that the user has to mend does not keep the others from theirs."""
     from cl_bench.errors import UserError
