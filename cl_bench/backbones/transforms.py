@@ -6,9 +6,9 @@ CenterCrop. Both end with the backbone's mean and standard deviation, and neithe
 Resampling is linear in the pixels and separable, so a batch is resized by two batched matrix products, one matrix
 per image and axis. The matrices hold Pillow's antialiased bicubic kernel, and the result is rounded to 8 bits after
 each axis as Pillow's is. Where images are enlarged, `batched` and `pillow` differ by one gray level here and there,
-by two at most. Where they shrink, Pillow (12 and later) takes the vertical axis first for some shapes, by a rule of
+by two at most. Where they shrink, Pillow 13 takes the vertical axis first for some shapes, by a rule of
 its own; rounding and clipping in between then make single pixels of pure noise differ by up to 25 levels, and all of
-them by less than two on average.
+them by less than one on average.
 """
 
 from typing import Literal
