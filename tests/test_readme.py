@@ -1,5 +1,6 @@
 """Every command of the README runs, on less data; so does its Python example, and its links lead somewhere."""
 
+import logging
 import re
 import shlex
 import sys
@@ -35,6 +36,7 @@ def test_commands_run(command, folder, monkeypatch, capfd):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *SHORT[1:]])
     monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))  # Hydra puts its own there
     GlobalHydra.instance().clear()
     import run
 
