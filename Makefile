@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean first-results learning-rates tiny-clip
+.PHONY: help run test lint clean first-results learning-rates bench-data tiny-clip
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -47,6 +47,9 @@ first-results:  ## docs/first_results.md: 4 scenarios, 9 methods, 5 seeds (15 mi
 learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rates, on validation images (8 minutes)
 	$(MAKE) --jobs=2 sweep-learning_rates-a sweep-learning_rates-b
 	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
+
+bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
+	$(BIN)/python -m benchmarks.data docs/bench_data.md
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip

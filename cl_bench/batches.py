@@ -1,23 +1,34 @@
-"""From samples to batches: whole arrays of 8-bit images, the same ones whatever the number of devices."""
+"""From samples to batches of 8-bit images: the same ones whatever the number of devices."""
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cl_bench import distributed
-from cl_bench.backbones.transforms import ImageTransform, random_crops
-from cl_bench.scenarios.samples import Part, Samples
+from cl_bench.backbones.transforms import ImageTransform, crop_boxes, draw_crops
+from cl_bench.scenarios.samples import Samples
 from cl_bench.seeds import generator
+
+_MOST_WORKERS = 8
+
+
+class Part(NamedTuple):
+    """Those images of a batch that come from one source."""
+
+    pixels: Tensor  # (b, H, W, 3) uint8
+    crops: Tensor | None  # (b, 4) what training still has to crop
+    places: Tensor  # (b,) int64: their places in the batch
 
 
 class Batch(NamedTuple):
     """This process's share of one batch."""
 
-    parts: list[Part]  # 8-bit images
-    crops: Tensor | None  # (b, 4) in training
+    parts: list[Part]
     labels: Tensor  # (b,)
     groups: Tensor  # (b,)
     global_size: int  # images of the batch on all devices together
@@ -25,7 +36,7 @@ class Batch(NamedTuple):
 
 class _Request(NamedTuple):
     positions: Tensor
-    crops: Tensor | None
+    draws: Tensor | None  # see `draw_crops`; None in evaluation
     global_size: int
 
 
@@ -50,10 +61,10 @@ class TrainingOrder(Sampler[_Request]):
     def __iter__(self) -> Iterator[_Request]:
         seed, task = self._place
         order = torch.randperm(len(self._samples), generator=generator(seed, task, "order", self._epoch))
-        crops = random_crops(self._samples.sizes, generator(seed, task, "crops", self._epoch))
+        draws = draw_crops(len(self._samples), generator(seed, task, "crops", self._epoch))
         for batch in order.split(self._batch_size):
             mine = batch[distributed.rank() :: distributed.world_size()]
-            yield _Request(mine, crops[mine], len(batch))
+            yield _Request(mine, draws[:, mine], len(batch))
 
 
 class EvaluationOrder(Sampler[_Request]):
@@ -71,25 +82,56 @@ class EvaluationOrder(Sampler[_Request]):
 
 
 class _Fetch(Dataset[Batch]):
-    def __init__(self, samples: Samples) -> None:
-        self._samples = samples
+    """Arrays are handed on as they are, for the device to crop; other images are cropped here, one by one."""
+
+    def __init__(self, samples: Samples, transform: ImageTransform) -> None:
+        self._samples, self._transform = samples, transform
 
     def __getitem__(self, request: _Request) -> Batch:
-        positions, crops, global_size = request
-        samples = self._samples
-        parts = samples.fetch(positions)
-        return Batch(parts, crops, samples.labels[positions], samples.groups[positions], global_size)
+        positions, draws, global_size = request
+        parts = []
+        for source, rows, places in self._samples.located(positions):
+            mine = None if draws is None else draws[:, places]
+            if isinstance(source, np.ndarray):
+                pixels = torch.from_numpy(np.ascontiguousarray(source[rows]))
+                sizes = torch.tensor([source.shape[1:3]] * len(rows))
+                parts.append(Part(pixels, None if mine is None else crop_boxes(sizes, mine), places))
+            else:
+                pixels = self._transform.squares([source[row] for row in rows.tolist()], mine)
+                parts.append(Part(pixels, None, places))
+        return Batch(parts, self._samples.labels[positions], self._samples.groups[positions], global_size)
 
 
-def loader(samples: Samples, order: Sampler[_Request], workers: int) -> DataLoader[Batch]:
-    """Batches in the order given, fetched by `workers` processes (0: this one)."""
-    return DataLoader(_Fetch(samples), sampler=order, batch_size=None, num_workers=workers, pin_memory=False)
+def loader(
+    samples: Samples, order: Sampler[_Request], transform: ImageTransform, workers: int | None
+) -> DataLoader[Batch]:
+    """Batches in the order given.
+
+    Args:
+        samples: The images.
+        order: Which of them make up each batch.
+        transform: Whose crops are taken of images that do not lie in an array.
+        workers: Processes that fetch; 0: this one. None: this one for arrays, up to eight for other images.
+    """
+    if workers is None:
+        cores = (os.cpu_count() or 1) // distributed.world_size()
+        workers = 0 if samples.in_arrays else min(_MOST_WORKERS, max(1, cores))
+    return DataLoader(
+        _Fetch(samples, transform),
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=False,
+    )
 
 
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:
     """The batch's images as the backbone reads them, (b, 3, size, size) float32, in the batch's order."""
+    if len(batch.parts) == 1:
+        return transform(batch.parts[0].pixels, batch.parts[0].crops)
     shape = (len(batch.labels), 3, transform.size, transform.size)
     images = torch.empty(shape, dtype=torch.float32, device=batch.labels.device)
-    for pixels, places in batch.parts:
-        images[places] = transform(pixels, None if batch.crops is None else batch.crops[places])
+    for pixels, crops, places in batch.parts:
+        images[places] = transform(pixels, crops)
     return images

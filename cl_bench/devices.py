@@ -29,7 +29,8 @@ class Devices:
         devices: How many, one process each; `auto` takes all there are.
         precision: Of training and evaluation.
         compile: Whether the encoder goes through `torch.compile`.
-        workers: Processes per device that load images; 0 loads in the training process.
+        workers: Processes per device that fetch images; 0: the training process does. None: none for images in arrays,
+            up to eight for others.
         limit_train_batches: Steps per epoch at most (a share, if below 1); None: all.
     """
 
@@ -37,7 +38,7 @@ class Devices:
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
     precision: Precision = "32-true"
     compile: bool = False
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0)] | None = None
     limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None = None
 
     @property

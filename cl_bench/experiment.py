@@ -112,8 +112,10 @@ def _learn(parts: Parts, callback: MergeAndEvaluate, progress: Progress, task: i
     order = batches.TrainingOrder(experience.samples, optimization.batch_size, seed, task)
     training_log = TrainingLog(parts.logger, _steps(callback), task + 1)
     callbacks = [progress, FiniteLoss(task + 1), training_log, callback]
-    trainer = parts.devices.trainer(optimization.epochs, optimization.gradient_clip, callbacks)
-    trainer.fit(parts.trainer, batches.loader(experience.samples, order, parts.devices.workers))
+    epochs = optimization.epochs or experience.epochs
+    trainer = parts.devices.trainer(epochs, optimization.gradient_clip, callbacks)
+    images = batches.loader(experience.samples, order, parts.backbone.transform, parts.devices.workers)
+    trainer.fit(parts.trainer, images)
 
 
 def _stored(stream: Stream, task: int) -> tuple[Mapping[str, Tensor], dict[str, Any]] | None:

@@ -4,6 +4,7 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pydantic
@@ -90,13 +91,14 @@ def _name(target: Callable[..., Any]) -> str:
 
 
 def validated(value: Any, annotation: Any, where: str) -> Any:
-    """The value as the annotated type, or a UserError that names the setting `where`."""
+    """The value as the annotated type (a path with its `~` expanded), or a UserError that names the setting `where`."""
     try:
         adapter = pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticSchemaGenerationError:
         return value  # a type that only the target itself can check
     try:
-        return adapter.validate_python(value)
+        valid = adapter.validate_python(value)
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UserError(f"{where}={value!r} does not fit: {reason[0].lower()}{reason[1:]}.") from error
+    return valid.expanduser() if isinstance(valid, Path) else valid

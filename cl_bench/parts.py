@@ -62,7 +62,7 @@ def build(config: Mapping[str, Any]) -> Parts:
             that are not there.
     """
     seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
-    store_dir = _writable(Path(validated(config["paths"]["store_dir"], str, "paths.store_dir")).expanduser())
+    store_dir = _writable(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
     devices: Devices = instantiate(config["lightning"], "lightning")
     evaluation: Settings = instantiate(config["evaluation"], "evaluation")
     merger: Merger = instantiate(config["merger"], "merger")
@@ -73,6 +73,9 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
     pretrained = {name: tensor.clone() for name, tensor in backbone.encoder.state_dict().items()}
+    if backbone.transform.resampling == "batched":
+        prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
+        scenario.prepare(backbone.transform.size, prepared_dir)
     head = distributed.from_main(_head(backbone, scenario, store_dir) if distributed.is_main() else None)
     trainer: TaskTrainer = instantiate(
         config["trainer"],
@@ -88,6 +91,9 @@ def build(config: Mapping[str, Any]) -> Parts:
             f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
             f"which trainer={type(trainer).__name__} does not leave behind."
         )
+    experiences = trainer.experiences(scenario)
+    if optimization.epochs is None and not all(experience.epochs for experience in experiences):
+        raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
     training = {
         "backbone": backbone.identity,
         "scenario": scenario.identity(),
@@ -110,7 +116,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         trainer=trainer,
         pretrained=pretrained,
         head=head,
-        experiences=trainer.experiences(scenario),
+        experiences=experiences,
         training=training,
     )
 

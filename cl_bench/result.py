@@ -30,8 +30,9 @@ def compose(
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
     `accuracy`, `metrics` and `matrix` are of the merged model; `finetuned` holds the same for the weights of each task
-    before merging. `tasks` counts the images that were really evaluated. Rows of a
-    matrix: zero-shot, then after each training task; columns: tasks, in order of arrival.
+    before merging. `tasks` counts the images that were really evaluated. `datasets` says whose split it was, and by
+    SHA-256 which images. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of
+    arrival.
     """
     tasks = list(parts.scenario.test_stream)
     rows = [row.merged for row in callback.rows]
@@ -47,6 +48,9 @@ def compose(
         "tasks": [
             {"name": task.name, "classes": len(task.classes_in_this_experience), "images": count}
             for task, count in zip(tasks, images, strict=True)
+        ],
+        "datasets": [
+            {"name": data.name, "split": data.split, "sha256": data.identity} for data in parts.scenario.datasets
         ],
         "training": callback.records,
         "seconds": {

@@ -30,6 +30,12 @@ def scenario(tasks=2, classes=6, per_class=10, **options):
     return ClassIncremental(make_dataset(classes, per_class), tasks, **options)
 
 
+def pixels_at(samples, positions):
+    """(b, H, W, 3): the images at `positions`, which come from one array."""
+    ((array, rows, _),) = samples.located(positions)
+    return torch.from_numpy(array[rows])
+
+
 def head(classes=6, seed=1):
     return 10 * nn.functional.normalize(torch.randn(classes, 5, generator=torch.Generator().manual_seed(seed)), dim=1)
 

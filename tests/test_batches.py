@@ -1,16 +1,20 @@
 """Every image once, the same batches whatever the number of processes."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_bench import batches, distributed
+from cl_bench.backbones.transforms import ImageTransform, crop_boxes
+from cl_bench.datasets.images import Images
 from cl_bench.scenarios.samples import Samples
 from tests.scenarios.conftest import make_dataset
 from tests.small import TRANSFORM, scenario
 
 SAMPLES = scenario().joint().samples
+LABELS = np.zeros(5, dtype=np.int64)
 
 
 def _as_rank(monkeypatch, rank, world):
@@ -24,12 +28,12 @@ def test_an_epoch_over_several_processes_is_the_epoch_of_one(monkeypatch, world,
     (alone,) = _epochs(monkeypatch, 1, batch_size)
     shares = _epochs(monkeypatch, world, batch_size)
     assert sorted(torch.cat([positions for positions, _, _ in alone]).tolist()) == list(range(len(SAMPLES)))
-    for step, (positions, crops, size) in enumerate(alone):
+    for step, (positions, draws, size) in enumerate(alone):
         together = torch.cat([share[step].positions for share in shares])
         assert sorted(together.tolist()) == sorted(positions.tolist())
         assert size == len(positions) == shares[-1][step].global_size
         mine = shares[0][step]
-        assert torch.equal(mine.crops, crops[::world]) and torch.equal(mine.positions, positions[::world])
+        assert torch.equal(mine.draws, draws[:, ::world]) and torch.equal(mine.positions, positions[::world])
 
 
 def _epochs(monkeypatch, world, batch_size):
@@ -71,10 +75,10 @@ def test_a_batch_holds_the_images_of_its_labels_also_from_several_arrays(workers
         Samples.select(other, torch.arange(9).numpy(), 3),
     ]
     samples = Samples.concatenate(parts, [0, 1])
-    loader = batches.loader(samples, batches.TrainingOrder(samples, 5, seed=0, task=0), workers)
+    loader = batches.loader(samples, batches.TrainingOrder(samples, 5, seed=0, task=0), TRANSFORM, workers)
     seen = []
     for batch in loader:
-        images = batches.to_images(batch._replace(crops=None), TRANSFORM)
+        images = batches.to_images(batch._replace(parts=[part._replace(crops=None) for part in batch.parts]), TRANSFORM)
         for image, label, group in zip(images, batch.labels, batch.groups, strict=True):
             seen.append((image.mul(127.5).add(127.5).round().numpy().tobytes(), int(label), int(group)))
     expected = []
@@ -82,3 +86,48 @@ def test_a_batch_holds_the_images_of_its_labels_also_from_several_arrays(workers
         for pixels, label in zip(data.pixels[: len(data) if group == 0 else 9], data.labels, strict=False):
             expected.append((pixels.transpose(2, 0, 1).astype("float32").tobytes(), int(label) + shift, group))
     assert sorted(seen) == sorted(expected)
+
+
+class _Pictures:
+    """Images of several sizes, one by one."""
+
+    def __init__(self, shapes, seed=0):
+        random = np.random.default_rng(seed)
+        self.images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+        self.identity = self.state = str(seed)
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, row):
+        return self.images[row]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("resampling", ["batched", "pillow"])
+def test_images_of_many_sizes_beside_an_array_keep_their_places_and_crops(workers, resampling):
+    transform = ImageTransform(16, (0.5,) * 3, (0.5,) * 3, resampling)
+    pictures = _Pictures([(20, 30), (16, 16), (40, 17), (9, 12), (25, 25)])
+    array = make_dataset(2, 3).train
+    everything = [Samples.select(images, np.arange(len(images))) for images in (Images(pictures, LABELS), array)]
+    samples = Samples.concatenate(everything, [0, 1])
+    assert not samples.in_arrays and everything[1].in_arrays
+    order = batches.TrainingOrder(samples, 4, seed=0, task=0)
+    for request, batch in zip(order, batches.loader(samples, order, transform, workers), strict=True):
+        images = batches.to_images(batch, transform)
+        for place, position in enumerate(request.positions.tolist()):
+            source = pictures[position] if position < 5 else array.pixels[position - 5]
+            draws = request.draws[:, place : place + 1]
+            if position < 5:
+                alone = transform(transform.squares([source], draws))
+            else:
+                alone = transform(torch.from_numpy(source[None]), crop_boxes(torch.tensor([[8, 8]]), draws))
+            assert torch.allclose(images[place], alone[0], atol=1.01 / 127.5)
+            assert batch.labels[place] == samples.labels[position] and batch.groups[place] == (position >= 5)
+
+
+def test_images_in_arrays_need_no_workers_and_others_get_them():
+    pictures = Samples.select(Images(_Pictures([(20, 30)] * 5), LABELS), np.arange(5))
+    for samples, least in ((SAMPLES, 0), (pictures, 1)):
+        workers = batches.loader(samples, batches.EvaluationOrder(samples, 4), TRANSFORM, None).num_workers
+        assert (workers > 0) == bool(least) and workers <= 8

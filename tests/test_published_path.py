@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.made_up_cifar100 import write_cifar100
+from tests.datasets.releases import write_cifar100
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
 def test_cifar100_20_with_magmax_runs_end_to_end(run_py, tmp_path, weights):
     write_cifar100(tmp_path / "data", train=200, test=100)
     arguments = (
-        "scenario=cifar100_20", "merger=magmax", f"backbone.pretrained={weights}", "scenario.dataset.checksum=false",
+        "scenario=cifar100_20", "merger=magmax", f"backbone.pretrained={weights}", "dataset.checksum=false",
         "optim.epochs=1", "optim.batch_size=2", "lightning.limit_train_batches=1", "lightning=cpu",
         "evaluation=final", "evaluation.finetuned=false", "hydra.run.dir=run",
     )  # fmt: skip

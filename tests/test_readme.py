@@ -17,11 +17,12 @@ COMMANDS = [
     for block in re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
     for line in block.splitlines()
 ]
-# The others have tests of their own: test_published_path.py (needs its data), test_run.py, test_launch.py.
+# The others have tests of their own: test_published_path.py and test_own_images.py (need data), test_run.py,
+# test_launch.py.
 RUNS = [
     command
     for command in COMMANDS
-    if command.startswith("python run.py") and not re.search("cifar100|--help|devices=", command)
+    if command.startswith("python run.py") and not re.search("cifar100|--help|devices=|path/to", command)
 ]
 
 
@@ -48,13 +49,13 @@ def test_commands_run(command, folder, monkeypatch, capfd):
 def test_the_readme_names_the_make_targets_and_every_choice():
     targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
-    table = README[README.index("| group | choices |") : README.index("A mistake in any of them")]
+    tables = README[README.index("| group | choices |") : README.index("### Your own images")].splitlines()
     for path in (ROOT / "conf").glob("*/*.yaml"):
         if path.parent.name not in ("hydra",):
             group, choice = path.parent.name, path.stem
-            row = next(line for line in table.splitlines() if line.startswith(f"| `{group}`"))
             stem, _, number = choice.rpartition("_")
-            assert f"`{choice}`" in row or (f"`_{number}`" in row and f"`{stem}_5`" in row), (group, choice)
+            family = re.compile(rf"`{stem}_5`[^,|]*`_{number}`")
+            assert any(f"`{choice}`" in line or family.search(line) for line in tables), (group, choice)
 
 
 def test_links_lead_to_files():
@@ -62,8 +63,18 @@ def test_links_lead_to_files():
         assert (ROOT / target).exists(), target
 
 
+def test_the_avalanche_example_runs(capfd):
+    (example,) = re.findall(r"```python\n(import torch\nfrom avalanche.*?)```", README, flags=re.DOTALL)
+    names = {}
+    exec(example, names)
+    (accuracy,) = (
+        value for key, value in names["strategy"].evaluator.get_last_metrics().items() if "Acc_Stream" in key
+    )
+    assert accuracy > 0.8
+
+
 def test_the_library_example_runs():
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (example,) = re.findall(r"```python\n(from cl_bench.mergers.*?)```", README, flags=re.DOTALL)
     pretrained = {"weight": torch.zeros(4), "bias": torch.zeros(1)}
     finetuned = [{"weight": torch.randn(4), "bias": torch.randn(1)} for _ in range(3)]
     names = {"pretrained": pretrained, "finetuned": iter(finetuned), "weights": finetuned[0]}

@@ -11,12 +11,17 @@ its own; rounding and clipping in between then make single pixels of pure noise 
 them by less than one on average.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
+
+from cl_bench.datasets.resizing import resize_short_side, short_side_to
 
 Resampling = Literal["batched", "pillow"]
 
@@ -25,29 +30,32 @@ _RATIO = (3 / 4, 4 / 3)  # width to height
 _ATTEMPTS = 10
 
 
-def random_crops(sizes: Tensor, generator: torch.Generator) -> Tensor:
-    """Draws one random crop per image as torchvision's RandomResizedCrop does.
+def draw_crops(count: int, generator: torch.Generator) -> Tensor:
+    """Random numbers for one random crop per image: (4, count, 10) float64, uniform in 0 to 1."""
+    return torch.rand((4, count, _ATTEMPTS), generator=generator, dtype=torch.float64)
+
+
+def crop_boxes(sizes: Tensor, draws: Tensor) -> Tensor:
+    """One random crop per image, as torchvision's RandomResizedCrop takes it.
 
     Ten boxes are drawn at once (area uniform in 0.9 to 1 of the image's, aspect ratio log-uniform in 3/4 to 4/3);
     the first that fits counts, else the largest centered box with an allowed aspect ratio.
 
     Args:
         sizes: (N, 2) heights and widths.
-        generator: The source of randomness.
+        draws: (4, N, 10) from `draw_crops`.
 
     Returns:
         (N, 4) int64: top, left, height, width.
     """
     height, width = sizes[:, :1].double(), sizes[:, 1:].double()
-    shape = (len(sizes), _ATTEMPTS)
-    draw = torch.rand((4, *shape), generator=generator, dtype=torch.float64)
-    area = height * width * (_SCALE[0] + (_SCALE[1] - _SCALE[0]) * draw[0])
+    area = height * width * (_SCALE[0] + (_SCALE[1] - _SCALE[0]) * draws[0])
     low, high = np.log(_RATIO)
-    ratio = torch.exp(low + (high - low) * draw[1])
+    ratio = torch.exp(low + (high - low) * draws[1])
     w, h = torch.round(torch.sqrt(area * ratio)), torch.round(torch.sqrt(area / ratio))
     fits = (w > 0) & (w <= width) & (h > 0) & (h <= height)
     first = fits.int().argmax(dim=1, keepdim=True)
-    w, h, u, v = (x.gather(1, first) for x in (w, h, draw[2], draw[3]))
+    w, h, u, v = (x.gather(1, first) for x in (w, h, draws[2], draws[3]))
     drawn = torch.cat([torch.floor(u * (height - h + 1)), torch.floor(v * (width - w + 1)), h, w], dim=1)
     return torch.where(fits.any(dim=1, keepdim=True), drawn, _central_crops(height, width)).long()
 
@@ -87,13 +95,44 @@ class ImageTransform:
         Returns:
             (B, 3, size, size) float32 on the device of `pixels`.
         """
-        if self.resampling == "pillow":
+        if crops is None and pixels.shape[1:3] == (self.size, self.size):
+            resized = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        elif self.resampling == "pillow":
             resized = self._pillow(pixels, crops)
         elif crops is None:
             resized = self._evaluation(pixels)
         else:
             resized = self._training(pixels, crops)
-        return (resized - self._mean.to(resized.device)) / self._std.to(resized.device)
+        return resized.sub_(self._mean.to(resized.device)).div_(self._std.to(resized.device))
+
+    def squares(self, images: Sequence[NDArray[np.uint8]], draws: Tensor | None = None) -> Tensor:
+        """Brings images of any size to the size that the backbone reads, one by one on the CPU.
+
+        Args:
+            images: B arrays (H, W, 3).
+            draws: (4, B, 10) from `draw_crops` for training; without them evaluation's square is taken.
+
+        Returns:
+            (B, size, size, 3) uint8: what the evaluation transform leaves as it is, but for mean and deviation.
+        """
+        if draws is None:
+            squares = [torch.from_numpy(short_side_square(image, self.size)) for image in images]
+        else:
+            sizes = torch.tensor([image.shape[:2] for image in images]).view(-1, 2)
+            crop = self._pillow_crop if self.resampling == "pillow" else self._fast_crop
+            squares = [crop(image, box) for image, box in zip(images, crop_boxes(sizes, draws).tolist(), strict=True)]
+        return torch.stack(squares) if squares else torch.empty(0, self.size, self.size, 3, dtype=torch.uint8)
+
+    def _fast_crop(self, image: NDArray[np.uint8], box: list[int]) -> Tensor:
+        top, left, height, width = box
+        part = torch.from_numpy(image[top : top + height, left : left + width]).permute(2, 0, 1).unsqueeze(0)
+        resized = functional.interpolate(part, (self.size, self.size), mode="bicubic", antialias=True)
+        return resized[0].permute(1, 2, 0)
+
+    def _pillow_crop(self, image: NDArray[np.uint8], box: list[int]) -> Tensor:
+        top, left, height, width = box
+        part = Image.fromarray(image).crop((left, top, left + width, top + height))
+        return torch.from_numpy(np.array(part.resize((self.size, self.size), Image.Resampling.BICUBIC)))
 
     def _training(self, pixels: Tensor, crops: Tensor) -> Tensor:
         top, left, height, width = crops.unbind(dim=1)
@@ -103,7 +142,7 @@ class ImageTransform:
 
     def _evaluation(self, pixels: Tensor) -> Tensor:
         (height, width), device = pixels.shape[1:3], pixels.device
-        new_height, new_width = _short_side_to(self.size, height, width)
+        new_height, new_width = short_side_to(self.size, height, width)
         matrices = []
         for old, new in ((height, new_height), (width, new_width)):
             whole = torch.tensor([0], device=device), torch.tensor([old], device=device)
@@ -112,24 +151,19 @@ class ImageTransform:
         return _resample(pixels, *matrices)
 
     def _pillow(self, pixels: Tensor, crops: Tensor | None) -> Tensor:
-        images = [Image.fromarray(image) for image in pixels.cpu().numpy()]
+        images = pixels.cpu().numpy()
         if crops is None:
-            resized = [self._pillow_evaluation(image) for image in images]
+            squares = [torch.from_numpy(short_side_square(image, self.size)) for image in images]
         else:
-            boxes = [(left, top, left + w, top + h) for top, left, h, w in crops.tolist()]
-            square = (self.size, self.size)
-            resized = [
-                image.crop(box).resize(square, Image.Resampling.BICUBIC)
-                for image, box in zip(images, boxes, strict=True)
-            ]
-        stacked = np.stack([np.asarray(image) for image in resized])
-        return torch.from_numpy(stacked).to(pixels.device).permute(0, 3, 1, 2).float()
+            squares = [self._pillow_crop(image, box) for image, box in zip(images, crops.tolist(), strict=True)]
+        return torch.stack(squares).to(pixels.device).permute(0, 3, 1, 2).float()
 
-    def _pillow_evaluation(self, image: Image.Image) -> Image.Image:
-        height, width = _short_side_to(self.size, image.height, image.width)
-        top, left = _center(height, self.size), _center(width, self.size)
-        resized = image.resize((width, height), Image.Resampling.BICUBIC)
-        return resized.crop((left, top, left + self.size, top + self.size))
+
+def short_side_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Resize(size, bicubic) of the short side and CenterCrop, with Pillow: (H, W, 3) to (size, size, 3)."""
+    resized = resize_short_side(image, size)
+    top, left = (_center(length, size) for length in resized.shape[:2])
+    return np.ascontiguousarray(resized[top : top + size, left : left + size])
 
 
 def resampling_matrices(start: Tensor, length: Tensor, old: int, new: int) -> Tensor:
@@ -172,12 +206,6 @@ def _resample(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     with torch.autocast(pixels.device.type, enabled=False):
         horizontal = torch.matmul(planes, columns.transpose(1, 2).unsqueeze(1)).round_().clamp_(0, 255)
         return torch.matmul(rows.unsqueeze(1), horizontal).round_().clamp_(0, 255)
-
-
-def _short_side_to(size: int, height: int, width: int) -> tuple[int, int]:
-    if height <= width:
-        return size, int(size * width / height)
-    return int(size * height / width), size
 
 
 def _center(length: int, size: int) -> int:

@@ -3,15 +3,31 @@
 import pickle
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
-from torchvision.datasets import CIFAR100
 
 from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.errors import UserError
+from cl_bench.datasets.reading import checked_labels
+from cl_bench.datasets.release import Archive, Release
 
-_FOLDER, _ARCHIVE = "cifar-100-python", "cifar-100-python.tar.gz"
+RELEASE = Release(
+    name="cifar100",
+    title="CIFAR-100",
+    folder="cifar-100-python",
+    classes=100,
+    train=50_000,
+    test=10_000,
+    size=169_001_437,
+    archives=(
+        Archive(
+            "cifar-100-python.tar.gz",
+            (
+                "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+                "https://cave.cs.toronto.edu/kriz/cifar-100-python.tar.gz",
+            ),
+            "md5:eb9058c3a382ffc7106e4002c42a8d85",
+        ),
+    ),
+    per_class=([500] * 100, [100] * 100),
+)
 
 # The prompts of CLIP's authors for CIFAR.
 _KINDS = ("", "blurry ", "black and white ", "low contrast ", "high contrast ", "bad ", "good ")
@@ -37,20 +53,36 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
     Raises:
         UserError: The files are not there, or damaged.
     """
-    reader = CIFAR100 if checksum else _AnyFiles
+    from torchvision.datasets import CIFAR100
+
+    return read(RELEASE, CIFAR100, root, checksum)
+
+
+def read(release: Release, reader: type, root: Path, checksum: bool) -> ImageDataset:
+    """Reads CIFAR-10 or CIFAR-100.
+
+    Args:
+        release: Which of the two.
+        reader: Torchvision's class for it.
+        root: As in `load`.
+        checksum: As in `load`.
+
+    Raises:
+        UserError: The files are not there, or damaged.
+    """
+    for file, _ in [*reader.train_list, *reader.test_list, (reader.meta["filename"], "")]:
+        release.find(root, f"{release.folder}/{file}")
+    if not checksum:
+        reader = type(
+            "AnyFiles", (reader,), {"_check_integrity": lambda self: True, "meta": {**reader.meta, "md5": None}}
+        )
+    # The last four are what Python's documentation names for damaged pickles.
+    damage = (RuntimeError, OSError, ValueError, KeyError, TypeError)
+    damage += (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)
     try:
         train, test = reader(str(root), train=True), reader(str(root), train=False)
-    except (RuntimeError, OSError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"CIFAR-100 is missing or damaged: looked for {root / _FOLDER} with the release's files train, test and "
-            f"meta.\nUnpack {_ARCHIVE} into {root}, or name the folder that holds {_FOLDER}: paths.data_dir=…"
-        ) from error
-    splits = [Images(data.data, np.array(data.targets, dtype=np.int64)) for data in (train, test)]
-    return ImageDataset("cifar100", tuple(train.classes), PROMPTS, *splits)
-
-
-class _AnyFiles(CIFAR100):
-    meta: ClassVar = {**CIFAR100.meta, "md5": None}
-
-    def _check_integrity(self) -> bool:
-        return True
+    except damage as error:
+        folder = Path(root) / release.folder
+        raise release.error(root, f"a file in {folder} is damaged, or not the release's") from error
+    splits = [Images(data.data, checked_labels(release, root, release.folder, data.targets)) for data in (train, test)]
+    return ImageDataset(release.name, tuple(train.classes), PROMPTS, *splits)

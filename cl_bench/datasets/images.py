@@ -4,17 +4,42 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cl_bench.datasets.prepared import PreparedImages
+
+
+
+class SingleImages(Protocol):
+    """A sequence of images of any size, decoded one by one: files, see `image_files`, or what others bring."""
+
+    @property
+    def identity(self) -> str:
+        """Differs whenever the images do."""
+
+    @property
+    def state(self) -> str:
+        """Differs whenever what they are read from was touched."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int, /) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+
+
+Pixels: TypeAlias = NDArray[np.uint8] | SingleImages | PreparedImages
+"""One array of images of one size, (N, H, W, 3) RGB; or a sequence of (H, W, 3) images of any size."""
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """One split of a data set, in memory or memory-mapped.
+    """One split of a data set, in memory, memory-mapped or in files.
 
     Attributes:
-        pixels: (N, H, W, 3) uint8, RGB.
+        pixels: N images, uint8 RGB.
         labels: (N,) int64, indices into the data set's class names.
         domains: (N,) int64, indices into the data set's domain names; None where there is one domain.
 
@@ -22,18 +47,21 @@ class Images:
         ValueError: If a shape or dtype is not the one above, or an index is negative.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     labels: NDArray[np.int64]
     domains: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4 or self.pixels.shape[-1] != 3:
-            raise ValueError(
-                f"pixels must be uint8 of shape (N, H, W, 3), not {self.pixels.dtype} of {self.pixels.shape}"
-            )
+        if isinstance(self.pixels, np.ndarray):
+            self._check_array(self.pixels)
         _check_indices("labels", self.labels, len(self.pixels))
         if self.domains is not None:
             _check_indices("domains", self.domains, len(self.pixels))
+
+    @staticmethod
+    def _check_array(pixels: np.ndarray) -> None:
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
+            raise ValueError(f"pixels must be uint8 of shape (N, H, W, 3), not {pixels.dtype} of {pixels.shape}")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,6 +78,7 @@ class ImageDataset:
         train: Training images.
         test: Test images.
         domain_names: One name per domain; empty where there is one domain.
+        split: `official`, or the SHA-256 of the list of test images where the split is our own, see `split`.
 
     Raises:
         ValueError: If a label or domain has no name, a prompt has no '{}', or only one of domain names and
@@ -62,6 +91,7 @@ class ImageDataset:
     train: Images
     test: Images
     domain_names: tuple[str, ...] = ()
+    split: str = "official"
 
     def __post_init__(self) -> None:
         if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
@@ -79,11 +109,12 @@ class ImageDataset:
         words = [self.name, self.class_names, self.prompts, self.domain_names]
         digest = hashlib.sha256(json.dumps(words).encode())
         for images in (self.train, self.test):
-            for array in (images.pixels, images.labels, images.domains):
-                if array is None:
-                    continue
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array))
+            for content in (images.pixels, images.labels, images.domains):
+                if isinstance(content, np.ndarray):
+                    digest.update(f"{content.dtype.str}{content.shape}".encode())
+                    digest.update(np.ascontiguousarray(content))
+                elif content is not None:
+                    digest.update(content.identity.encode())
         return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from cl_bench import batches, distributed
 from cl_bench.backbones.transforms import ImageTransform
 from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
-from cl_bench.scenarios.samples import Part, Samples
+from cl_bench.scenarios.samples import Samples
 
 
 class Evaluator:
@@ -26,7 +26,7 @@ class Evaluator:
         samples: The images, their task as group.
         class_masks: (T, C) bool, the classes of each task.
         batch_size: Images per process and step.
-        workers: Processes that load images.
+        workers: Processes that fetch images, see `batches.loader`.
         device: Where the encoder runs.
         autocast: Makes the context in which it runs.
     """
@@ -39,14 +39,14 @@ class Evaluator:
         samples: Samples,
         class_masks: Tensor,
         batch_size: int,
-        workers: int,
+        workers: int | None,
         device: torch.device,
         autocast: Callable[[], contextlib.AbstractContextManager[object]],
     ) -> None:
         self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False).to(device)
         self._head, self._masks = head.to(device), class_masks.to(device)
         self._transform, self._device, self._autocast = transform, device, autocast
-        self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), workers)
+        self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers)
 
     @torch.inference_mode()
     def __call__(self, weights: Mapping[str, Tensor]) -> Counts:
@@ -65,5 +65,5 @@ class Evaluator:
 
 
 def _to(batch: batches.Batch, device: torch.device) -> batches.Batch:
-    parts = [Part(pixels.to(device), places.to(device)) for pixels, places in batch.parts]
+    parts = [batches.Part(part.pixels.to(device), None, part.places.to(device)) for part in batch.parts]
     return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))

@@ -37,9 +37,13 @@ def table(
             cells[row(result), result["choices"]["scenario"]].append(number)
     rows = dict.fromkeys(name for name, _ in cells)
     scenarios = sorted({scenario for _, scenario in cells})
-    lines = [f"| {corner} | " + " | ".join(scenarios) + " |", "| --- |" + " ---: |" * len(scenarios)]
-    lines += [f"| {name} | " + " | ".join(_cell(cells[name, s]) for s in scenarios) + " |" for name in rows]
-    return "\n".join(lines) + "\n"
+    return grid([corner, *scenarios], [[name, *(_cell(cells[name, s]) for s in scenarios)] for name in rows])
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table: words in the first column, numbers in the others."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _cell(values: Sequence[float]) -> str:

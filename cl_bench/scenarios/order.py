@@ -16,7 +16,7 @@ order for this data set. A list of numbers or names, or the path of a YAML or JS
 PUBLISHED = Path(__file__).with_name("orders.yaml")
 
 
-def resolve(order: Order, names: Sequence[str], dataset: str, kind: str) -> list[int]:
+def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: bool = False) -> list[int]:
     """Turns a setting into a permutation of 0 to len(names) - 1.
 
     Args:
@@ -24,6 +24,7 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str) -> list
         names: What is ordered, by number.
         dataset: Name under which the published orders list the data set.
         kind: `class_order` or `domain_order`, as in the setting and in the published orders.
+        some: Whether a list may leave something out.
 
     Raises:
         UserError: The setting is not a permutation of what the data set has; says what is missing or twice.
@@ -40,7 +41,7 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str) -> list
         order = listed
     elif isinstance(order, str):
         order = _read(Path(order), where)
-    return _permutation(order, names, where)
+    return _permutation(order, names, where, some)
 
 
 def _read(path: Path, where: str) -> list[int] | list[str]:
@@ -53,16 +54,19 @@ def _read(path: Path, where: str) -> list[int] | list[str]:
     return listed
 
 
-def _permutation(order: Sequence[int | str], names: Sequence[str], where: str) -> list[int]:
+def _permutation(order: Sequence[int | str], names: Sequence[str], where: str, some: bool) -> list[int]:
     number = {name: i for i, name in enumerate(names)}
     unknown = [item for item in order if item not in number and item not in range(len(names))]
     if unknown:
         raise UserError(f"{where} names {unknown[0]!r}, which is none of: {_shortened(names)}.")
     numbers = [number[item] if isinstance(item, str) else item for item in order]
-    missing = sorted(set(range(len(names))) - set(numbers))
-    if missing or len(numbers) > len(names):
+    missing = [] if some else sorted(set(range(len(names))) - set(numbers))
+    if missing or not numbers or len(numbers) > len(set(numbers)):
         problem = f"leaves out {missing[0]} ({names[missing[0]]})" if missing else "names something twice"
-        raise UserError(f"{where} must hold each of 0 to {len(names) - 1} once; it {problem}.")
+        raise UserError(
+            f"{where} must hold each of 0 to {len(names) - 1} {'at most ' * some}once; "
+            f"it {problem if numbers else 'is empty'}."
+        )
     return numbers
 
 

@@ -1,38 +1,30 @@
 """A selection of images from one or more data sets, seen as one sequence."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cl_bench.datasets.images import Images
-
-
-class Part(NamedTuple):
-    """Those images of a batch that come from one array."""
-
-    pixels: Tensor  # (b, H, W, 3) uint8
-    places: Tensor  # (b,) int64: their places in the batch
+from cl_bench.backbones.transforms import short_side_square
+from cl_bench.datasets.images import Images, Pixels
 
 
 class Samples(torch.utils.data.Dataset):
     """Images with the label that the scenario gives them.
 
-    Holds references to whole arrays and four numbers per image, never a copy of an image.
+    Holds references to the data sets' images and four numbers per image, never a copy of an image.
 
     Attributes:
         labels: (N,) int64, the scenario's class, that is, the row of the head.
         groups: (N,) int64, which of the owner's sets of classes the image is classified among.
-        sizes: (N, 2) int64, height and width in pixels.
     """
 
-    def __init__(self, arrays: Sequence[np.ndarray], source: Tensor, row: Tensor, labels: Tensor, groups: Tensor):
-        self.arrays = tuple(arrays)
+    def __init__(self, sources: Sequence[Pixels], source: Tensor, row: Tensor, labels: Tensor, groups: Tensor):
+        self.sources = tuple(sources)
         self._source, self._row = source, row
         self.labels, self.groups = labels, groups
-        self.sizes = torch.tensor([array.shape[1:3] for array in self.arrays]).view(-1, 2)[source]
+        self._size: int | None = None
 
     @classmethod
     def select(cls, images: Images, positions: np.ndarray, first_class: int = 0) -> "Samples":
@@ -45,16 +37,25 @@ class Samples(torch.utils.data.Dataset):
     def concatenate(cls, parts: Iterable["Samples"], groups: Sequence[int]) -> "Samples":
         """All parts one after another; part i becomes group `groups[i]`."""
         parts = list(parts)
-        arrays = list({id(array): array for part in parts for array in part.arrays}.values())
-        place = {id(array): i for i, array in enumerate(arrays)}
-        sources = [torch.tensor([place[id(array)] for array in part.arrays])[part._source] for part in parts]
+        sources = list({id(source): source for part in parts for source in part.sources}.values())
+        place = {id(source): i for i, source in enumerate(sources)}
         return cls(
-            arrays,
-            torch.cat(sources),
+            sources,
+            torch.cat([torch.tensor([place[id(s)] for s in part.sources])[part._source] for part in parts]),
             torch.cat([part._row for part in parts]),
             torch.cat([part.labels for part in parts]),
             torch.cat([torch.full_like(part.groups, group) for part, group in zip(parts, groups, strict=True)]),
         )
+
+    def replace(self, sources: Mapping[int, Pixels], size: int) -> None:
+        """Reads images from elsewhere from now on.
+
+        Args:
+            sources: By the `id` of the old source; the same images, decoded and shrunk, say.
+            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array.
+        """
+        self.sources = tuple(sources.get(id(source), source) for source in self.sources)
+        self._size = size
 
     @property
     def targets(self) -> list[int]:
@@ -63,22 +64,32 @@ class Samples(torch.utils.data.Dataset):
 
     @property
     def rows(self) -> np.ndarray:
-        """(N, 2): which array, and which image of it; what a fingerprint needs to know of the selection."""
+        """(N, 2): which source, and which image of it; what a fingerprint needs to know of the selection."""
         return torch.stack([self._source, self._row], dim=1).numpy()
+
+    @property
+    def in_arrays(self) -> bool:
+        """Whether all images lie in arrays."""
+        return all(isinstance(source, np.ndarray) for source in self.sources)
 
     def __len__(self) -> int:
         return len(self._row)
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        """One image, (3, H, W) float in 0 to 1, and its label: what an Avalanche strategy trains on."""
-        pixels = self.arrays[int(self._source[position])][int(self._row[position])]
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).float() / 255, int(self.labels[position])
+        """One image, (3, H, W) float in 0 to 1, and its label: what an Avalanche strategy trains on.
 
-    def fetch(self, positions: Tensor) -> list[Part]:
-        """The images at `positions` as whole arrays, one part for each array that they come from."""
-        sources, rows, parts = self._source[positions], self._row[positions].numpy(), []
+        Images of an array are whole, so all of one size; others are the square that evaluation looks at, once `replace`
+        has said how large, and whole before.
+        """
+        source, row = self.sources[int(self._source[position])], int(self._row[position])
+        pixels = np.array(source[row])
+        if self._size is not None and not isinstance(source, np.ndarray):
+            pixels = short_side_square(pixels, self._size)
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255, int(self.labels[position])
+
+    def located(self, positions: Tensor) -> Iterator[tuple[Pixels, np.ndarray, Tensor]]:
+        """Where the images at `positions` lie: for each source its rows, and their places among the positions."""
+        sources, rows = self._source[positions], self._row[positions].numpy()
         for source in sources.unique().tolist():
             places = torch.nonzero(sources == source).flatten()
-            pixels = np.ascontiguousarray(self.arrays[source][rows[places.numpy()]])
-            parts.append(Part(torch.from_numpy(pixels), places))
-        return parts
+            yield self.sources[source], rows[places.numpy()], places

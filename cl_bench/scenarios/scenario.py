@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 
 from cl_bench.datasets.images import ImageDataset
+from cl_bench.datasets.prepared import prepare
 from cl_bench.scenarios.samples import Samples
 
 
@@ -33,9 +35,12 @@ class Experience(DatasetExperience):
         name: What arrives, for people: the classes, the domain or the data set.
         samples: The images.
         class_masks: (groups, C) bool; an image of group g is classified among the classes of row g.
+        epochs: Passes over the images, where the scenario says so task by task.
     """
 
-    def __init__(self, name: str, samples: Samples, class_masks: Tensor, task_label: int = 0) -> None:
+    def __init__(
+        self, name: str, samples: Samples, class_masks: Tensor, task_label: int = 0, epochs: int | None = None
+    ) -> None:
         attributes = [
             DataAttribute(samples.targets, "targets"),
             DataAttribute(ConstantSequence(task_label, len(samples)), "targets_task_labels", use_in_getitem=True),
@@ -45,6 +50,7 @@ class Experience(DatasetExperience):
         self.name = name
         self.samples = samples
         self.class_masks = class_masks
+        self.epochs = epochs
         self.classes_in_this_experience = sorted(set(samples.targets))
 
 
@@ -54,6 +60,7 @@ class Scenario(CLScenario):
     Experience i of every stream is task i. Labels are the same numbers in all of them: rows of the head.
 
     Attributes:
+        datasets: Where the images come from, in the order of their rows of the head.
         labels: The classes of the head, data set by data set; class numbers count through.
         headline: Which number of a result is the scenario's headline, as a path into it.
         one_label_space: Whether all tasks' classes are told apart from each other. They are not where every task is a
@@ -72,8 +79,27 @@ class Scenario(CLScenario):
     ) -> None:
         streams = {"train": train, "test": test, "validation": validation}
         super().__init__([EagerCLStream(name, stream) for name, stream in streams.items() if stream])
+        self.datasets = tuple(datasets)
         self.labels = tuple(Labels(data.class_names, data.prompts) for data in datasets)
-        self._data = {data.name: data.identity for data in datasets}
+
+    def prepare(self, size: int, folder: Path) -> None:
+        """Has images that lie in files decoded and shrunk once, and reads them from that cache from now on.
+
+        Args:
+            size: Side of the square that the backbone reads, in pixels.
+            folder: Where prepared data sets are kept.
+
+        Raises:
+            UserError: An image is missing or damaged.
+        """
+        ready = tuple(prepare(data, size, folder) for data in self.datasets)
+        sources = {}
+        for old, new in zip(self.datasets, ready, strict=True):
+            sources |= {id(old.train.pixels): new.train.pixels, id(old.test.pixels): new.test.pixels}
+        for stream in self.streams.values():
+            for experience in stream:
+                experience.samples.replace(sources, size)
+        self.datasets = ready
 
     def joint(self) -> Experience:
         """All training images as one task; each image is classified among the classes it is compared with at test."""
@@ -92,8 +118,11 @@ class Scenario(CLScenario):
     def identity(self) -> dict[str, Any]:
         """Plain data that differ whenever the training stream does: images, their order of arrival, labels."""
         digest = hashlib.sha256(json.dumps(self.labels).encode())
+        data = {dataset.name: dataset.identity for dataset in self.datasets}
         for experience in self.train_stream:
             for array in (experience.samples.rows, experience.samples.labels.numpy()):
                 digest.update(array.tobytes())
             digest.update(experience.class_masks.numpy().tobytes())
-        return {"tasks": len(self.train_stream), "data": self._data, "stream": digest.hexdigest()}
+        epochs = [experience.epochs for experience in self.train_stream]
+        own = {"epochs": epochs} if any(epochs) else {}
+        return {"tasks": len(self.train_stream), "data": data, "stream": digest.hexdigest(), **own}

@@ -1,12 +1,14 @@
 """Several data sets, one after another, each with classes of its own."""
 
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, InstanceOf
 
-from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.datasets.images import ImageDataset
+from cl_bench.errors import UserError
 from cl_bench.scenarios import order, validation
 from cl_bench.scenarios.samples import Samples
 from cl_bench.scenarios.scenario import Experience, Scenario
@@ -19,9 +21,13 @@ class SeveralDatasets(Scenario):
     classes of all data sets together, is reported beside it.
 
     Args:
-        datasets: The data sets by name.
-        dataset_order: In which order they arrive, see `order.Order`.
+        datasets: The data sets by name, or functions that read them: only those that arrive are read.
+        dataset_order: In which order they arrive, see `order.Order`; a list may leave some out.
+        epochs: Passes over the images of each data set, by name; they count where `optim.epochs` is null.
         validation_share: Share of each class's training images that is set aside.
+
+    Raises:
+        UserError: An order or epochs that name no data set.
     """
 
     headline: ClassVar[str] = "metrics.task_aware.average_accuracy"
@@ -29,31 +35,38 @@ class SeveralDatasets(Scenario):
 
     def __init__(
         self,
-        datasets: dict[str, InstanceOf[ImageDataset]],
+        datasets: dict[str, InstanceOf[ImageDataset] | Callable[[], ImageDataset]],
         dataset_order: order.Order = None,
+        epochs: dict[str, Annotated[int, Field(ge=1)]] | None = None,
         validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         names = list(datasets)
-        arrival = [datasets[names[i]] for i in order.resolve(dataset_order, names, "datasets", "dataset_order")]
-        splits = [validation.split(data.train.labels, validation_share) for data in arrival]
+        if unknown := sorted(set(epochs or {}) - set(names)):
+            raise UserError(f"scenario.epochs names {unknown[0]!r}, which is none of: {', '.join(names)}.")
+        chosen = [names[i] for i in order.resolve(dataset_order, names, "datasets", "dataset_order", some=True)]
+        arrival = [data if isinstance(data, ImageDataset) else data() for data in map(datasets.get, chosen)]
+        passes = [(epochs or {}).get(name) for name in chosen]
+        kept, aside = zip(*(validation.split(data.train.labels, validation_share) for data in arrival), strict=True)
         super().__init__(
             arrival,
-            train=_experiences(arrival, [(data.train, kept) for data, (kept, _) in zip(arrival, splits, strict=True)]),
-            test=_experiences(arrival, [(data.test, np.arange(len(data.test.labels))) for data in arrival]),
-            validation=_experiences(
-                arrival, [(data.train, aside) for data, (_, aside) in zip(arrival, splits, strict=True)]
-            )
-            if validation_share
-            else None,
+            train=_experiences(arrival, "train", kept, passes),
+            test=_experiences(arrival, "test", [np.arange(len(data.test)) for data in arrival], passes),
+            validation=_experiences(arrival, "train", aside, passes) if validation_share else None,
         )
 
 
-def _experiences(arrival: list[ImageDataset], chosen: list[tuple[Images, np.ndarray]]) -> list[Experience]:
+def _experiences(
+    arrival: Sequence[ImageDataset],
+    split: Literal["train", "test"],
+    positions: Sequence[np.ndarray],
+    epochs: Sequence[int | None],
+) -> list[Experience]:
     ends = np.cumsum([len(data.class_names) for data in arrival])
     experiences = []
-    for task, (data, (images, positions)) in enumerate(zip(arrival, chosen, strict=True)):
+    for task, data in enumerate(arrival):
         first = int(ends[task]) - len(data.class_names)
         mask = torch.zeros(1, int(ends[-1]), dtype=torch.bool)
         mask[0, first : ends[task]] = True
-        experiences.append(Experience(data.name, Samples.select(images, positions, first), mask, task))
+        samples = Samples.select(getattr(data, split), positions[task], first)
+        experiences.append(Experience(data.name, samples, mask, task, epochs[task]))
     return experiences

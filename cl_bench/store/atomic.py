@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,27 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file(contiguous, temporary)
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to write into, which becomes ``path`` at the end, or disappears if something fails.
+
+    Raises:
+        UserError: The disk is full.
+    """
+    temporary = _temporary(path)
+    try:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path.parent)
+            temporary.mkdir()
+            yield temporary
+            for file in filter(Path.is_file, temporary.rglob("*")):
+                _flush(file)
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor] | None:
     """Tensors of a file, mapped into memory; None if it is not there or its layout is damaged.
 
@@ -72,15 +94,32 @@ def read_safetensors(path: Path) -> dict[str, Tensor] | None:
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary name that becomes ``path`` at the end, or disappears if something fails."""
-    owner = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = path.with_name(f".{path.name}.{owner}.tmp")
+    temporary = _temporary(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path.parent)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path.parent)
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """A full disk as a message."""
+    try:
+        yield
     except (OSError, SafetensorError) as error:
         if _is_disk_full(error):
             raise UserError(
@@ -88,8 +127,6 @@ def _replacing(path: Path) -> Iterator[Path]:
                 "what was finished before is kept."
             ) from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _is_disk_full(error: OSError | SafetensorError) -> bool:
@@ -100,11 +137,14 @@ def _is_disk_full(error: OSError | SafetensorError) -> bool:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of this machine's processes that are no more."""
+    """Remove temporary files and folders of this machine's processes that are no more."""
     for file in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(file.name)
         if match and match["host"] == platform.node() and not _is_running(int(match["process"])):
-            file.unlink(missing_ok=True)
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
 
 
 def _is_running(process: int) -> bool:

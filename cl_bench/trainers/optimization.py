@@ -20,7 +20,7 @@ class Optimization:
     Args:
         optimizer: Called with (parameters, lr=…).
         lr: Learning rate after the warm-up.
-        epochs: Passes over the task's training images.
+        epochs: Passes over the task's training images; None: as many as the scenario says for each task.
         batch_size: Images per step, on all devices together.
         warmup_steps: Length of the warm-up.
         warmup_ratio: The same as a share of the task's steps; replaces `warmup_steps`.
@@ -29,7 +29,7 @@ class Optimization:
 
     optimizer: Callable[..., torch.optim.Optimizer]
     lr: Annotated[float, Field(ge=0)]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)] | None
     batch_size: Annotated[int, Field(ge=1)]
     warmup_steps: Annotated[int, Field(ge=0)] = 500
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -22,7 +22,7 @@ def _fit(callbacks, trainer_class=Sequential):
     trainer.begin_task(trainer.encoder.state_dict(), experience)
     order = batches.TrainingOrder(experience.samples, settings.batch_size, 0, 0)
     runner = Devices(accelerator="cpu").trainer(settings.epochs, settings.gradient_clip, callbacks)
-    runner.fit(trainer, batches.loader(experience.samples, order, workers=0))
+    runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
     return runner
 
 

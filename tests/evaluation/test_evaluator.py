@@ -8,7 +8,7 @@ import torch
 
 from cl_bench import distributed
 from cl_bench.evaluation import KINDS, Evaluator, accuracies
-from tests.small import TRANSFORM, SmallEncoder, head, scenario
+from tests.small import TRANSFORM, SmallEncoder, head, pixels_at, scenario
 
 
 def _evaluator(stream, encoder, batch_size=7):
@@ -24,9 +24,9 @@ def _naive(stream, encoder):
     for experience in stream.test_stream:
         classes, right = experience.classes_in_this_experience, [0, 0]
         for position in range(len(experience.samples)):
-            (part,) = experience.samples.fetch(torch.tensor([position]))
+            pixels = pixels_at(experience.samples, torch.tensor([position]))
             with torch.no_grad():
-                feature = encoder(TRANSFORM(part.pixels))[0].double()
+                feature = encoder(TRANSFORM(pixels))[0].double()
             logits = (rows @ (feature / feature.norm())).tolist()
             label = int(experience.samples.labels[position])
             right[0] += max(range(len(logits)), key=logits.__getitem__) == label

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cl_bench.errors import UserError
-from cl_bench.scenarios import ClassIncremental, DomainIncremental, SeveralDatasets
+from cl_bench.scenarios import ClassIncremental, DataIncremental, DomainIncremental, SeveralDatasets
 from cl_bench.scenarios.order import PUBLISHED
 from tests.scenarios.conftest import make_dataset
+from tests.small import pixels_at
 
 
 def _pixels(samples):
@@ -50,8 +51,10 @@ def test_cars_in_ten_tasks_has_19_20_19_classes():
         (ClassIncremental(make_dataset(), 3, validation_share=0.34), 42),
         (DomainIncremental(make_dataset(domains=4), domain_order=[2, 0, 1, 3], validation_share=0.2), 168),
         (SeveralDatasets({"a": make_dataset(3, seed=1), "b": make_dataset(4, name="b", seed=2)}), 42),
+        (DataIncremental(make_dataset(), 5), 42),
+        (DataIncremental(make_dataset(), 4, validation_share=0.34), 42),
     ],
-    ids=["classes", "classes-validation", "domains-validation", "datasets"],
+    ids=["classes", "classes-validation", "domains-validation", "datasets", "data", "data-validation"],
 )
 def test_every_image_arrives_once_under_its_label(scenario, images):
     assert isinstance(scenario, CLScenario)
@@ -79,7 +82,7 @@ def test_domains_keep_all_classes_and_arrive_in_order():
     assert all(experience.class_masks.all() for experience in scenario.train_stream)
     first = scenario.test_stream[0].samples
     expected = data.test.pixels[data.test.domains == 2]
-    assert torch.equal(first.fetch(torch.arange(len(first)))[0].pixels, torch.from_numpy(expected))
+    assert torch.equal(pixels_at(first, torch.arange(len(first))), torch.from_numpy(expected))
 
 
 def test_several_datasets_count_classes_through():
@@ -92,6 +95,49 @@ def test_several_datasets_count_classes_through():
     assert joint.class_masks.shape == (2, 7)
     assert joint.class_masks[joint.samples.groups, joint.samples.labels].all()
     assert joint.class_masks.sum(dim=1).tolist() == [4, 3]
+
+
+def test_a_list_of_data_sets_may_leave_some_out_and_they_are_not_read():
+    def unread():
+        raise AssertionError("not in the order")
+
+    data = {"a": unread, "b": lambda: make_dataset(4, name="b"), "c": make_dataset(3, name="c")}
+    scenario = SeveralDatasets(data, dataset_order=["c", "b"], epochs={"a": 9, "b": 7, "c": 2})
+    assert [experience.name for experience in scenario.train_stream] == ["c", "b"]
+    assert [experience.epochs for experience in scenario.train_stream] == [2, 7]
+    assert [labels.class_names[0] for labels in scenario.labels] == ["class 0", "class 0"]
+    with pytest.raises(UserError, match="at most once; it names something twice"):
+        SeveralDatasets(data, dataset_order=["c", "c"])
+    with pytest.raises(UserError, match="it is empty"):
+        SeveralDatasets(data, dataset_order=[])
+    with pytest.raises(UserError, match=r"scenario\.epochs names 'd'"):
+        SeveralDatasets(data, epochs={"d": 2})
+
+
+def test_epochs_of_the_tasks_are_part_of_the_identity():
+    data = {"a": make_dataset(3)}
+    identities = [SeveralDatasets(data, epochs=epochs).identity() for epochs in (None, {"a": 2}, {"a": 3})]
+    assert identities[0] != identities[1] != identities[2]
+
+
+@given(classes=st.integers(1, 8), per_class=st.integers(1, 9), tasks=st.integers(1, 12), seed=st.integers(0, 3))
+def test_data_incremental_shares_are_balanced(classes, per_class, tasks, seed):
+    data = make_dataset(classes, per_class)
+    if tasks > classes * per_class:
+        with pytest.raises(UserError, match=r"scenario\.tasks"):
+            DataIncremental(data, tasks)
+        return
+    scenario = DataIncremental(data, tasks, deal_seed=seed)
+    for stream in (scenario.train_stream, scenario.test_stream):
+        counts = torch.stack([torch.bincount(e.samples.labels, minlength=classes) for e in stream])
+        assert counts.sum(dim=1).max() - counts.sum(dim=1).min() <= 1
+        assert (counts.max(dim=0).values - counts.min(dim=0).values).max() <= 1
+        assert all(experience.class_masks.all() for experience in stream)
+
+
+def test_another_seed_deals_other_shares():
+    shares = [DataIncremental(make_dataset(), 3, deal_seed=seed).train_stream[0].samples.rows for seed in (0, 0, 1)]
+    assert (shares[0] == shares[1]).all() and (shares[0] != shares[2]).any()
 
 
 def test_joint_training_tells_all_classes_apart(dataset):
@@ -150,6 +196,7 @@ def test_an_order_from_a_file(dataset, tmp_path):
         ("imagenet_r", 200, "9b976498dea52e4d"),
         ("cub200", 200, "9b976498dea52e4d"),
         ("domainnet", 345, "bd84b76b2d797672"),
+        ("cars", 196, hashlib.sha256(",".join(map(str, range(196))).encode()).hexdigest()),
     ],
 )
 def test_published_class_orders(name, classes, sha256):

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from cl_bench import batches
+from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.devices import Devices
 from cl_bench.trainers import Independent, Joint, Sequential, ZeroShot
 from cl_bench.trainers.optimization import factor
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, scenario
+from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
 
 SEED = 3
 
@@ -27,7 +28,7 @@ def _train(trainer_class, stream_of, settings):
         trainer.begin_task(pretrained if trainer.starts_from == "pretrained" else weights, experience)
         order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task)
         runner = Devices(accelerator="cpu").trainer(settings.epochs, settings.gradient_clip, [pl.Callback()])
-        runner.fit(trainer, batches.loader(experience.samples, order, workers=0))
+        runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
         weights = trainer.end_task()
         trained.append(weights)
     return pretrained, trained
@@ -47,15 +48,16 @@ def _plain_loop(experiences, settings, start_from_pretrained):
         steps, step = settings.epochs * len(order), 0
         for epoch in range(settings.epochs):
             order.set_epoch(epoch)
-            for positions, crops, _ in order:
-                (part,) = samples.fetch(positions)
+            for positions, draws, _ in order:
+                pixels = pixels_at(samples, positions)
+                crops = crop_boxes(torch.tensor([pixels.shape[1:3]] * len(pixels)), draws)
                 if step < settings.warmup_steps:
                     lr = settings.lr * (step + 1) / settings.warmup_steps
                 else:
                     done = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
                     lr = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
                 optimizer.param_groups[0]["lr"] = lr
-                features = encoder(TRANSFORM(part.pixels, crops).double())
+                features = encoder(TRANSFORM(pixels, crops).double())
                 logits = functional.normalize(features, dim=1) @ rows[classes].T
                 local = torch.tensor([classes.tolist().index(label) for label in samples.labels[positions].tolist()])
                 loss = functional.cross_entropy(logits, local)
@@ -110,7 +112,7 @@ def test_classes_of_other_tasks_do_not_count_while_training():
     trainer = Sequential(SmallEncoder().double(), head().double(), TRANSFORM, optimization())
     trainer.begin_task(trainer.encoder.state_dict(), first)
     logits = torch.randn(4, 6, dtype=torch.float64)
-    batch = batches.Batch([], None, torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.int64), 4)
+    batch = batches.Batch([], torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.int64), 4)
     changed = logits.clone()
     changed[:, 2:] += torch.randn(4, 4, dtype=torch.float64)
     assert torch.equal(trainer.cross_entropy(logits, batch), trainer.cross_entropy(changed, batch))

@@ -1,0 +1,61 @@
+"""Describable Textures Dataset (Cimpoi, Maji, Kokkinos, Mohamed and Vedaldi 2014): 5,640 images of 47 textures.
+
+The release has ten ways to split it into three thirds; here as in the publications its first, with the thirds for
+training and validation joined.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from cl_bench.datasets.images import ImageDataset
+from cl_bench.datasets.listing import subfolders
+from cl_bench.datasets.reading import by_folder, read_lines
+from cl_bench.datasets.release import Archive, Release
+
+RELEASE = Release(
+    name="dtd",
+    title="DTD",
+    folder="dtd",
+    classes=47,
+    train=3_760,
+    test=1_880,
+    size=625_239_812,
+    archives=(
+        Archive(
+            "dtd-r1.0.1.tar.gz",
+            (
+                "https://www.robots.ox.ac.uk/~vgg/data/dtd/download/dtd-r1.0.1.tar.gz",
+                "https://thor.robots.ox.ac.uk/dtd/dtd-r1.0.1.tar.gz",
+            ),
+            "sha256:e42855a52a4950a3b59612834602aa253914755c95b0cff9ead6d07395f8e205",
+            into="dtd",
+        ),
+    ),
+    per_class=([80] * 47, [40] * 47),
+)
+
+PROMPTS = tuple(
+    f"a photo of {article} {{}} {noun}."
+    for article in ("a", "the")
+    for noun in ("texture", "pattern", "thing", "object")
+)
+
+_IMAGES, _LABELS = "dtd/dtd/images", "dtd/dtd/labels"
+
+
+@cache
+def load(root: Path) -> ImageDataset:
+    """Reads torchvision's layout: `root/dtd/dtd/images/<class>/…` and `root/dtd/dtd/labels/{train1,val1,test1}.txt`.
+
+    Args:
+        root: The folder of all data sets.
+
+    Raises:
+        UserError: The files are not there, or damaged.
+    """
+    folder = RELEASE.find(root, _IMAGES)
+    classes = subfolders(folder)
+    RELEASE.check_classes(root, folder, classes)
+    train, validation, test = (read_lines(RELEASE, root, f"{_LABELS}/{part}1.txt") for part in ("train", "val", "test"))
+    splits = [by_folder(RELEASE, root, _IMAGES, names, classes, _LABELS) for names in (train + validation, test)]
+    return ImageDataset("dtd", tuple(name.replace("_", " ") for name in classes), PROMPTS, *splits)

@@ -1,0 +1,82 @@
+"""ImageNet-R (Hendrycks et al. 2021): 30,000 renditions of 200 ImageNet classes in 15 styles, which are its domains.
+
+The publications split it 80/20 at random and did not keep the list; the split here is our own, see `split`.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cl_bench.datasets.imagenet_prompts import imagenet_prompts
+from cl_bench.datasets.images import ImageDataset
+from cl_bench.datasets.list_files import lines
+from cl_bench.datasets.listing import list_images
+from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.split import split_off
+
+RELEASE = Release(
+    name="imagenet_r",
+    title="ImageNet-R",
+    folder="imagenet-r",
+    classes=200,
+    train=24_000,
+    test=6_000,
+    size=2_191_079_936,
+    archives=(
+        Archive(
+            "imagenet-r.tar",
+            ("https://people.eecs.berkeley.edu/~hendrycks/imagenet-r.tar",),
+            "sha256:18c6bf493b39a0d975d48e587437f562caab9c52ae6327dcfa9dd8eb54aa1b52",
+        ),
+    ),
+)
+DOMAINS = (
+    "art", "cartoon", "deviantart", "embroidery", "graffiti", "graphic", "misc", "origami", "painting", "sculpture",
+    "sketch", "sticker", "tattoo", "toy", "videogame",
+)  # fmt: skip
+
+
+@cache
+def load(root: Path) -> ImageDataset:
+    """Reads `root/imagenet-r/<WordNet id>/<domain>_<number>.jpg`, and the class names from README.txt beside them.
+
+    Class ids are positions in the sorted names as README.txt writes them, "African_chameleon" first: the publications
+    number the classes so, and their class order counts on it.
+
+    Args:
+        root: The folder of all data sets.
+
+    Raises:
+        UserError: Files are missing or damaged.
+    """
+    folder, error = RELEASE.find(root, "imagenet-r"), partial(RELEASE.error, root)
+    names = _class_names(RELEASE.find(root, "imagenet-r/README.txt"), error)
+    listing = list_images(folder, error)
+    RELEASE.check_classes(root, folder, listing.classes)
+    if unnamed := sorted(set(listing.classes) - set(names)):
+        raise error(f"{folder / 'README.txt'} is damaged: it has no name of {unnamed[0]}")
+    class_names = sorted(names[wnid] for wnid in listing.classes)
+    labels = np.array([class_names.index(names[wnid]) for wnid in listing.classes])[listing.labels]
+    files = RELEASE.images(root, folder, listing.files)
+    train, test, digest = split_off(files, listing.files, labels, _domains(folder, listing.files, error))
+    spoken = tuple(name.replace("_", " ") for name in class_names)
+    return ImageDataset("imagenet_r", spoken, imagenet_prompts(), train, test, DOMAINS, digest)
+
+
+def _class_names(readme: Path, error: Callable[[str], Exception]) -> dict[str, str]:
+    """The lines `n01443537 goldfish` below the text of the release's README."""
+    found = (re.fullmatch(r"(n\d{8})\s+(\S.*?)\s*", line) for line in lines(readme, error))
+    return {match[1]: match[2] for match in found if match}
+
+
+def _domains(folder: Path, files: list[str], error: Callable[[str], Exception]) -> NDArray[np.int64]:
+    number = {domain: i for i, domain in enumerate(DOMAINS)}
+    of_file = [file.rpartition("/")[2].partition("_")[0] for file in files]
+    for file, domain in zip(files, of_file, strict=True):
+        if domain not in number:
+            raise error(f"{folder / file} does not begin with one of the domains {', '.join(DOMAINS)}")
+    return np.array([number[domain] for domain in of_file], dtype=np.int64)

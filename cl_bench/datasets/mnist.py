@@ -1,0 +1,83 @@
+"""MNIST (LeCun, Cortes and Burges 1998): 60,000 + 10,000 handwritten digits, 28 × 28 pixels, the official split."""
+
+import gzip
+import struct
+import zlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.datasets.reading import checked_labels
+from cl_bench.datasets.release import Archive, Release
+
+_HOSTS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+_CHECKSUMS = {
+    "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+}
+
+RELEASE = Release(
+    name="mnist",
+    title="MNIST",
+    folder="MNIST",
+    classes=10,
+    train=60_000,
+    test=10_000,
+    size=11_594_722,
+    archives=tuple(
+        Archive(file, tuple(host + file for host in _HOSTS), checksum, into="MNIST/raw")
+        for file, checksum in _CHECKSUMS.items()
+    ),
+    per_class=(
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
+)
+
+# CLIP's authors' for MNIST and SVHN.
+PROMPTS = ('a photo of the number: "{}".',)
+CLASS_NAMES = tuple("0123456789")
+
+
+@cache
+def load(root: Path) -> ImageDataset:
+    """Reads torchvision's layout: `root/MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, also with `.gz`.
+
+    Args:
+        root: The folder of all data sets.
+
+    Raises:
+        UserError: The files are not there, or damaged.
+    """
+    return ImageDataset("mnist", CLASS_NAMES, PROMPTS, _read_split(root, "train"), _read_split(root, "t10k"))
+
+
+def _read_split(root: Path, split: str) -> Images:
+    images, labels = f"MNIST/raw/{split}-images-idx3-ubyte", f"MNIST/raw/{split}-labels-idx1-ubyte"
+    gray, numbers = _read_array(root, images, 3), checked_labels(RELEASE, root, labels, _read_array(root, labels, 1))
+    if len(gray) != len(numbers):
+        raise RELEASE.error(root, f"{Path(root) / images} is damaged: {len(gray)} images for {len(numbers)} labels")
+    return Images(np.repeat(gray[..., None], 3, axis=-1), numbers)
+
+
+def _read_array(root: Path, part: str, dimensions: int) -> NDArray[np.uint8]:
+    """The array in an IDX file: a magic number, the shape (32-bit numbers, most significant byte first), the bytes."""
+    path = RELEASE.find(root, part, f"{part}.gz")
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read()
+        magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
+        if magic != 0x800 + dimensions:
+            raise ValueError(f"it begins with {magic}")
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+        raise RELEASE.error(root, f"{path} is damaged ({error})") from error

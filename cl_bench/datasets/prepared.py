@@ -1,0 +1,197 @@
+"""The prepared cache: a data set's images decoded and shrunk once, then read from one memory-mapped file.
+
+Each data set and size has a folder `NAME-SIZE-STATE` with two files: `pixels.bin`, all images one after another, and
+`index.safetensors`, their heights and widths. STATE stands for the files that it was made from: when one of them is
+touched, another folder is made. A folder appears when it is whole.
+"""
+
+import hashlib
+import itertools
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from cl_bench.datasets.resizing import resize_short_side
+from cl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from cl_bench.datasets.images import ImageDataset, SingleImages
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_ARRAY_SIDE = 64  # images of one size, up to this one, are read as one array
+_AT_ONCE = 256
+
+
+class PreparedImages:
+    """A sequence of images in a memory-mapped file.
+
+    Args:
+        path: The file, (H, W, 3) uint8 after (H, W, 3) uint8.
+        sizes: (N, 2) heights and widths.
+        start: Byte at which the first image begins.
+        identity: Differs whenever the images do.
+    """
+
+    def __init__(self, path: Path, sizes: NDArray[np.int64], start: int, identity: str) -> None:
+        self.path, self.sizes, self.identity = path, sizes, identity
+        lengths = 3 * sizes.prod(axis=1)
+        self._starts = start + np.cumsum(lengths) - lengths
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+        (height, width), start = self.sizes[row], self._starts[row]
+        return self._pixels[start : start + 3 * height * width].reshape(height, width, 3)
+
+    @cached_property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return np.memmap(self.path, np.uint8, mode="c")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the mapping: another process maps the file itself."""
+        return {name: value for name, value in vars(self).items() if name != "_pixels"}
+
+
+def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
+    """The data set with its images decoded, and shrunk so that no short side is longer than `size` pixels.
+
+    Shrinking is Resize(size, bicubic) of the evaluation transform, which therefore sees the same pixels as from the
+    files. Images that lie in arrays stay there. Of two processes that want the same, one works and the other waits.
+
+    Args:
+        dataset: The data set.
+        size: Side of the square that the backbone reads, in pixels.
+        folder: Where all prepared data sets are.
+
+    Raises:
+        UserError: An image is missing or damaged, or the disk is full; nothing half-written stays.
+    """
+    singles = [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
+    if not singles:
+        return dataset
+    state = hashlib.sha256("\n".join([str(_FORMAT), *(split.state for split in singles)]).encode()).hexdigest()
+    path = Path(folder) / f"{dataset.name}-{size}-{state[:16]}"
+    if not _is_whole(path):
+        with _alone(path):
+            if not _is_whole(path):
+                _write(path, singles, dataset.name, size)
+    return _open(path, dataset)
+
+
+def sizes(name: str, folder: Path) -> list[int]:
+    """The sizes in pixels for which a data set, in whatever state of its files, was prepared."""
+    found = (
+        path.name.removeprefix(f"{name}-").split("-") for path in Path(folder).glob(f"{name}-*-*") if _is_whole(path)
+    )
+    return sorted({int(parts[0]) for parts in found if len(parts) == 2 and parts[0].isdigit()})
+
+
+def _is_undone(pixels: object) -> bool:
+    return not isinstance(pixels, np.ndarray | PreparedImages)
+
+
+def _index(path: Path) -> tuple[NDArray[np.int64], str]:
+    """Heights and widths of all images, and the SHA-256 of all pixels."""
+    from safetensors import safe_open
+
+    with safe_open(path / "index.safetensors", "numpy") as file:
+        return file.get_tensor("sizes"), file.metadata()["sha256"]
+
+
+def _is_whole(path: Path) -> bool:
+    from safetensors import SafetensorError
+
+    try:
+        shapes, _ = _index(path)
+        return (path / "pixels.bin").stat().st_size == 3 * int(shapes.prod(axis=1).sum())
+    except (OSError, SafetensorError, KeyError, TypeError):
+        return False
+
+
+def _alone(path: Path) -> FileLock:
+    """The lock of the one process that writes `path`, once it is ours."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(f".{path.name}.lock"))
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another process prepares %s: waiting for it", path.name)
+            return lock.acquire()
+    except OSError as error:
+        raise UserError(f"{path.parent} is not writable; name a folder of yours: paths.prepared_dir=…") from error
+
+
+def _write(path: Path, splits: "list[SingleImages]", name: str, size: int) -> None:
+    from safetensors.numpy import save_file
+
+    from cl_bench.store import atomic
+
+    begin, shapes, digest = time.perf_counter(), [], hashlib.sha256()
+    if path.exists():
+        log.warning("%s is damaged: made anew", path)
+        shutil.rmtree(path)
+    with atomic.new_folder(path) as temporary:
+        with (temporary / "pixels.bin").open("wb") as out:
+            for image in _shrunk(splits, name, size):
+                shapes.append(image.shape[:2])
+                digest.update(np.ascontiguousarray(image))
+                out.write(np.ascontiguousarray(image))
+        table = np.array(shapes, dtype=np.int64).reshape(-1, 2)
+        save_file({"sizes": table}, temporary / "index.safetensors", metadata={"sha256": digest.hexdigest()})
+    gigabytes = 3 * table.prod(axis=1).sum() / 1e9
+    seconds = time.perf_counter() - begin
+    log.info("%s: %d images prepared in %.1f s, %.2f GB in %s", name, len(table), seconds, gigabytes, path)
+
+
+def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDArray[np.uint8]]:
+    """All images in order, decoded by as many threads as there are cores."""
+    from rich.progress import track
+
+    def one(place: "tuple[SingleImages, int]") -> NDArray[np.uint8]:
+        split, row = place
+        image = split[row]
+        return resize_short_side(image, size) if min(image.shape[:2]) > size else image
+
+    places = [(split, row) for split in splits for row in range(len(split))]
+    rows = iter(track(places, f"preparing {name}", disable=not sys.stdout.isatty(), transient=True))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while some := list(itertools.islice(rows, _AT_ONCE)):
+            yield from pool.map(one, some)
+
+
+def _open(path: Path, dataset: "ImageDataset") -> "ImageDataset":
+    shapes, digest = _index(path)
+    opened, first = {}, 0
+    for split in ("train", "test"):
+        images = getattr(dataset, split)
+        if _is_undone(images.pixels):
+            start, own = 3 * int(shapes[:first].prod(axis=1).sum()), shapes[first : first + len(images)]
+            first += len(images)
+            pixels = PreparedImages(path / "pixels.bin", own, start, f"{digest} {split} {len(own)}")
+            opened[split] = replace(images, pixels=_as_array(pixels, start))
+    return replace(dataset, **opened)
+
+
+def _as_array(pixels: PreparedImages, start: int) -> PreparedImages | NDArray[np.uint8]:
+    """Small images of one size as one array, which batches are cut from at once."""
+    shapes = np.unique(pixels.sizes, axis=0)
+    if len(shapes) != 1 or shapes.max() > _ARRAY_SIDE:
+        return pixels
+    return np.memmap(pixels.path, np.uint8, mode="c", offset=start, shape=(len(pixels), *shapes[0].tolist(), 3))

@@ -1,0 +1,151 @@
+"""The classic benchmarks of Avalanche, by name."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.errors import UserError
+from cl_bench.scenarios.samples import Samples
+from cl_bench.scenarios.scenario import Experience, Scenario
+
+
+class Avalanche(Scenario):
+    """A benchmark of `avalanche.benchmarks.classic` (Carta et al. 2023, arXiv 2302.01766) as a stream for CLIP.
+
+    Its images are taken without its training and evaluation transforms, but with those that make its tasks (rotations,
+    permutations). A task's classes are those that its training experience has; the head has all of them.
+
+    Args:
+        benchmark: Its name: SplitMNIST, RotatedMNIST, SplitCIFAR100, CORe50, …
+        tasks: Number of experiences; null where the benchmark has a fixed number of them.
+        root: Folder of the data set, in the layout that Avalanche reads or downloads.
+        seed: Of the order of classes, and of whatever else the benchmark draws.
+        options: More arguments of the benchmark.
+        class_names: One name per class; null: those that its data set brings.
+        prompts: Templates of the zero-shot head.
+
+    Raises:
+        UserError: No such benchmark or option, data that cannot be had, or classes without names.
+    """
+
+    def __init__(
+        self,
+        benchmark: str,
+        tasks: Annotated[int, Field(ge=1)] | None,
+        root: Path,
+        seed: int = 0,
+        options: dict[str, Any] | None = None,
+        class_names: list[str] | None = None,
+        prompts: list[str] | None = None,
+    ) -> None:
+        arguments = {"n_experiences": tasks, "seed": seed, **(options or {})}
+        made = _make(benchmark, arguments, root)
+        train, test = list(made.train_stream), list(made.test_stream)
+        names = class_names or _names(train[0].dataset)
+        if names is None:
+            raise UserError(
+                f"scenario.benchmark={benchmark}: its classes have no names; scenario.class_names=[…] does."
+            )
+        dataset = ImageDataset(
+            benchmark.lower(),
+            tuple(names),
+            tuple(prompts or ("a photo of a {}.",)),
+            _images(train, [benchmark, arguments, "train"]),
+            _images(test, [benchmark, arguments, "test"]),
+            split=f"Avalanche's {benchmark}",
+        )
+        masks = [_mask(experience, len(names)) for experience in train]
+        super().__init__(
+            [dataset],
+            train=_experiences(dataset.train, train, masks),
+            test=_experiences(dataset.test, test, masks),
+        )
+
+
+class _AvalancheImages:
+    """The images of all experiences of a stream, one after another, as Avalanche gives them.
+
+    Which files they come from cannot be seen: labels, what was asked of Avalanche, and a hundred images stand for all.
+    """
+
+    def __init__(self, datasets: Sequence[Any], labels: NDArray[np.int64], asked: list[Any]) -> None:
+        self._datasets = tuple(datasets)
+        self._ends = np.cumsum([len(dataset) for dataset in datasets])
+        digest = hashlib.sha256(json.dumps(asked).encode() + labels.tobytes())
+        for row in np.linspace(0, len(labels) - 1, num=min(100, len(labels)), dtype=int).tolist():
+            digest.update(self[row])
+        self.identity = self.state = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, row: int) -> NDArray[np.uint8]:
+        """(H, W, 3) RGB."""
+        which = int(np.searchsorted(self._ends, row, side="right"))
+        dataset = self._datasets[which]
+        image = dataset[row - int(self._ends[which]) + len(dataset)][0]
+        if isinstance(image, Tensor):
+            gray_or_rgb = (image * 255 if image.is_floating_point() else image).round().clamp(0, 255).byte()
+            return np.array(gray_or_rgb.expand(3, -1, -1).permute(1, 2, 0))
+        return np.array(image.convert("RGB"))
+
+
+def _make(benchmark: str, arguments: Mapping[str, Any], root: Path) -> Any:
+    from avalanche.benchmarks import classic
+
+    known = [name for name, value in vars(classic).items() if inspect.isfunction(value) and name[0].isupper()]
+    if benchmark not in known:
+        raise UserError(f"scenario.benchmark={benchmark} is not a classic benchmark of Avalanche: {', '.join(known)}.")
+    function = getattr(classic, benchmark)
+    takes = inspect.signature(function).parameters
+    for name, value in arguments.items():
+        if name not in takes and value is not None and name != "seed":
+            raise UserError(f"scenario: {benchmark} of Avalanche does not take {name}; it takes {', '.join(takes)}.")
+    given = {name: value for name, value in arguments.items() if name in takes and value is not None}
+    plain = dict.fromkeys(("train_transform", "eval_transform"), None)
+    try:
+        return function(**given, **plain, dataset_root=root)
+    except (OSError, RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"scenario.benchmark={benchmark}: Avalanche cannot make it from {root} ({error}).") from error
+
+
+def _names(dataset: Any) -> Sequence[str] | None:
+    """The class names of the data set that Avalanche has wrapped, however deep."""
+    if isinstance(getattr(dataset, "classes", None), list):
+        return dataset.classes
+    inner = getattr(dataset, "_flat_data", dataset)
+    parts: Iterator[Any] = iter(getattr(inner, "_datasets", ()))
+    wrapped = getattr(inner, "dataset", None)
+    return next(filter(None, map(_names, parts)), None) or (None if wrapped is None else _names(wrapped))
+
+
+def _images(experiences: Sequence[Any], asked: list[Any]) -> Images:
+    labels = np.concatenate(
+        [np.asarray(list(experience.dataset.targets), dtype=np.int64) for experience in experiences]
+    )
+    return Images(_AvalancheImages([experience.dataset for experience in experiences], labels, asked), labels)
+
+
+def _mask(experience: Any, classes: int) -> Tensor:
+    mask = torch.zeros(1, classes, dtype=torch.bool)
+    mask[0, sorted(set(experience.dataset.targets))] = True
+    return mask
+
+
+def _experiences(images: Images, made: Sequence[Any], masks: Sequence[Tensor]) -> list[Experience]:
+    ends = np.cumsum([len(experience.dataset) for experience in made])
+    positions = np.split(np.arange(ends[-1]), ends[:-1])
+    return [
+        Experience(f"experience {task + 1}", Samples.select(images, part), mask)
+        for task, (part, mask) in enumerate(zip(positions, masks, strict=True))
+    ]

@@ -1,0 +1,178 @@
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from cl_bench.datasets import folder, split
+from cl_bench.errors import UserError
+from cl_bench.instantiate import instantiate
+from tests.conftest import ROOT
+from tests.datasets.releases_by_folder import write_images
+
+
+def tree(*folders, count=10):
+    return [f"{place}/{i:02d}.jpg" for place in folders for i in range(count)]
+
+
+def configured(choice, root, **settings):
+    """As from the configuration: plain data, checked against the annotations."""
+    node = yaml.safe_load((ROOT / f"conf/dataset/{choice}.yaml").read_text())
+    return instantiate(node | {"root": str(root)} | settings, "dataset")
+
+
+def test_given_splits(tmp_path):
+    write_images(tmp_path, [*tree("train/cat", "train/sea_lion", count=3), *tree("test/cat", "test/sea_lion", count=2)])
+    write_images(tmp_path, [*tree("val/cat"), "train/notes.txt", "train/cat/.DS_Store"])
+    Image.new("RGBA", (5, 4), (1, 2, 3, 255)).save(tmp_path / "train/cat/00.jpg", "PNG")
+    data = configured("folder", tmp_path)
+    assert (data.name, data.split, data.domain_names) == ("folder", "official", ())
+    assert data.class_names == ("cat", "sea lion") and data.prompts == ("a photo of a {}.",)
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1] and data.test.labels.tolist() == [0, 0, 1, 1]
+    assert data.test.pixels.names[0] == "test/cat/00.jpg"
+    assert (data.train.pixels[0] == (1, 2, 3)).all() and data.train.pixels[0].shape == (4, 5, 3)
+
+
+def test_one_tree_is_split_class_by_class(tmp_path):
+    write_images(tmp_path, [*tree("b", count=10), *tree("a", count=6), *tree("c", count=2)])
+    data = configured("folder", tmp_path)
+    assert np.bincount(data.test.labels).tolist() == [1, 2, 1]
+    assert np.bincount(data.train.labels).tolist() == [5, 8, 1]
+    assert data.split == split.digest(data.test.pixels.names)
+    assert sorted(data.train.pixels.names + data.test.pixels.names)[0] == "a/00.jpg"
+    halves = configured("folder", tmp_path, test_share=0.5)
+    assert np.bincount(halves.test.labels).tolist() == [3, 5, 1]
+    assert set(halves.test.pixels.names) > set(data.test.pixels.names)
+
+
+def test_a_class_keeps_its_split_when_others_come_or_go(tmp_path):
+    write_images(tmp_path, tree("b", "c", count=7))
+    before = folder.load(tmp_path).test.pixels.names
+    write_images(tmp_path, tree("a", count=9))
+    after = folder.load(tmp_path).test.pixels.names
+    assert before == tuple(name for name in after if not name.startswith("a/"))
+
+
+def test_domains(tmp_path):
+    write_images(tmp_path, [*tree("day/cat", "day/dog", "night/cat", count=10), *tree("night/yak", count=5)])
+    data = configured("folder_domains", tmp_path, name="streets")
+    assert (data.name, data.domain_names, data.class_names) == ("streets", ("day", "night"), ("cat", "dog", "yak"))
+    assert np.bincount(data.test.domains).tolist() == [4, 3]
+    for part in (data.train, data.test):
+        for name, label, domain in zip(part.pixels.names, part.labels, part.domains, strict=True):
+            assert name.startswith(f"{data.domain_names[domain]}/{data.class_names[label]}/")
+    assert data.split == split.digest(data.test.pixels.names)
+
+
+@pytest.mark.parametrize("choice", ["folder", "folder_domains"])
+@pytest.mark.parametrize(
+    ("class_names", "expected"),
+    [
+        (None, ("0", "big cat", "x")),
+        (["zero", "lion", 7], ("zero", "lion", "7")),
+        ({"big_cat": "lion"}, ("0", "lion", "x")),
+        ({0: "zero", "x": 8}, ("zero", "big cat", "8")),
+        ({}, ("0", "big cat", "x")),
+    ],
+)
+def test_class_names_from_the_configuration(tmp_path, choice, class_names, expected):
+    top = "d/" if choice == "folder_domains" else ""
+    write_images(tmp_path, tree(f"{top}0", f"{top}big_cat", f"{top}x", count=5))
+    data = configured(choice, tmp_path, class_names=class_names, prompts=["{}", "a sketch of {}"])
+    assert data.class_names == expected and data.prompts == ("{}", "a sketch of {}")
+
+
+def test_two_folders_are_told_apart_by_name(tmp_path):
+    write_images(tmp_path, tree("a", "b"))
+    one, two = (configured("folder", tmp_path, name=name) for name in ("one", "two"))
+    assert (one.name, two.name) == ("one", "two") and one.identity != two.identity
+
+
+CLASSES = tree("a", "b", count=5)
+SPLITS = tree("train/a", "train/b", "test/a", "test/b", count=2)
+
+
+@pytest.mark.parametrize(
+    ("files", "settings", "message"),
+    [
+        (None, {}, "ROOT is no folder"),
+        ([], {}, "ROOT holds no class folders"),
+        (["x/notes.txt"], {}, "ROOT/x holds no images"),
+        ([*CLASSES, "loose.PNG"], {}, r"ROOT holds images itself \(loose.PNG\)"),
+        ([*CLASSES, "c/deeper/1.jpg"], {}, "ROOT/c holds no images"),
+        ([*CLASSES, "c/1.jpg"], {}, "ROOT/c has one image only"),
+        (tree("train/a", "train/b"), {}, "ROOT/train holds no images"),
+        ([*SPLITS, "train/c/1.jpg"], {}, "ROOT/test lacks the class c"),
+        ([*SPLITS, "test/c/1.jpg"], {}, "ROOT/train lacks the class c"),
+        ([*SPLITS, "test/c/notes.txt"], {}, "ROOT/test/c holds no images"),
+        (["train/a/1.jpg", "test/1.jpg"], {}, "ROOT/test holds no class folders"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_told_with_those_that_do(tmp_path, files, settings, message):
+    root = tmp_path / "photos"
+    if files is not None:
+        root.mkdir()
+        write_images(root, files)
+    with pytest.raises(UserError, match=f"^pets: {message.replace('ROOT', str(root))}") as caught:
+        configured("folder", root, name="pets", **settings)
+    for word in ("ROOT/train/CLASS/image", "ROOT/CLASS/image", "ROOT/DOMAIN/CLASS/image", ".jpg, .jpeg"):
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "ROOT is no folder"),
+        ([], "ROOT holds no folders of domains"),
+        (tree("a", "b"), "ROOT/a holds no class folders"),
+        (SPLITS, "ROOT holds the folders train and test, which are no domains"),
+        ([*tree("x/a"), "y/b/notes.txt"], "ROOT/y/b holds no images"),
+        (["w/a/1.jpg", *tree("x/a")], "ROOT/w has too few images for test_share=0.2"),
+        ([*tree("x/a"), "y/a/1.jpg"], "ROOT/y has too few images for test_share=0.2"),
+        ([*tree("x/a", "y/a"), "y/b/1.jpg"], "ROOT has too few images of the class b for test_share=0.2"),
+        ([*tree("x/a"), "1.jpg"], "ROOT holds images itself"),
+    ],
+)
+def test_domains_that_do_not_fit_are_told(tmp_path, files, message):
+    root = tmp_path / "photos"
+    if files is not None:
+        root.mkdir()
+        write_images(root, files)
+    with pytest.raises(
+        UserError, match=f"(?s)^folder_domains: {message.replace('ROOT', str(root))}.*ROOT/DOMAIN/CLASS"
+    ):
+        configured("folder_domains", root)
+
+
+@pytest.mark.parametrize("choice", ["folder", "folder_domains"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_names": ["one"]}, "1 class names for 2 class folders"),
+        ({"class_names": {"c": "one"}}, "class_names has c, which is none of the folders a, b"),
+        ({"class_names": ["one", "one"]}, "two classes have the name 'one'"),
+        ({"class_names": {"a": "b"}}, "two classes have the name 'b'"),
+        ({"class_names": "one"}, "dataset.class_names='one' does not fit"),
+        ({"prompts": ["a photo of {}", "a photo"]}, "the prompt 'a photo' has no '{}'"),
+        ({"prompts": []}, "at least one prompt"),
+        ({"test_share": 0}, "dataset.test_share=0 does not fit"),
+        ({"test_share": 1.0}, "dataset.test_share=1.0 does not fit"),
+        ({"layout": "tree"}, "dataset.layout is not a setting"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told(tmp_path, choice, settings, message):
+    top = "d/" if choice == "folder_domains" else ""
+    write_images(tmp_path, tree(f"{top}a", f"{top}b", count=5))
+    with pytest.raises(UserError, match=message):
+        configured(choice, tmp_path, **settings)
+
+
+@pytest.mark.parametrize("choice", ["folder", "folder_domains"])
+def test_the_folder_has_to_be_named(choice):
+    with pytest.raises(UserError, match=r"^dataset\.root is missing"):
+        configured(choice, "???")
+
+
+def test_a_damaged_image_is_told(tmp_path):
+    write_images(tmp_path, tree("a", "b"), b"no image")
+    with pytest.raises(UserError, match=r"(?s)/a/0\d\.jpg is missing or damaged.*the data set pets: repair or remove"):
+        folder.load(tmp_path, name="pets").train.pixels[0]

@@ -1,0 +1,191 @@
+"""The prepared cache: the same pixels as from the files, once, whole or not at all."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cl_bench.backbones.transforms import ImageTransform
+from cl_bench.datasets import prepared
+from cl_bench.datasets.image_files import ImageFiles
+from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.datasets.prepared import prepare
+from cl_bench.errors import UserError
+from tests.scenarios.conftest import make_dataset
+
+WORDS = (("a", "b"), ("a photo of a {}.",))
+
+
+def write_images(folder, shapes, suffix="jpg"):
+    """Smooth pictures with some noise, (height, width) each; returns their names."""
+    random, names = np.random.default_rng(0), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, (height, width) in enumerate(shapes):
+        coarse = Image.fromarray(random.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+        noisy = np.clip(smooth + random.integers(-12, 13, smooth.shape), 0, 255).astype(np.uint8)
+        names.append(f"{i:03d}.{suffix}")
+        Image.fromarray(noisy).save(folder / names[-1])
+    return names
+
+
+SHAPES = [(90, 120), (120, 75), (64, 64), (200, 61), (40, 50), (70, 70)]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    names = write_images(tmp_path / "images", SHAPES)
+    return made(tmp_path / "images", names[:4], names[4:])
+
+
+def made(folder, train, test, name="pictures"):
+    splits = [Images(ImageFiles(folder, some, "mend it"), np.arange(len(some)) % 2) for some in (train, test)]
+    return ImageDataset(name, *WORDS, *splits)
+
+
+def test_images_are_decoded_and_only_shrunk(dataset, tmp_path):
+    ready = prepare(dataset, 64, tmp_path / "prepared")
+    shapes = [ready.train.pixels[i].shape for i in range(4)] + [ready.test.pixels[i].shape for i in range(2)]
+    assert shapes == [(64, 85, 3), (102, 64, 3), (64, 64, 3), (200, 61, 3), (40, 50, 3), (64, 64, 3)]
+    assert (ready.train.pixels[3] == dataset.train.pixels[3]).all()  # short sides below the size stay as they are
+    assert (ready.train.labels == dataset.train.labels).all() and ready.class_names == dataset.class_names
+
+
+def test_evaluation_sees_the_same_pixels_as_from_the_files(dataset, tmp_path):
+    ready, transform = prepare(dataset, 64, tmp_path / "prepared"), ImageTransform(64, (0.5,) * 3, (0.5,) * 3)
+    for fast, slow in ((ready.train.pixels, dataset.train.pixels), (ready.test.pixels, dataset.test.pixels)):
+        both = [transform.squares([pixels[i] for i in range(len(pixels))]) for pixels in (fast, slow)]
+        assert torch.equal(*both)
+
+
+def test_a_second_time_nothing_is_decoded(dataset, tmp_path, monkeypatch):
+    first = prepare(dataset, 64, tmp_path / "prepared")
+    monkeypatch.setattr(ImageFiles, "__getitem__", None)
+    again = prepare(dataset, 64, tmp_path / "prepared")
+    assert first.identity == again.identity
+    assert (first.train.pixels[1] == again.train.pixels[1]).all()
+
+
+def test_identity_is_of_the_pixels_and_sizes_are_kept_apart(dataset, tmp_path):
+    ready = [prepare(dataset, size, tmp_path / "prepared") for size in (32, 64)]
+    elsewhere = prepare(dataset, 64, tmp_path / "other")
+    assert len({dataset.identity, ready[0].identity, ready[1].identity}) == 3
+    assert ready[1].identity == elsewhere.identity
+    assert prepared.sizes("pictures", tmp_path / "prepared") == [32, 64]
+    assert prepared.sizes("picture", tmp_path / "prepared") == prepared.sizes("pictures", tmp_path / "none") == []
+
+
+def test_touched_files_are_prepared_anew(dataset, tmp_path):
+    before = prepare(dataset, 32, tmp_path / "prepared")
+    Image.new("RGB", (50, 50)).save(tmp_path / "images" / "001.jpg")
+    fresh = made(tmp_path / "images", dataset.train.pixels.names, dataset.test.pixels.names)
+    after = prepare(fresh, 32, tmp_path / "prepared")
+    assert before.identity != after.identity and after.train.pixels[1].max() == 0
+
+
+def test_images_of_one_small_size_are_one_array(tmp_path):
+    names = write_images(tmp_path / "images", [(28, 28)] * 5, "png")
+    dataset = made(tmp_path / "images", names[:3], names[3:])
+    ready = prepare(dataset, 32, tmp_path / "prepared")
+    assert isinstance(ready.train.pixels, np.ndarray) and ready.train.pixels.shape == (3, 28, 28, 3)
+    for i, image in enumerate(ready.test.pixels):
+        assert (image == dataset.test.pixels[i]).all()
+
+
+def test_arrays_need_no_preparing(tmp_path):
+    dataset = make_dataset()
+    assert prepare(dataset, 224, tmp_path / "prepared") is dataset and not (tmp_path / "prepared").exists()
+
+
+def test_other_processes_map_the_file_themselves(dataset, tmp_path):
+    ready = prepare(dataset, 64, tmp_path / "prepared")
+    image = ready.train.pixels[0]
+    sent = pickle.dumps(ready.train.pixels)
+    assert len(sent) < image.size / 2 and (pickle.loads(sent)[0] == image).all()
+
+
+def test_a_damaged_image_is_named_and_nothing_half_written_stays(dataset, tmp_path):
+    path = tmp_path / "images" / "002.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(UserError, match=r"(?s)002\.jpg is missing or damaged.*mend it"):
+        prepare(dataset, 64, tmp_path / "prepared")
+    assert [p for p in (tmp_path / "prepared").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_a_missing_image_is_named_before_anything_is_decoded(dataset, tmp_path):
+    (tmp_path / "images" / "004.jpg").unlink()
+    with pytest.raises(UserError, match=r"(?s)004\.jpg is missing.*mend it"):
+        prepare(dataset, 64, tmp_path / "prepared")
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("file", ["pixels.bin", "index.safetensors"])
+def test_a_damaged_cache_is_made_anew(dataset, tmp_path, file):
+    expected = prepare(dataset, 64, tmp_path / "prepared").identity
+    (folder,) = (path for path in (tmp_path / "prepared").iterdir() if path.is_dir())
+    (folder / file).write_bytes((folder / file).read_bytes()[:40])
+    assert prepared.sizes("pictures", tmp_path / "prepared") == []
+    again = prepare(dataset, 64, tmp_path / "prepared")
+    assert again.identity == expected and again.train.pixels[0].shape == (64, 85, 3)
+
+
+def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
+    (tmp_path / "prepared").write_text("a file")
+    with pytest.raises(UserError, match=r"paths\.prepared_dir"):
+        prepare(dataset, 64, tmp_path / "prepared")
+
+
+# A process of its own that prepares; each image takes 0.05 s, so that others can come in between.
+SLOW = """
+import logging, sys, time
+from pathlib import Path
+from cl_bench.datasets.image_files import ImageFiles
+from tests.datasets.test_prepared import made, prepare
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+decode = ImageFiles.__getitem__
+def slow(self, row):
+    time.sleep(0.05)
+    return decode(self, row)
+ImageFiles.__getitem__ = slow
+folder = Path(sys.argv[1])
+names = sorted(path.name for path in (folder / "images").iterdir())
+print(prepare(made(folder / "images", names[:-2], names[-2:]), 32, folder / "prepared").identity)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    write_images(tmp_path / "images", [(40, 40)] * 80)
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", SLOW, tmp_path], stdout=subprocess.PIPE, text=True)
+
+    return start
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_works_and_the_other_waits(start):
+    printed = [process.communicate(timeout=100)[0] for process in (start(), start())]
+    assert sum("images prepared" in text for text in printed) == 1
+    assert sum("waiting for it" in text for text in printed) == 1
+    assert len({text.split()[-1] for text in printed}) == 1
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_it_starts_again(start, tmp_path):
+    process = start()
+    while not list((tmp_path / "prepared").glob(".*.tmp/pixels.bin")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not prepared.sizes("pictures", tmp_path / "prepared")
+    assert "80 images prepared" in start().communicate(timeout=100)[0]
+    assert prepared.sizes("pictures", tmp_path / "prepared") == [32]
+    assert not list((tmp_path / "prepared").glob(".*.tmp"))

@@ -1,0 +1,74 @@
+"""One's own folders on the real command line, from the files and from the cache; data that is missing or damaged."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from cl_bench.datasets import digits
+from cl_bench.errors import UserError
+from cl_bench.parts import build
+from tests.conftest import SHORT
+
+pytestmark = pytest.mark.slow
+COMMON = ("backbone=tiny_clip", "hydra.run.dir=run", *SHORT)
+
+
+def write_digits(root, count=120, domains=("",)):
+    """Real digits as PNG files, `root/<domain>/<class>/<number>.png`."""
+    data = digits.load().train
+    for i in range(count):
+        for domain in domains:
+            path = root / domain / f"digit_{data.labels[i]}" / f"{i:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(data.pixels[i])
+            (image.rotate(90) if domain == "lying" else image).save(path)
+
+
+def test_a_folder_is_trained_on_from_the_cache_and_from_the_files(run_py, tmp_path):
+    write_digits(tmp_path / "images")
+    results = []
+    for resampling in ("batched", "pillow", "batched"):
+        run = run_py("scenario=folder", "dataset.root=images", f"backbone.resampling={resampling}", *COMMON)
+        assert run.returncode == 0, run.stderr
+        assert ("120 images prepared" in run.stdout) == (not results)
+        results.append(json.loads((tmp_path / "run" / "result.json").read_text()))
+    fast, published, again = results
+    assert fast["fingerprint"] == again["fingerprint"] != published["fingerprint"]
+    assert 20 <= sum(task["images"] for task in fast["tasks"]) <= 28  # a fifth of each class is held out
+    assert len(fast["datasets"][0]["split"]) == 64 and fast["datasets"][0]["split"] == published["datasets"][0]["split"]
+    assert fast["matrix"]["task_agnostic"][0] == published["matrix"]["task_agnostic"][0]
+    assert "2 of 2 tasks reused" in run.stdout
+
+
+def test_domains_in_folders_come_one_after_another(run_py, tmp_path):
+    write_digits(tmp_path / "images", domains=("upright", "lying"))
+    arguments = ("scenario=folder_domains", "dataset.root=images", "task_order=[upright,lying]", *COMMON)
+    run = run_py(*(argument for argument in arguments if argument != "scenario.tasks=2"))
+    assert run.returncode == 0, run.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert [task["name"] for task in result["tasks"]] == ["upright", "lying"]
+    assert sum(task["images"] for task in result["tasks"]) == 48
+
+
+def test_a_damaged_image_is_one_message_and_nothing_half_written_stays(run_py, tmp_path):
+    write_digits(tmp_path / "images")
+    path = sorted((tmp_path / "images" / "digit_3").iterdir())[0]
+    path.write_bytes(path.read_bytes()[:100])
+    run = run_py("scenario=folder", "dataset.root=images", *COMMON)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert str(path.relative_to(tmp_path)) in run.stderr and "damaged" in run.stderr
+    assert not [path for path in (tmp_path / "data" / "prepared").iterdir() if path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("scenario", ["cub200_10", "domainnet", "eight_datasets"])
+def test_missing_data_names_the_command_that_fetches_it(configure, scenario):
+    name = {"cub200_10": "cub200", "eight_datasets": "cars"}.get(scenario, scenario)
+    with pytest.raises(UserError, match=f"python -m cl_bench.datasets download {name} --data-dir data"):
+        build(configure(f"scenario={scenario}", "backbone=tiny_clip"))
+
+
+def test_missing_data_is_one_message(run_py):
+    run = run_py("scenario=imagenet_r_domains", "paths.data_dir=nowhere", "hydra.run.dir=run")
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert "python -m cl_bench.datasets download imagenet_r --data-dir nowhere" in run.stderr
