@@ -3,6 +3,7 @@
 Whatever can be wrong with either is found here, before anything is trained.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from cl_bench import distributed
 from cl_bench.backbones import Backbone, zero_shot_head
+from cl_bench.datasets.catalog import releases
+from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 from cl_bench.evaluation import Settings
@@ -23,6 +26,8 @@ from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import Optimization, TaskTrainer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     optimization: Optimization = instantiate(config["optim"], "optim")
     logger = instantiate(config["logger"], "logger")
     scenario: Scenario = instantiate(config["scenario"], "scenario")
+    _warn_of_other_sizes(scenario)
     if evaluation.split not in scenario.streams:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
@@ -119,6 +125,16 @@ def build(config: Mapping[str, Any]) -> Parts:
         experiences=experiences,
         training=training,
     )
+
+
+def _warn_of_other_sizes(scenario: Scenario) -> None:
+    """A published data set that was unpacked in part should not pass for the whole."""
+    known = releases()
+    for data in scenario.datasets:
+        for finding in sizes(known[data.name], data) if data.name in known else ():
+            log.warning(
+                "%s is not as published, %s: python -m cl_bench.datasets verify %s", data.name, finding, data.name
+            )
 
 
 def _writable(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from cl_bench.errors import UserError
 from cl_bench.mergers import Last
 from cl_bench.parts import build
 from tests.conftest import SHORT
+from tests.datasets.releases import write_mnist
 
 
 class NeedsMoments(Last):
@@ -68,3 +69,13 @@ def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(conf
     assert parts.head.shape == (sum(len(labels.class_names) for labels in parts.scenario.labels), 96)
     assert parts.backbone.frozen_parameters > 0
     assert sum(tensor.numel() for tensor in parts.pretrained.values()) == 477_120
+
+
+def test_a_published_data_set_that_is_there_in_part_does_not_pass_for_the_whole(configure, tmp_path, caplog):
+    write_mnist(tmp_path)
+    build(configure("scenario=data_incremental", "dataset=mnist", f"paths.data_dir={tmp_path}", "backbone=tiny_clip"))
+    assert "mnist is not as published, train: 20 images instead of 60,000" in caplog.text
+    assert "python -m cl_bench.datasets verify mnist" in caplog.text
+    caplog.clear()
+    build(configure())
+    assert not caplog.text

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cl_bench.datasets.prepared import PreparedImages
 
 
-
 class SingleImages(Protocol):
     """A sequence of images of any size, decoded one by one: files, see `image_files`, or what others bring."""
 

@@ -118,7 +118,7 @@ class Scenario(CLScenario):
     def identity(self) -> dict[str, Any]:
         """Plain data that differ whenever the training stream does: images, their order of arrival, labels."""
         digest = hashlib.sha256(json.dumps(self.labels).encode())
-        data = {dataset.name: dataset.identity for dataset in self.datasets}
+        data = [[dataset.name, dataset.identity] for dataset in self.datasets]
         for experience in self.train_stream:
             for array in (experience.samples.rows, experience.samples.labels.numpy()):
                 digest.update(array.tobytes())

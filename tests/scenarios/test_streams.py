@@ -135,6 +135,12 @@ def test_data_incremental_shares_are_balanced(classes, per_class, tasks, seed):
         assert all(experience.class_masks.all() for experience in stream)
 
 
+def test_data_sets_of_one_name_are_told_apart():
+    firsts = [make_dataset(3, seed=seed) for seed in (1, 1, 2)]
+    identities = [SeveralDatasets({"a": first, "b": make_dataset(3, seed=9)}).identity() for first in firsts]
+    assert identities[0] == identities[1] != identities[2]
+
+
 def test_another_seed_deals_other_shares():
     shares = [DataIncremental(make_dataset(), 3, deal_seed=seed).train_stream[0].samples.rows for seed in (0, 0, 1)]
     assert (shares[0] == shares[1]).all() and (shares[0] != shares[2]).any()
