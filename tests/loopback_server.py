@@ -19,6 +19,7 @@ class LoopbackServer:
         hangs: Instead of breaking, the connection stays open and nothing comes any more.
         ranges: Whether a request for a part is answered with the part, or with the whole file.
         requests: (path, Range header or None) of each request so far.
+        cookies: Cookie headers that came with requests.
         seconds: How long each answer takes to begin.
     """
 
@@ -28,6 +29,7 @@ class LoopbackServer:
     ranges: bool = True
     seconds: float = 0.0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    cookies: list[str] = field(default_factory=list)
     url: str = ""
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -62,6 +64,7 @@ def serving(files, **options):
 def _answer(server, handler):
     part = handler.headers["Range"]
     server.requests.append((handler.path, part))
+    server.cookies += handler.headers.get_all("Cookie", [])
     time.sleep(server.seconds)
     content = server.files.get(handler.path)
     troubles = server.troubles.get(handler.path)

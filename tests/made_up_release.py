@@ -20,7 +20,7 @@ RELEASE = Release(
     size=1_500_000,
     archives=({archives}),
     by_hand="{by_hand}",
-    per_class=((2, 1), 1),
+    per_class=((2, 1), (1, 1)),
 )
 
 

@@ -57,7 +57,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
             which = "all of them" if command == "download" else "those that are there"
             options.add_argument("names", nargs="+", metavar="NAME", help=f"of a data set; all: {which}")
         if command == "prepare":
-            options.add_argument("--size", type=int, default=224, help="of the backbone's input, in pixels (224)")
+            options.add_argument("--size", type=pixels, default=224, help="of the backbone's input, in pixels (224)")
     return parser.parse_args(arguments)
 
 
@@ -71,6 +71,13 @@ def _add_folders(parser: argparse.ArgumentParser, data_dir: Path | str, prepared
         metavar="DIR",
         help="of what `prepare` makes (DATA_DIR/prepared)",
     )
+
+
+def pixels(text: str) -> int:
+    """A number of pixels; argparse's message names this function."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """All published data sets: each module of this package that has a `RELEASE` is one, with a `load` beside it."""
 
 import difflib
-import importlib
+import importlib.util
 import pkgutil
 from pathlib import Path
 from types import ModuleType
@@ -14,10 +14,8 @@ from cl_bench.errors import UserError
 
 def releases() -> dict[str, Release]:
     """What is known of each data set, by name."""
-    modules = (info.module_finder.find_spec(info.name) for info in pkgutil.iter_modules(datasets.__path__))
-    # The data sets that are drawn have none, and need PyTorch to be imported: so only the text is looked at.
-    names = [spec.name for spec in modules if "\nRELEASE" in (spec.loader.get_source(spec.name) or "")]
-    return {name: _module(name).RELEASE for name in names}
+    names = [module.name for module in pkgutil.iter_modules(datasets.__path__)]
+    return {name: _module(name).RELEASE for name in names if _has_release(name)}
 
 
 def release(name: str) -> Release:
@@ -45,6 +43,12 @@ def load(name: str, root: Path) -> ImageDataset:
         UserError: There is no such data set, or its files are missing or damaged.
     """
     return _module(release(name).name).load(Path(root))
+
+
+def _has_release(name: str) -> bool:
+    """Looks at the text alone: to import the data sets that are drawn, and have none, PyTorch is needed."""
+    file = importlib.util.find_spec(f"{datasets.__name__}.{name}").origin
+    return file is not None and "\nRELEASE" in Path(file).read_text(encoding="utf-8")
 
 
 def _module(name: str) -> ModuleType:

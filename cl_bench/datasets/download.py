@@ -159,7 +159,7 @@ def _bring_from(url: str, archive: Archive, path: Path, root: Path) -> None:
 
 
 def _fetch(url: str, path: Path) -> None:
-    """Fetches a file, continuing the part that is there, for as long as more of it arrives."""
+    """Fetches a file, continuing the part that is there; goes on as long as each attempt gets further than the last."""
     import gdown
     from requests.exceptions import RequestException
 
@@ -168,7 +168,6 @@ def _fetch(url: str, path: Path) -> None:
         try:
             if before and not _continues(url, before):
                 _part(path).unlink()
-                before = 0
             with _bar(path.name, bars.DownloadColumn(), bars.TransferSpeedColumn()) as progress:
                 gdown.download(
                     url,

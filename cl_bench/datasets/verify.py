@@ -106,8 +106,7 @@ def _differing(release: Release, dataset: ImageDataset) -> list[int]:
 
 
 def _published(release: Release) -> list[NDArray[np.int64]]:
-    """(classes,) for each split; one number stands for all classes."""
-    return [np.broadcast_to(np.asarray(numbers), (release.classes,)) for numbers in release.per_class]
+    return [np.asarray(numbers) for numbers in release.per_class or ()]
 
 
 def _names(dataset: ImageDataset, classes: Sequence[int]) -> str:

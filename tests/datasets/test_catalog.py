@@ -30,6 +30,20 @@ def test_every_module_with_a_release_is_found_under_its_own_name():
         assert isinstance(release, Release) and release.name == name
 
 
+@pytest.mark.parametrize("release", catalog.releases().values(), ids=lambda release: release.name)
+def test_published_numbers_fit_together(release):
+    totals = (release.train, release.test)
+    if release.per_class:
+        assert [len(numbers) for numbers in release.per_class] == [release.classes] * 2
+        assert tuple(map(sum, release.per_class)) == totals
+    if release.per_domain:
+        assert tuple(map(sum, zip(*release.per_domain.values(), strict=True))) == totals
+    for archive in release.archives:
+        kind, _, value = archive.checksum.partition(":")
+        assert (kind, len(value)) in {("", 0), ("md5", 32), ("sha256", 64)}
+        assert archive.urls and all(url.startswith(("https://", "http://")) for url in archive.urls)
+
+
 def test_a_new_data_set_is_one_file(tmp_path, with_birds):
     assert catalog.release("birds").title == "Birds of the Loopback"
     write_images(tmp_path / "data" / "birds")

@@ -183,6 +183,14 @@ def test_a_server_that_cannot_go_on_is_asked_for_the_whole(tmp_path):
     assert_is_there(tmp_path)
 
 
+def test_a_server_that_cannot_go_on_and_always_breaks_is_given_up(tmp_path, no_patience):
+    troubles = [1_200_000] * 100
+    with serving({"/birds.zip": BIRDS}, ranges=False, troubles={"/birds.zip": troubles}) as server:
+        with pytest.raises(UserError, match="incomplete"):
+            download(birds(server, "/birds.zip"), tmp_path)
+        assert len(server.requests) < 6
+
+
 @pytest.mark.parametrize("length", [len(BIRDS), len(BIRDS) + 1000])
 def test_a_part_that_is_no_part(tmp_path, length):
     """Stopped after the last byte and before the file got its name; or the part of a longer file."""
@@ -235,7 +243,15 @@ def test_killed_in_the_middle_and_continued_by_a_new_process(tmp_path):
         assert parts and all(start(part) > 500_000 for part in parts)
     assert_is_there(tmp_path)
     assert state(release, tmp_path) == "yes"
-    assert not (tmp_path / "home").exists()  # no cookies are kept
+
+
+def test_cookies_that_lie_about_are_not_sent(tmp_path):
+    file = tmp_path / "home" / ".cache" / "gdown" / "cookies.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tname\tsecret\n")
+    with serving({"/birds.zip": BIRDS}) as server:
+        start_download(server, tmp_path).communicate()
+        assert len(server.requests) == 1 and server.cookies == []
 
 
 def wait_until(condition):
@@ -280,6 +296,16 @@ def test_only_what_is_missing_is_fetched(tmp_path):
 
         changed = replace(release, archives=(release.archives[0], replace(release.archives[1], checksum="md5:new")))
         assert state(changed, tmp_path) == "partly"
+
+
+def test_a_damaged_note_is_none(tmp_path):
+    with serving({"/birds.zip": BIRDS}) as server:
+        release = birds(server, "/birds.zip")
+        download(release, tmp_path)
+        (tmp_path / "downloads" / "birds" / "birds.zip.done").write_bytes(b"")
+        assert download(release, tmp_path) is True
+    assert state(release, tmp_path) == "yes"
+    assert_is_there(tmp_path)
 
 
 def test_what_came_before_a_failure_is_kept(tmp_path):

@@ -223,7 +223,9 @@ def test_ctrl_c(tmp_path, modules):
     assert errors.startswith("Interrupted.") and errors.count("\n") == 1
 
 
-def test_help_names_the_commands(tmp_path):
+def test_the_command_line_explains_itself(tmp_path):
     result = run_module("--help", cwd=tmp_path)
     assert result.returncode == 0 and all(what in result.stdout for what in ("list", "download", "prepare", "verify"))
     assert run_module("download", cwd=tmp_path).returncode == 2
+    result = run_module("prepare", "cifar10", "--size", "0", cwd=tmp_path)
+    assert result.returncode == 2 and "invalid pixels value: '0'" in result.stderr

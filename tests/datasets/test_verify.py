@@ -11,7 +11,7 @@ from cl_bench.datasets.verify import show, verify
 
 RELEASE = Release(
     "birds", "Birds", "birds", classes=3, train=6, test=3, size=0,
-    per_class=((3, 2, 1), 1),
+    per_class=((3, 2, 1), (1, 1, 1)),
     per_domain={"sea": (4, 1), "land": (2, 2)},
 )  # fmt: skip
 TRAIN, TEST = [0, 0, 0, 1, 1, 2], [0, 1, 2]
@@ -88,7 +88,7 @@ def test_what_is_not_published_is_not_compared():
 
 
 def test_long_lists_are_cut():
-    many = replace(RELEASE, classes=100, train=100, test=0, per_class=(2, 0), per_domain={})
+    many = replace(RELEASE, classes=100, train=100, test=0, per_class=([2] * 100, [0] * 100), per_domain={})
     data = ImageDataset(
         "birds", tuple(f"class {i}" for i in range(100)), ("a {}.",),
         replace(images(range(100), [0] * 100), domains=None), replace(images([], []), domains=None),
