@@ -48,6 +48,7 @@ learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rat
 	$(MAKE) --jobs=2 sweep-learning_rates-a sweep-learning_rates-b
 	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
 
+bench-data: export GOMP_SPINCOUNT = 1000
 bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
 	$(BIN)/python -m benchmarks.data docs/bench_data.md
 

@@ -115,24 +115,28 @@ class ImageTransform:
         Returns:
             (B, size, size, 3) uint8: what the evaluation transform leaves as it is, but for mean and deviation.
         """
+        squares = torch.empty(len(images), 3, self.size, self.size, dtype=torch.uint8)  # the order of the fast crop
+        if torch.utils.data.get_worker_info() is not None:
+            squares.share_memory_()  # before it is filled, so that it need not be copied for the training process
         if draws is None:
-            squares = [torch.from_numpy(short_side_square(image, self.size)) for image in images]
+            for square, image in zip(squares, images, strict=True):
+                square.copy_(_channels_first(short_side_square(image, self.size)))
         else:
             sizes = torch.tensor([image.shape[:2] for image in images]).view(-1, 2)
             crop = self._pillow_crop if self.resampling == "pillow" else self._fast_crop
-            squares = [crop(image, box) for image, box in zip(images, crop_boxes(sizes, draws).tolist(), strict=True)]
-        return torch.stack(squares) if squares else torch.empty(0, self.size, self.size, 3, dtype=torch.uint8)
+            for square, image, box in zip(squares, images, crop_boxes(sizes, draws).tolist(), strict=True):
+                square.copy_(crop(image, box))
+        return squares.permute(0, 2, 3, 1)
 
     def _fast_crop(self, image: NDArray[np.uint8], box: list[int]) -> Tensor:
         top, left, height, width = box
-        part = torch.from_numpy(image[top : top + height, left : left + width]).permute(2, 0, 1).unsqueeze(0)
-        resized = functional.interpolate(part, (self.size, self.size), mode="bicubic", antialias=True)
-        return resized[0].permute(1, 2, 0)
+        part = _channels_first(image[top : top + height, left : left + width])
+        return functional.interpolate(part[None], (self.size, self.size), mode="bicubic", antialias=True)[0]
 
     def _pillow_crop(self, image: NDArray[np.uint8], box: list[int]) -> Tensor:
         top, left, height, width = box
         part = Image.fromarray(image).crop((left, top, left + width, top + height))
-        return torch.from_numpy(np.array(part.resize((self.size, self.size), Image.Resampling.BICUBIC)))
+        return _channels_first(np.array(part.resize((self.size, self.size), Image.Resampling.BICUBIC)))
 
     def _training(self, pixels: Tensor, crops: Tensor) -> Tensor:
         top, left, height, width = crops.unbind(dim=1)
@@ -153,10 +157,14 @@ class ImageTransform:
     def _pillow(self, pixels: Tensor, crops: Tensor | None) -> Tensor:
         images = pixels.cpu().numpy()
         if crops is None:
-            squares = [torch.from_numpy(short_side_square(image, self.size)) for image in images]
+            squares = [_channels_first(short_side_square(image, self.size)) for image in images]
         else:
             squares = [self._pillow_crop(image, box) for image, box in zip(images, crops.tolist(), strict=True)]
-        return torch.stack(squares).to(pixels.device).permute(0, 3, 1, 2).float()
+        return torch.stack(squares).to(pixels.device).float()
+
+
+def _channels_first(image: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)
 
 
 def short_side_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
