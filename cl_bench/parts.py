@@ -74,7 +74,8 @@ def build(config: Mapping[str, Any]) -> Parts:
     optimization: Optimization = instantiate(config["optim"], "optim")
     logger = instantiate(config["logger"], "logger")
     scenario: Scenario = instantiate(config["scenario"], "scenario")
-    _warn_of_other_sizes(scenario)
+    if distributed.is_main():
+        _warn_of_other_sizes(scenario)
     if evaluation.split not in scenario.streams:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
