@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, InstanceOf
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from cl_bench import distributed
 from cl_bench.backbones import Backbone, zero_shot_head
 from cl_bench.datasets.catalog import releases
+from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
@@ -73,7 +74,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     merger: Merger = instantiate(config["merger"], "merger")
     optimization: Optimization = instantiate(config["optim"], "optim")
     logger = instantiate(config["logger"], "logger")
-    scenario: Scenario = instantiate(config["scenario"], "scenario")
+    scenario = _scenario(config)
     if distributed.is_main():
         _warn_of_other_sizes(scenario)
     if evaluation.split not in scenario.streams:
@@ -126,6 +127,15 @@ def build(config: Mapping[str, Any]) -> Parts:
         experiences=experiences,
         training=training,
     )
+
+
+def _scenario(config: Mapping[str, Any]) -> Scenario:
+    """The scenario; where its data set is the one of the group `dataset`, messages call it so."""
+    node, dataset = config["scenario"], config.get("dataset")
+    if dataset is None or node.get("dataset") != dataset:
+        return instantiate(node, "scenario")
+    loaded = validated(instantiate(dataset, "dataset"), InstanceOf[ImageDataset], "dataset")
+    return instantiate({k: v for k, v in node.items() if k != "dataset"}, "scenario", dataset=loaded)
 
 
 def _warn_of_other_sizes(scenario: Scenario) -> None:

@@ -71,6 +71,15 @@ def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(conf
     assert sum(tensor.numel() for tensor in parts.pretrained.values()) == 477_120
 
 
+def test_the_data_set_is_called_as_on_the_command_line(configure):
+    with pytest.raises(UserError, match=r"^dataset\.root is missing"):
+        build(configure("scenario=folder", "backbone=tiny_clip"))
+    with pytest.raises(UserError, match=r"^dataset\.train='many' does not fit"):
+        build(configure("+dataset.train=many"))
+    with pytest.raises(UserError, match=r"^dataset=.* does not fit"):
+        build(configure("dataset._target_=pathlib.PurePath"))
+
+
 def test_a_published_data_set_that_is_there_in_part_does_not_pass_for_the_whole(configure, tmp_path, caplog):
     write_mnist(tmp_path)
     build(configure("scenario=data_incremental", "dataset=mnist", f"paths.data_dir={tmp_path}", "backbone=tiny_clip"))
