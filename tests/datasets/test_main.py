@@ -214,6 +214,8 @@ def test_ctrl_c(tmp_path, modules):
         process = subprocess.Popen(
             [sys.executable, "-c", MAIN, str(modules), "download", "birds"],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            # A suite that runs in the background of a shell ignores Ctrl-C, and hands that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         while not server.requests:
             time.sleep(0.01)
