@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean first-results learning-rates bench-data tiny-clip
+.PHONY: help run test lint clean first-results learning-rates bench-data bench-train tiny-clip
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -22,11 +22,16 @@ help:  ## list the targets
 	$(INSTALL) .[lint]
 	touch $@
 
+.venv/installed-lora: .venv/installed
+	$(INSTALL) .[lora]
+	touch $@
+
 run: .venv/installed  ## the default benchmark: real handwritten digits, 5 tasks, about a minute
 	$(BIN)/python run.py
 
-test: .venv/installed-test  ## the whole test suite
-	$(BIN)/python -m pytest
+test: export OMP_NUM_THREADS = 1
+test: .venv/installed-test  ## the whole test suite, two tests at a time
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and store)
 	$(BIN)/ruff check .
@@ -49,8 +54,14 @@ learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rat
 	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
 
 bench-data: export GOMP_SPINCOUNT = 1000
+bench-data: export THP_MEM_ALLOC_ENABLE = 1
 bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
 	$(BIN)/python -m benchmarks.data docs/bench_data.md
+
+bench-train: export GOMP_SPINCOUNT = 1000
+bench-train: export THP_MEM_ALLOC_ENABLE = 1
+bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of each trainer beside the plain PyTorch loop
+	$(BIN)/python -m benchmarks.train docs/bench_train.md
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip

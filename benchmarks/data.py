@@ -130,9 +130,9 @@ def _batch_and_step(scenario: ClassIncremental) -> tuple[float, float]:
     head = zero_shot_head(backbone, *scenario.labels[0])
     optimization = Optimization(torch.optim.AdamW, 1e-4, 1, _BATCH)
     trainer = Sequential(backbone.encoder, head, backbone.transform, optimization)
-    trainer.begin_task({k: v.clone() for k, v in backbone.encoder.state_dict().items()}, experience)
-    optimizer = torch.optim.AdamW(backbone.encoder.parameters(), 1e-4, fused=True)
     order = batches.TrainingOrder(experience.samples, _BATCH, 0, 0)
+    trainer.begin_task(trainer.weights(), experience, order.steps)
+    optimizer = torch.optim.AdamW(backbone.encoder.parameters(), 1e-4, fused=True)
     loader = iter(batches.loader(experience.samples, order, backbone.transform, workers=0))
     fetching, training = [], []
     for _ in range(60):
@@ -141,7 +141,7 @@ def _batch_and_step(scenario: ClassIncremental) -> tuple[float, float]:
         images = batches.to_images(batch, backbone.transform)
         fetching.append(time.perf_counter() - begin)
         optimizer.zero_grad()
-        trainer.cross_entropy(trainer.logits(images), batch).backward()
+        trainer.task_loss(images, batch).backward()
         optimizer.step()
         training.append(time.perf_counter() - begin)
     return statistics.median(fetching[10:]), statistics.median(training[10:])

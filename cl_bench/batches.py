@@ -41,28 +41,55 @@ class _Request(NamedTuple):
 
 
 class TrainingOrder(Sampler[_Request]):
-    """Every image once per epoch, in batches whose images and crops depend on seed, task and epoch alone.
+    """All steps of a task: every image once per epoch, in an order and with crops that seed, task and epoch decide.
 
     Each process takes every world-size-th image of a batch. The last batch of an epoch may be smaller, also empty for
     some of the processes.
+
+    Args:
+        samples: The images.
+        batch_size: Images per batch, of all processes together.
+        seed: Of the run.
+        task: The task's number.
+        epochs: Passes over the images.
+        limit: Batches per epoch at most (a share of them, if it is a float); None: all.
+        done: Batches at the beginning that an earlier run has had.
+
+    Attributes:
+        steps_per_epoch: Batches per epoch.
+        steps: Batches of all epochs, `done` included.
     """
 
-    def __init__(self, samples: Samples, batch_size: int, seed: int, task: int) -> None:
-        self._samples, self._batch_size, self._place = samples, batch_size, (seed, task)
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
-        self._epoch = epoch
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        seed: int,
+        task: int,
+        epochs: int = 1,
+        limit: int | float | None = None,
+        done: int = 0,
+    ) -> None:
+        self._samples, self._batch_size, self._place, self._done = samples, batch_size, (seed, task), done
+        batches = -(-len(samples) // batch_size)
+        most = max(1, int(limit * batches)) if isinstance(limit, float) else limit
+        self.steps_per_epoch = batches if most is None else min(batches, most)
+        self.steps = self.steps_per_epoch * epochs
 
     def __len__(self) -> int:
-        return -(-len(self._samples) // self._batch_size)
+        return self.steps - self._done
 
     def __iter__(self) -> Iterator[_Request]:
+        first_epoch, first = divmod(self._done, self.steps_per_epoch)
+        for epoch in range(first_epoch, self.steps // self.steps_per_epoch):
+            yield from self._epoch(epoch, first)
+            first = 0
+
+    def _epoch(self, epoch: int, first: int) -> Iterator[_Request]:
         seed, task = self._place
-        order = torch.randperm(len(self._samples), generator=generator(seed, task, "order", self._epoch))
-        draws = draw_crops(len(self._samples), generator(seed, task, "crops", self._epoch))
-        for batch in order.split(self._batch_size):
+        order = torch.randperm(len(self._samples), generator=generator(seed, task, "order", epoch))
+        draws = draw_crops(len(self._samples), generator(seed, task, "crops", epoch))
+        for batch in order.split(self._batch_size)[first : self.steps_per_epoch]:
             mine = batch[distributed.rank() :: distributed.world_size()]
             yield _Request(mine, draws[:, mine], len(batch))
 

@@ -13,9 +13,11 @@ from pydantic import Field
 from cl_bench import distributed
 from cl_bench.errors import UserError
 
-# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch.
+# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch, and of modules
+# that do not learn, such as the encoder below a head that alone does.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -31,7 +33,9 @@ class Devices:
         compile: Whether the encoder goes through `torch.compile`.
         workers: Processes per device that fetch images; 0: the training process does. None: none for images in arrays,
             up to eight for others.
-        limit_train_batches: Steps per epoch at most (a share, if below 1); None: all.
+        limit_train_batches: Steps per epoch at most (a share, if it is no whole number); None: all.
+        checkpoint_steps: Steps within a task after which is written down how far it has come; None: time decides alone.
+        checkpoint_minutes: The same in minutes; None: steps decide alone.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -40,6 +44,8 @@ class Devices:
     compile: bool = False
     workers: Annotated[int, Field(ge=0)] | None = None
     limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None = None
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
 
     @property
     def kind(self) -> str:
@@ -83,15 +89,18 @@ class Devices:
             return contextlib.nullcontext()
         return torch.autocast(self.kind, torch.bfloat16)
 
-    def trainer(self, epochs: int, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
-        """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing."""
+    def trainer(self, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
+        """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing.
+
+        All steps of the task are one epoch to Lightning: the loader counts epochs itself, also of a task that a run
+        was stopped in.
+        """
         return pl.Trainer(
             accelerator={"cuda": "gpu"}.get(self.kind, self.kind),
             devices=self.count,
             strategy="ddp" if self.count > 1 else "auto",
             precision=self.precision,
-            max_epochs=epochs,
-            limit_train_batches=self.limit_train_batches,
+            max_epochs=1,
             gradient_clip_val=gradient_clip,
             callbacks=callbacks,
             logger=False,

@@ -1,10 +1,11 @@
 """The few questions that the rest of the program asks about its process group; with one process all are trivial."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
-import torch
 import torch.distributed as dist
+from torch import Tensor
 
 
 def world_size() -> int:
@@ -37,10 +38,10 @@ def from_main(value: Any) -> Any:
     return box[0]
 
 
-def copy_from_main(module: torch.nn.Module) -> None:
-    """Overwrites the module's parameters and buffers with rank 0's."""
+def copy_from_main(tensors: Iterable[Tensor]) -> None:
+    """Overwrites the tensors with rank 0's."""
     if dist.is_initialized():
-        for tensor in module.state_dict().values():
+        for tensor in tensors:
             dist.broadcast(tensor, src=0)
 
 

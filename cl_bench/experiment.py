@@ -5,6 +5,7 @@ evaluated, and one row is written down.
 """
 
 import contextlib
+import gc
 import logging
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,15 @@ from typing import Any
 from torch import Tensor
 
 from cl_bench import batches, distributed, seeds
-from cl_bench.callbacks import FiniteLoss, MergeAndEvaluate, Progress, Row, TrainingLog
+from cl_bench.callbacks import (
+    Checkpoint,
+    FiniteLoss,
+    MergeAndEvaluate,
+    Progress,
+    Row,
+    StepSeeds,
+    TrainingLog,
+)
 from cl_bench.evaluation import KINDS, Evaluator
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
@@ -23,6 +32,8 @@ from cl_bench.parts import Parts, build
 from cl_bench.result import compose
 from cl_bench.scenarios import Experience
 from cl_bench.store import Stream, write_result
+from cl_bench.trainers import Optimization, checkpoint
+from cl_bench.trainers.optimization import factor
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +70,7 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
     samples, class_masks = parts.scenario.evaluated(parts.evaluation.split)
     evaluator = Evaluator(
-        parts.backbone.encoder,
+        parts.trainer.encoder,
         parts.head,
         parts.backbone.transform,
         samples,
@@ -92,37 +103,96 @@ def _obtain(
     experience: Experience,
 ) -> None:
     """Has the task's weights from the store, or learns them; of two runs that want the same ones, one waits."""
-    stored = _stored(stream, task)
+    stored = _stored(parts, stream, task)
     if stored is None:
         with _alone(stream, task):
-            stored = _stored(stream, task)
+            stored = _stored(parts, stream, task)
             if stored is None:
-                _learn(parts, callback, progress, task, experience)
-                return
-    callback.after_task(*stored, reused=True)
+                _learn(parts, stream, callback, progress, task, experience)
+    if stored is not None:
+        callback.after_task(*stored, reused=True)
+    parts.trainer.remember(experience, callback.weights, callback.statistics)
 
 
-def _learn(parts: Parts, callback: MergeAndEvaluate, progress: Progress, task: int, experience: Experience) -> None:
-    """Trains the task, with a random state and a `pl.Trainer` of its own; the callback does all that follows."""
-    optimization, seed = parts.optimization, parts.seed
+def _learn(
+    parts: Parts,
+    stream: Stream,
+    callback: MergeAndEvaluate,
+    progress: Progress,
+    task: int,
+    experience: Experience,
+) -> None:
+    """Trains the task with its own `pl.Trainer`, from where an earlier run was stopped; the callback does the rest."""
+    optimization, seed, resumed = parts.optimization, parts.seed, _resumed(stream, task)
+    done, epochs = resumed.step if resumed else 0, optimization.epochs or experience.epochs
+    limit = parts.devices.limit_train_batches
+    order = batches.TrainingOrder(experience.samples, optimization.batch_size, seed, task, epochs, limit, done)
+    _tell(optimization, order.steps, task, done)
+    start = {"pretrained": parts.pretrained, "previous": callback.weights}.get(parts.trainer.starts_from)
+    start = distributed.from_main(callback.merged()) if start is None else start
     seeds.reseed(seed, task, "training")
-    parts.trainer.begin_task(
-        parts.pretrained if parts.trainer.starts_from == "pretrained" else callback.weights, experience
-    )
-    order = batches.TrainingOrder(experience.samples, optimization.batch_size, seed, task)
-    training_log = TrainingLog(parts.logger, _steps(callback), task + 1)
-    callbacks = [progress, FiniteLoss(task + 1), training_log, callback]
-    epochs = optimization.epochs or experience.epochs
-    trainer = parts.devices.trainer(epochs, optimization.gradient_clip, callbacks)
+    parts.trainer.begin_task(start, experience, order.steps, resumed)
+    progress.begin_task(order.steps, epochs, done)
+    callback.begin_task(resumed)
+    callbacks = [
+        StepSeeds(seed, task, done),
+        progress,
+        FiniteLoss(task + 1, done),
+        TrainingLog(parts.logger, _steps(callback) + done, task + 1),
+        callback,
+        *_checkpoints(parts, stream, callback, task, done),
+    ]
+    trainer = parts.devices.trainer(optimization.gradient_clip, callbacks)
     images = batches.loader(experience.samples, order, parts.backbone.transform, parts.devices.workers)
     trainer.fit(parts.trainer, images)
+    parts.trainer.trainer = None
+    del trainer, callbacks, images
+    gc.collect()  # a `pl.Trainer` refers to itself in circles, and holds optimizer state of twice the weights
 
 
-def _stored(stream: Stream, task: int) -> tuple[Mapping[str, Tensor], dict[str, Any]] | None:
-    """The task's weights and record, on rank 0; on the others the record alone, or None on all of them."""
-    found = stream.read(task) if distributed.is_main() else None
-    record = distributed.from_main(found and found[1])
-    return None if record is None else (found[0] if found else {}, record)
+def _checkpoints(
+    parts: Parts, stream: Stream, callback: MergeAndEvaluate, task: int, done: int
+) -> Iterator[Checkpoint]:
+    steps, minutes = parts.devices.checkpoint_steps, parts.devices.checkpoint_minutes
+    if steps is not None or minutes is not None:
+        yield Checkpoint(partial(stream.write_partial, task), callback.seconds, steps, minutes, done)
+
+
+def _resumed(stream: Stream, task: int) -> checkpoint.Progress | None:
+    """How far an earlier run has come within this task, on all ranks."""
+    tensors = distributed.from_main(stream.read_partial(task) if distributed.is_main() else None)
+    return None if tensors is None else checkpoint.Progress.from_tensors(tensors)
+
+
+def _tell(optimization: Optimization, steps: int, task: int, done: int) -> None:
+    """What people should know of a task before it is trained."""
+    if done:
+        log.info("task %d: an earlier run was stopped after %d of %d steps: going on from there", task + 1, done, steps)
+    if (warmup := optimization.warmup(steps)) > steps:
+        reached = optimization.lr * factor(steps - 1, warmup, steps)
+        log.info(
+            "task %d: the warm-up of %d steps is longer than its %d steps: the learning rate reaches %.2g of %.2g",
+            *(task + 1, warmup, steps, reached, optimization.lr),
+        )
+
+
+def _stored(
+    parts: Parts, stream: Stream, task: int
+) -> tuple[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]], dict[str, Any]] | None:
+    """The task's weights, statistics and record, on all ranks; None if something is not there."""
+    found = _read(parts, stream, task) if distributed.is_main() else None
+    return distributed.from_main(found)
+
+
+def _read(
+    parts: Parts, stream: Stream, task: int
+) -> tuple[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]], dict[str, Any]] | None:
+    stored = stream.read(task)
+    wanted = sorted(parts.trainer.memory | parts.trainer.keep)
+    statistics = {name: stream.read_extra(task, name) for name in wanted} if stored else {}
+    if stored is None or any(tensors is None for tensors in statistics.values()):
+        return None
+    return stored[0], statistics, stored[1]
 
 
 @contextlib.contextmanager

@@ -65,9 +65,8 @@ def _locate(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
 
 def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: dict[str, Any], where: str) -> None:
     """Replaces each argument by its validated value, or raises a UserError that names it."""
-    parameters = inspect.signature(target).parameters
+    parameters, hints = _parameters(target), _hints(target)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     for argument, value in arguments.items():
         if argument not in parameters and not open_ended:
             known = ", ".join(p for p in parameters if p not in given) or "none"
@@ -77,13 +76,50 @@ def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: d
 
 
 def _check_missing(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    for parameter in inspect.signature(target).parameters.values():
+    for parameter in _parameters(target).values():
         can_be_left_out = parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
         )
         if not can_be_left_out and parameter.name not in arguments:
             raise UserError(f"{where}.{parameter.name} is missing: {_name(target)} needs it.")
+
+
+def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """What is called: a function, or a class's constructor and those that it hands its `**options` on to.
+
+    Where no constructor of the classes above says what the options are, they may go anywhere.
+    """
+    if not inspect.isclass(target):
+        return [target]
+    constructors = []
+    for base in target.__mro__[:-1]:
+        if "__init__" in vars(base):
+            constructors.append(base.__init__)
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
+                return constructors
+    return [target.__init__]
+
+
+def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The arguments by name; `**options` is among them only if nobody says what they are."""
+    constructors = _constructors(target)
+    if len(constructors) < 2:
+        return dict(inspect.signature(target).parameters)
+    found: dict[str, inspect.Parameter] = {}
+    for constructor in reversed(constructors):
+        _, *own = inspect.signature(constructor).parameters.values()
+        found = {p.name: p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | {
+            name: p for name, p in found.items() if name not in {q.name for q in own}
+        }
+    return found
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for constructor in _constructors(target):
+        hints = get_type_hints(constructor, include_extras=True) | hints
+    return hints
 
 
 def _name(target: Callable[..., Any]) -> str:

@@ -38,7 +38,7 @@ class Parts:
     Attributes:
         seed: Of training.
         store_dir: Where streams and heads are kept.
-        pretrained: θ₀ of the encoder.
+        pretrained: θ₀ of what is trained: the encoder, or the head alone.
         head: (C, D), one row per class of the scenario.
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
@@ -80,7 +80,6 @@ def build(config: Mapping[str, Any]) -> Parts:
     if evaluation.split not in scenario.streams:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
-    pretrained = {name: tensor.clone() for name, tensor in backbone.encoder.state_dict().items()}
     if backbone.transform.resampling == "batched":
         prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
         scenario.prepare(backbone.transform.size, prepared_dir)
@@ -93,6 +92,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         transform=backbone.transform,
         optimization=optimization,
         compile=devices.compile,
+        keep=merger.requires,
     )
     if missing := merger.requires - trainer.leaves:
         raise UserError(
@@ -111,6 +111,8 @@ def build(config: Mapping[str, Any]) -> Parts:
         "limit_train_batches": devices.limit_train_batches,
         "seed": seed,
     }
+    if trainer.starts_from == "merged":
+        training |= {"merger": config["merger"], "frozen_parameters": backbone.frozen_parameters}
     return Parts(
         seed=seed,
         store_dir=store_dir,
@@ -122,7 +124,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         merger=merger,
         optimization=optimization,
         trainer=trainer,
-        pretrained=pretrained,
+        pretrained=trainer.weights(),
         head=head,
         experiences=experiences,
         training=training,

@@ -46,12 +46,30 @@ def _epochs(monkeypatch, world, batch_size):
 
 def test_seed_task_and_epoch_each_give_another_order():
     def order(seed, task, epoch):
-        sampler = batches.TrainingOrder(SAMPLES, 8, seed, task)
-        sampler.set_epoch(epoch)
-        return torch.cat([request.positions for request in sampler]).tolist()
+        sampler = batches.TrainingOrder(SAMPLES, 8, seed, task, epochs=epoch + 1)
+        return torch.cat([request.positions for request in list(sampler)[-sampler.steps_per_epoch :]]).tolist()
 
     orders = [order(1, 0, 0), order(2, 0, 0), order(1, 1, 0), order(1, 0, 1)]
     assert all(orders[0] != other for other in orders[1:]) and orders[0] == order(1, 0, 0)
+
+
+@given(
+    epochs=st.integers(1, 3),
+    limit=st.sampled_from([(None, 9), (1, 1), (3, 3), (0.5, 4), (1.0, 9), (100, 9)]),
+    data=st.data(),
+)
+def test_what_is_left_of_a_task_is_its_end(epochs, limit, data):
+    limit, expected = limit
+    whole = batches.TrainingOrder(SAMPLES, 7, 1, 2, epochs, limit)
+    requests = list(whole)
+    assert len(requests) == len(whole) == whole.steps == epochs * whole.steps_per_epoch
+    assert whole.steps_per_epoch == expected
+    done = data.draw(st.integers(0, whole.steps))
+    rest = batches.TrainingOrder(SAMPLES, 7, 1, 2, epochs, limit, done)
+    left = list(rest)
+    assert len(left) == len(rest) == whole.steps - done and rest.steps == whole.steps
+    for one, other in zip(left, requests[done:], strict=True):
+        assert torch.equal(one.positions, other.positions) and torch.equal(one.draws, other.draws)
 
 
 @given(world=st.integers(1, 5), batch_size=st.integers(1, 80))

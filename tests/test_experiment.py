@@ -1,9 +1,12 @@
 """Whole runs in this process, short ones."""
 
+import gc
 import math
 
 import pytest
+import torch
 
+from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.errors import UserError
 from cl_bench.launch import launch
 from cl_bench.store import read_result
@@ -91,3 +94,42 @@ def test_other_ways_to_compute_give_about_the_same_accuracy(do, override):
     plain, _ = do("evaluation=final")
     other, _ = do("evaluation=final", override)
     assert math.isclose(plain["accuracy"]["task_aware"], other["accuracy"]["task_aware"], abs_tol=5)
+
+
+def test_a_stream_that_starts_from_merged_weights_depends_on_the_merger(do):
+    merged, _ = do("trainer.starts_from=merged", "merger=average")
+    other, _ = do("trainer.starts_from=merged", "merger=magmax")
+    again, _ = do("trainer.starts_from=merged", "merger=average")
+    assert merged["fingerprint"] == again["fingerprint"] != other["fingerprint"]
+    assert merged["matrix"] == again["matrix"] and all(record["reused"] for record in again["training"])
+    before, _ = do("merger=average")
+    assert before["fingerprint"] != merged["fingerprint"]
+
+
+def test_with_the_last_weights_as_merged_ones_it_is_sequential_training(do):
+    merged, _ = do("trainer.starts_from=merged", "merger=last")
+    sequential, _ = do("merger=last")
+    assert merged["matrix"] == sequential["matrix"]
+
+
+def test_a_warmup_longer_than_a_task_is_told(do, caplog):
+    caplog.set_level("INFO", "cl_bench")
+    do("optim.warmup_ratio=null", "optim.warmup_steps=500", "optim.lr=1e-5")
+    line = "task 1: the warm-up of 500 steps is longer than its 3 steps: the learning rate reaches 6e-08 of 1e-05"
+    assert line in caplog.text
+    caplog.clear()
+    do("optim.warmup_ratio=0.5")
+    assert "warm-up" not in caplog.text
+
+
+def test_a_task_that_is_over_leaves_nothing_in_memory(do, monkeypatch):
+    """A Lightning trainer refers to itself in circles, and holds the optimizer's state: twice the weights."""
+    alive, after_task = [], MergeAndEvaluate.after_task
+
+    def counted(self, *arguments, **options):
+        after_task(self, *arguments, **options)
+        alive.append(sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects()))
+
+    monkeypatch.setattr(MergeAndEvaluate, "after_task", counted)
+    do("scenario.tasks=5", "evaluation=final")
+    assert max(alive[1:]) - min(alive[1:]) < 20

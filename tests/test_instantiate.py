@@ -51,3 +51,35 @@ def test_what_the_program_gives_is_not_asked_of_the_configuration():
 
     globals()["given_target"] = target
     assert instantiate({"_target_": f"{__name__}.given_target", "a": 1}, "x", b=2) == 3
+
+
+class Base:
+    def __init__(self, first: int, second: float = 2.0) -> None:
+        self.values = first, second
+
+
+class Handing(Base):
+    def __init__(self, *arguments, third: int = 3, **options):
+        super().__init__(*arguments, **options)
+        self.third = third
+
+
+class Collecting:
+    def __init__(self, **options):
+        self.options = options
+
+
+def test_options_that_are_handed_on_are_checked_against_the_class_above():
+    target = f"{__name__}.Handing"
+    made = instantiate({"_target_": target, "second": 4, "third": 5}, "trainer", first=1)
+    assert made.values == (1, 4.0) and isinstance(made.values[1], float) and made.third == 5
+    with pytest.raises(UserError, match=r"trainer\.fourth is not a setting of .*; its settings are: third, second"):
+        instantiate({"_target_": target, "fourth": 4}, "trainer", first=1)
+    with pytest.raises(UserError, match=r"trainer\.second='many' does not fit"):
+        instantiate({"_target_": target, "second": "many"}, "trainer", first=1)
+    with pytest.raises(UserError, match=r"trainer\.first is missing"):
+        instantiate({"_target_": target}, "trainer")
+
+
+def test_options_that_nobody_names_may_be_anything():
+    assert instantiate({"_target_": f"{__name__}.Collecting", "x": 1}, "x").options == {"x": 1}

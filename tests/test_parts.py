@@ -12,12 +12,12 @@ from tests.datasets.releases import write_mnist
 
 
 class NeedsMoments(Last):
-    requires: ClassVar = frozenset({"second_moments"})
+    requires: ClassVar = frozenset({"gradient_norms"})
 
 
 def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configure):
     config = configure(*SHORT, f"merger._target_={__name__}.NeedsMoments", "merger.scaling=1")
-    with pytest.raises(UserError, match="NeedsMoments needs second_moments of the training, which trainer=Sequential"):
+    with pytest.raises(UserError, match="NeedsMoments needs gradient_norms of the training, which trainer=Sequential"):
         build(config)
 
 

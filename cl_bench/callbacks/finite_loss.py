@@ -15,10 +15,11 @@ class FiniteLoss(pl.Callback):
 
     Args:
         task: Number of the task, from 1.
+        done: Steps of the task that were made before.
     """
 
-    def __init__(self, task: int) -> None:
-        self._task = task
+    def __init__(self, task: int, done: int = 0) -> None:
+        self._task, self._done = task, done
         self._last: torch.Tensor | None = None
         self._last_finite = float("nan")
         self._step = 0
@@ -28,7 +29,7 @@ class FiniteLoss(pl.Callback):
     ) -> None:
         """Looks at the loss of the step before."""
         self._check()
-        self._last, self._step = outputs["loss"].detach(), trainer.global_step
+        self._last, self._step = outputs["loss"].detach(), self._done + trainer.global_step
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Looks at the last step's loss."""

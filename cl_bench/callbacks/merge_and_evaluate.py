@@ -1,5 +1,6 @@
 """After each task: store its weights, fold its task vector into the merged model, evaluate that, note one row."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from cl_bench.errors import UserError
 from cl_bench.evaluation import Counts, Evaluator
 from cl_bench.measure import Meter
 from cl_bench.mergers import RunningMerge
-from cl_bench.trainers import TaskTrainer
+from cl_bench.trainers import TaskTrainer, Weights, checkpoint
 
 
 class Row(NamedTuple):
@@ -31,7 +32,7 @@ class MergeAndEvaluate(pl.Callback):
         evaluator: Evaluates encoder weights.
         meter: Gets the stages `training`, `merging` and `evaluation`.
         pretrained: θ₀.
-        store: Called with the task's number, weights and record as soon as the task is trained.
+        store: Called with the task's number, weights, record and statistics as soon as the task is trained.
         due: Whether the model is evaluated after the task of this number (from 0).
         finetuned: Whether θ_t itself is evaluated, too.
         on_row: Called with this callback and every row.
@@ -39,7 +40,8 @@ class MergeAndEvaluate(pl.Callback):
     Attributes:
         rows: The first is zero-shot, the i-th what was found after the i-th task.
         records: Per task: seconds, peak memory and steps of its training, and whether it was read from the store.
-        weights: θ_t of the last task; before any task, θ₀. Ranks other than 0 may lag behind.
+        weights: θ_t of the last task; before any task, θ₀.
+        statistics: What its training left behind beside them.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class MergeAndEvaluate(pl.Callback):
         evaluator: Evaluator,
         meter: Meter,
         pretrained: Mapping[str, Tensor],
-        store: Callable[[int, Mapping[str, Tensor], dict[str, Any]], None],
+        store: Callable[[int, Weights, dict[str, Any], Mapping[str, Weights]], None],
         due: Callable[[int], bool],
         finetuned: bool,
         on_row: Callable[["MergeAndEvaluate", Row], None],
@@ -57,30 +59,43 @@ class MergeAndEvaluate(pl.Callback):
         self._store, self._due, self._finetuned, self._on_row = store, due, finetuned, on_row
         self.rows: list[Row] = []
         self.records: list[dict[str, Any]] = []
+        self.statistics: Mapping[str, Weights] = {}
+        self._begin = self._before = 0.0
 
     def before_tasks(self) -> None:
         """Evaluates θ₀."""
         self._note(Row(self._evaluate(self._merge.merged()), None))
 
+    def begin_task(self, resumed: checkpoint.Progress | None) -> None:
+        """A task will be trained; what a run that was stopped has spent on it counts, too."""
+        self._before = resumed.seconds if resumed else 0.0
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
         """A task's training begins."""
+        self._begin = time.perf_counter()
         self._meter.start()
+
+    def seconds(self) -> float:
+        """What the task's training has taken so far."""
+        return self._before + time.perf_counter() - self._begin
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
         """A task's training has ended: its weights are stored before anything else is done with them."""
+        weights, statistics = pl_module.end_task()
         seconds, peak = self._meter.stop("training")
-        record = {"seconds": seconds, "peak_memory_mib": peak, "steps": trainer.global_step}
-        weights = pl_module.end_task()
+        record = {"seconds": self._before + seconds, "peak_memory_mib": peak, "steps": pl_module.steps}
         if distributed.is_main():
-            self._store(len(self.records), weights, record)
-        self.after_task(weights, record, reused=False)
+            self._store(len(self.records), weights, record, statistics)
+        self.after_task(weights, statistics, record, reused=False)
 
-    def after_task(self, weights: Mapping[str, Tensor], record: dict[str, Any], reused: bool) -> None:
-        """Merges the task's weights, which only rank 0 needs to give, and evaluates where that is due."""
+    def after_task(
+        self, weights: Weights, statistics: Mapping[str, Weights], record: dict[str, Any], reused: bool
+    ) -> None:
+        """Merges the task's weights and evaluates where that is due."""
         due = self._due(len(self.records))
         self.records.append({**record, "reused": reused})
+        self.weights, self.statistics = weights, statistics
         if distributed.is_main():
-            self.weights = weights
             with self._meter.stage("merging"):
                 merged = self._fold(weights, due)
         else:
@@ -91,6 +106,10 @@ class MergeAndEvaluate(pl.Callback):
                 finetuned=self._evaluate(weights) if due and self._finetuned else None,
             )
         )
+
+    def merged(self) -> Weights:
+        """What the merger has made of all tasks so far; nothing on ranks other than 0."""
+        return self._merge.merged() if distributed.is_main() else {}
 
     def _fold(self, weights: Mapping[str, Tensor], due: bool) -> Mapping[str, Tensor]:
         try:

@@ -30,6 +30,7 @@ class Progress(pl.Callback):
         )
         self._all = self._bars.add_task("tasks", total=tasks, note="")
         self._one = self._bars.add_task("steps", total=None, note="", visible=False)
+        self._epochs, self._done = 1, 0
 
     def __enter__(self) -> "Progress":
         self._bars.start()
@@ -42,16 +43,18 @@ class Progress(pl.Callback):
         """One more task is done."""
         self._bars.advance(self._all)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A task's steps begin."""
-        self._bars.reset(self._one, total=trainer.estimated_stepping_batches, visible=True, note="")
+    def begin_task(self, steps: int, epochs: int, done: int) -> None:
+        """A task of `steps` steps in `epochs` epochs begins, of which `done` were made before."""
+        self._epochs, self._done = epochs, done
+        self._bars.reset(self._one, total=steps, completed=done, visible=True, note="")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """One step forward."""
-        note = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        self._bars.update(self._one, completed=trainer.global_step, note=note)
+        step, total = self._done + trainer.global_step, self._bars.tasks[self._one].total
+        epoch = min(self._epochs, 1 + step * self._epochs // total)
+        self._bars.update(self._one, completed=step, note=f"epoch {epoch} of {self._epochs}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A task's steps are over."""

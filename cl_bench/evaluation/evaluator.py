@@ -15,12 +15,12 @@ from cl_bench.scenarios.samples import Samples
 
 
 class Evaluator:
-    """Counts, task by task, how many images an encoder with a fixed head gets right.
+    """Counts, task by task, how many images an encoder with a head gets right.
 
     Over several processes the images are dealt out without padding, so that each is counted once.
 
     Args:
-        encoder: Copied; its weights do not matter.
+        encoder: Copied; its weights matter only where those of a head are evaluated.
         head: (C, D), see `zero_shot_head`.
         transform: From 8-bit images to what the encoder reads.
         samples: The images, their task as group.
@@ -44,16 +44,21 @@ class Evaluator:
         autocast: Callable[[], contextlib.AbstractContextManager[object]],
     ) -> None:
         self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False).to(device)
-        self._head, self._masks = head.to(device), class_masks.to(device)
+        self._head, self._masks = head.to(device, copy=True), class_masks.to(device)
         self._transform, self._device, self._autocast = transform, device, autocast
         self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers)
 
     @torch.inference_mode()
     def __call__(self, weights: Mapping[str, Tensor]) -> Counts:
-        """Counts for an encoder with these weights; only rank 0's are looked at."""
-        if distributed.is_main():
+        """Counts for an encoder with these weights, or for the (C, D) entry `head` alone as another head.
+
+        Only rank 0's weights are looked at.
+        """
+        if distributed.is_main() and weights.keys() == {"head"}:
+            self._head.copy_(weights["head"])
+        elif distributed.is_main():
             self._encoder.load_state_dict(weights)
-        distributed.copy_from_main(self._encoder)
+        distributed.copy_from_main([*self._encoder.state_dict().values(), self._head])
         accuracy = TaskAccuracy(len(self._masks)).to(self._device)
         for batch in self._loader:
             images = batches.to_images(_to(batch, self._device), self._transform)

@@ -126,6 +126,19 @@ class Stream:
             manifest = self._manifest()
             manifest.tasks[task] = _Task(**file.model_dump(), record=plain_record, extra=extra_files)
             atomic.write_json(self.path / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
+        self._partial(task).unlink(missing_ok=True)
+
+    def write_partial(self, task: int, tensors: Mapping[str, Tensor]) -> None:
+        """Store how far a task has come; replaces what was there, and goes when the task itself is written."""
+        atomic.write_safetensors(self._partial(task), tensors)
+
+    def read_partial(self, task: int) -> dict[str, Tensor] | None:
+        """What ``write_partial`` stored last; None if there is nothing, or it is damaged."""
+        tensors = atomic.read_safetensors(self._partial(task))
+        return None if tensors is None else {name: tensor.clone() for name, tensor in tensors.items()}
+
+    def _partial(self, task: int) -> Path:
+        return self.path / f"{_name(task)}.partial.safetensors"
 
     def _manifest(self) -> _Manifest:
         path = self.path / "manifest.json"

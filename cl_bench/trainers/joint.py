@@ -7,8 +7,6 @@ from cl_bench.trainers.task_trainer import TaskTrainer
 class Joint(TaskTrainer):
     """All data at once, as one task: what could be reached if nothing had to be learned after anything else."""
 
-    starts_from = "pretrained"
-
     def experiences(self, scenario: Scenario) -> list[Experience]:
         """One experience with the images of all tasks."""
         return [scenario.joint()]

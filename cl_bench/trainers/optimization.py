@@ -1,13 +1,15 @@
 """How a task is optimized: optimizer, schedule, batch size and epochs, afresh for every task."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import nn
+
+from cl_bench.trainers import layers
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Optimization:
         warmup_steps: Length of the warm-up.
         warmup_ratio: The same as a share of the task's steps; replaces `warmup_steps`.
         gradient_clip: Largest norm of the gradient; None: no limit.
+        label_smoothing: Share of each label that is spread evenly over the classes it is told apart from.
+        layer_decay: Factor by which the learning rate falls from each block of the encoder to the one before it.
     """
 
     optimizer: Callable[..., torch.optim.Optimizer]
@@ -34,14 +38,22 @@ class Optimization:
     warmup_steps: Annotated[int, Field(ge=0)] = 500
     warmup_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     gradient_clip: Annotated[float, Field(gt=0)] | None = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def build(
-        self, parameters: Iterable[nn.Parameter], steps: int
+        self, trained: Mapping[str, nn.Parameter], steps: int, done: int = 0
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Optimizer and per-step schedule for a task of `steps` steps."""
-        optimizer = self.optimizer(parameters, lr=self.lr)
+        """Optimizer and per-step schedule for a task of `steps` steps, of which `done` were made before."""
+        if self.layer_decay is None:
+            optimizer = self.optimizer(trained.values(), lr=self.lr)
+        else:
+            optimizer = self.optimizer(layers.groups(trained, self.lr, self.layer_decay), lr=self.lr)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]  # which the schedule looks for where it does not begin at 0
         warmup = self.warmup(steps)
-        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, warmup, steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, warmup, steps), done - 1)
+        return optimizer, schedule
 
     def warmup(self, steps: int) -> int:
         """Warm-up steps of a task of `steps` steps; may be more than the task has."""

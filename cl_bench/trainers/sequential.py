@@ -5,5 +5,3 @@ from cl_bench.trainers.task_trainer import TaskTrainer
 
 class Sequential(TaskTrainer):
     """Every task starts from the previous task's weights (MagMax, arXiv 2407.06322, trains so)."""
-
-    starts_from = "previous"

@@ -7,8 +7,6 @@ from cl_bench.trainers.task_trainer import TaskTrainer
 class ZeroShot(TaskTrainer):
     """Learns nothing: the pre-trained weights θ₀ with the zero-shot head."""
 
-    starts_from = "pretrained"
-
     def experiences(self, scenario: Scenario) -> list[Experience]:
         """None."""
         return []

@@ -19,9 +19,9 @@ from tests.small import TRANSFORM, SmallEncoder, head, optimization, scenario
 def _fit(callbacks, trainer_class=Sequential):
     settings, experience = optimization(), scenario().train_stream[0]
     trainer = trainer_class(SmallEncoder(), head(), TRANSFORM, settings)
-    trainer.begin_task(trainer.encoder.state_dict(), experience)
-    order = batches.TrainingOrder(experience.samples, settings.batch_size, 0, 0)
-    runner = Devices(accelerator="cpu").trainer(settings.epochs, settings.gradient_clip, callbacks)
+    order = batches.TrainingOrder(experience.samples, settings.batch_size, 0, 0, settings.epochs)
+    trainer.begin_task(trainer.encoder.state_dict(), experience, order.steps)
+    runner = Devices(accelerator="cpu").trainer(settings.gradient_clip, callbacks)
     runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
     return runner
 
@@ -69,6 +69,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
     with Progress(tasks=2) as progress:
+        progress.begin_task(steps=24, epochs=3, done=0)
         _fit([progress, _Slow()])
         progress.advance()
     shown = stream.getvalue()

@@ -75,7 +75,9 @@ def assert_is_there(root):
     assert (root / "birds" / "list.txt").read_bytes() == b"list"
 
 
-@pytest.mark.parametrize("checksum", [MD5, f"sha256:{hashlib.sha256(BIRDS).hexdigest()}", ""])
+@pytest.mark.parametrize(
+    "checksum", [MD5, f"sha256:{hashlib.sha256(BIRDS).hexdigest()}", ""], ids=["md5", "sha256", "none"]
+)
 def test_fetched_checked_unpacked_and_then_left_alone(tmp_path, capsys, checksum):
     with serving({"/birds.zip": BIRDS}) as server:
         release = birds(server, "/birds.zip", checksum=checksum)
@@ -200,7 +202,7 @@ def test_a_part_that_is_no_part(tmp_path, length):
     assert_is_there(tmp_path)
 
 
-@pytest.mark.parametrize("checksum", [MD5, ""])
+@pytest.mark.parametrize("checksum", [MD5, ""], ids=["md5", "none"])
 def test_a_part_of_another_file_costs_one_more_try(tmp_path, capsys, checksum):
     part_of(tmp_path, b"x" * 1_000_000)
     with serving({"/birds.zip": BIRDS}) as server:

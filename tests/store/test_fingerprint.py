@@ -55,7 +55,9 @@ def test_order_of_lists_and_kind_of_numbers_matter() -> None:
 
 
 @pytest.mark.parametrize(
-    "foreign", [math.nan, math.inf, Path("x"), torch.zeros(1), {1: 2}, {1, 2}, b"x", object()], ids=repr
+    "foreign",
+    [math.nan, math.inf, Path("x"), torch.zeros(1), {1: 2}, {1, 2}, b"x", object()],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_not_plain_is_refused_by_its_place(foreign: object) -> None:
     config = {"optim": {"betas": [0.9, foreign]}}

@@ -25,11 +25,13 @@ def _train(trainer_class, stream_of, settings):
     trainer = trainer_class(encoder, head().double(), TRANSFORM, settings)
     weights, trained = pretrained, []
     for task, experience in enumerate(trainer.experiences(stream_of)):
-        trainer.begin_task(pretrained if trainer.starts_from == "pretrained" else weights, experience)
-        order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task)
-        runner = Devices(accelerator="cpu").trainer(settings.epochs, settings.gradient_clip, [pl.Callback()])
+        order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs)
+        start = pretrained if trainer.starts_from == "pretrained" else weights
+        trainer.begin_task(start, experience, order.steps)
+        runner = Devices(accelerator="cpu").trainer(settings.gradient_clip, [pl.Callback()])
         runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
-        weights = trainer.end_task()
+        weights, statistics = trainer.end_task()
+        trainer.remember(experience, weights, statistics)
         trained.append(weights)
     return pretrained, trained
 
@@ -44,29 +46,25 @@ def _plain_loop(experiences, settings, start_from_pretrained):
             encoder.load_state_dict(pretrained)
         optimizer = torch.optim.AdamW(encoder.parameters(), lr=settings.lr)
         samples, classes = experience.samples, experience.class_masks[0].nonzero().flatten()
-        order = batches.TrainingOrder(samples, settings.batch_size, SEED, task)
-        steps, step = settings.epochs * len(order), 0
-        for epoch in range(settings.epochs):
-            order.set_epoch(epoch)
-            for positions, draws, _ in order:
-                pixels = pixels_at(samples, positions)
-                crops = crop_boxes(torch.tensor([pixels.shape[1:3]] * len(pixels)), draws)
-                if step < settings.warmup_steps:
-                    lr = settings.lr * (step + 1) / settings.warmup_steps
-                else:
-                    done = (step - settings.warmup_steps) / max(1, steps - settings.warmup_steps)
-                    lr = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
-                optimizer.param_groups[0]["lr"] = lr
-                features = encoder(TRANSFORM(pixels, crops).double())
-                logits = functional.normalize(features, dim=1) @ rows[classes].T
-                local = torch.tensor([classes.tolist().index(label) for label in samples.labels[positions].tolist()])
-                loss = functional.cross_entropy(logits, local)
-                optimizer.zero_grad()
-                loss.backward()
-                if settings.gradient_clip is not None:
-                    torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
-                optimizer.step()
-                step += 1
+        order = batches.TrainingOrder(samples, settings.batch_size, SEED, task, settings.epochs)
+        for step, (positions, draws, _) in enumerate(order):
+            pixels = pixels_at(samples, positions)
+            crops = crop_boxes(torch.tensor([pixels.shape[1:3]] * len(pixels)), draws)
+            if step < settings.warmup_steps:
+                lr = settings.lr * (step + 1) / settings.warmup_steps
+            else:
+                done = (step - settings.warmup_steps) / max(1, len(order) - settings.warmup_steps)
+                lr = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
+            optimizer.param_groups[0]["lr"] = lr
+            features = encoder(TRANSFORM(pixels, crops).double())
+            logits = functional.normalize(features, dim=1) @ rows[classes].T
+            local = torch.tensor([classes.tolist().index(label) for label in samples.labels[positions].tolist()])
+            loss = functional.cross_entropy(logits, local)
+            optimizer.zero_grad()
+            loss.backward()
+            if settings.gradient_clip is not None:
+                torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
+            optimizer.step()
         trained.append({name: tensor.clone() for name, tensor in encoder.state_dict().items()})
     return trained
 
@@ -110,7 +108,7 @@ def test_zero_shot_has_nothing_to_train():
 def test_classes_of_other_tasks_do_not_count_while_training():
     first = scenario(tasks=3).train_stream[0]
     trainer = Sequential(SmallEncoder().double(), head().double(), TRANSFORM, optimization())
-    trainer.begin_task(trainer.encoder.state_dict(), first)
+    trainer.begin_task(trainer.encoder.state_dict(), first, steps=1)
     logits = torch.randn(4, 6, dtype=torch.float64)
     batch = batches.Batch([], torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.int64), 4)
     changed = logits.clone()
@@ -130,3 +128,14 @@ def test_the_schedule_rises_to_one_and_falls_towards_zero(warmup, steps):
 def test_the_published_warmup_is_cut_off_where_tasks_are_short():
     assert factor(399, 500, 400) == pytest.approx(0.8)  # CIFAR100/10: 8.0e-6 of 1e-5
     assert optimization(warmup_ratio=0.1).warmup(400) == 40
+
+
+def test_a_smoothed_label_is_spread_over_the_tasks_own_classes():
+    first = scenario(tasks=3).train_stream[0]
+    trainer = Sequential(SmallEncoder().double(), head().double(), TRANSFORM, optimization(label_smoothing=0.1))
+    trainer.begin_task(trainer.encoder.state_dict(), first, steps=1)
+    logits, labels = torch.randn(4, 6, dtype=torch.float64), torch.tensor([0, 1, 0, 1])
+    batch = batches.Batch([], labels, torch.zeros(4, dtype=torch.int64), 4)
+    classes = first.classes_in_this_experience
+    expected = functional.cross_entropy(logits[:, classes], labels, label_smoothing=0.1)
+    assert float(trainer.cross_entropy(logits, batch)) == pytest.approx(float(expected), rel=1e-12)

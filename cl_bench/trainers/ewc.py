@@ -1,0 +1,140 @@
+"""Elastic weight consolidation."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+import torch.distributed as dist
+from pydantic import Field
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parameters_to_vector
+
+from cl_bench import batches, distributed
+from cl_bench.scenarios import Experience
+from cl_bench.trainers import checkpoint
+from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+
+
+class EWC(TaskTrainer):
+    """Every task starts from the previous weights θ', and is held back where those mattered.
+
+    From the second task on, the loss is cross-entropy + strength · Σ_i F_i (θ_i - θ'_i)² / 2. After each task
+    F ← decay · F + (1 - decay) · F_task, with F = 0 before the first.
+
+    F_task estimates the diagonal of the Fisher information in one more pass over the task's training images, in
+    training's batches and crops. The label is the one that the model itself gives an image, among the classes of its
+    group. With g_b the gradient of the mean cross-entropy over the n_b images of batch b, and N images in all:
+
+    - `per_batch`: F_task = Σ_b n_b g_b² / N
+    - `accumulated`: F_task = Σ_b n_b (g_1 + … + g_b)² / N. The published code does so, since it never sets the
+      gradient to zero within the pass; its strength of 1e6 was chosen with that.
+
+    A batch is always that of all processes together, so F does not depend on their number.
+
+    Source: Kirkpatrick et al. 2017, arXiv 1612.00796; in this form with MagMax, arXiv 2407.06322.
+
+    Differs from the publication in: the published running sum also holds the clipped gradient of the last training
+    step, and is divided by the number of images after rounding it up to a multiple of the batch size (by one whole
+    batch where it is one already). Label smoothing, which the publication does not use, leaves F alone.
+
+    Args:
+        strength: λ of the penalty.
+        decay: α, the share of F that is kept when a task is added.
+        fisher: How gradients enter F_task, see above.
+        starts_from: The weights that a task starts from. The penalty is around the previous ones in any case.
+    """
+
+    memory: ClassVar[frozenset[str]] = frozenset({"fisher"})
+
+    def __init__(
+        self,
+        *arguments: Any,
+        strength: Annotated[float, Field(ge=0)] = 1e6,
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        fisher: Literal["accumulated", "per_batch"] = "accumulated",
+        starts_from: StartsFrom = "previous",
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, starts_from=starts_from, **options)
+        self._strength, self._decay, self._accumulates = strength, decay, fisher == "accumulated"
+        self._fisher: Weights = {}
+        self._previous: Weights = {}
+
+    def begin_task(
+        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
+    ) -> None:
+        """Makes ready for a task and the pass that follows it."""
+        super().begin_task(weights, experience, steps, resumed)
+        # The run has just seeded torch for this task: order and crops of the pass follow from seed and task alone.
+        self._samples, self._pass_seed = experience.samples, torch.initial_seed()
+
+    def on_train_start(self) -> None:
+        """Brings what is known of earlier tasks to the device. As buffers, they would be broadcast at every step."""
+        self._fisher = {name: tensor.to(self.device) for name, tensor in self._fisher.items()}
+        self._previous = {name: tensor.to(self.device) for name, tensor in self._previous.items()}
+
+    def penalty(self) -> Tensor | float:
+        """strength · Σ_i F_i (θ_i - θ'_i)² / 2."""
+        if not self._fisher:
+            return 0.0
+        terms = [
+            (self._fisher[name] * (parameter - self._previous[name]).square()).sum()
+            for name, parameter in self.trained().items()
+        ]
+        return self._strength / 2 * torch.stack(terms).sum()
+
+    def fisher(self) -> dict[str, Tensor]:
+        """F after the task, by parameter: its shape, on the CPU."""
+        after = {}
+        for name, of_task in self._fisher_of_task().items():
+            before = self._fisher[name].to(of_task.device) if self._fisher else 0.0
+            after[name] = (self._decay * before + (1 - self._decay) * of_task).cpu()
+        return after
+
+    def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
+        """F and the weights around which the next task is held."""
+        self._fisher = statistics["fisher"]
+        self._previous = {name: weights[name] for name in self._fisher}
+
+    def _fisher_of_task(self) -> dict[str, Tensor]:
+        names, parameters = zip(*self.trained().items(), strict=True)
+        gradient = torch.zeros_like(parameters_to_vector(parameters))
+        fisher = torch.zeros_like(gradient)
+        for batch in self._pass():
+            # Not `backward`, which would wake the process group's own averaging of gradients.
+            pieces = torch.autograd.grad(self._own_label_loss(batch), parameters, materialize_grads=True)
+            own = _averaged(parameters_to_vector(pieces))
+            gradient = gradient + own if self._accumulates else own
+            fisher += gradient.square() * batch.global_size
+        fisher /= len(self._samples)
+        return dict(zip(names, _shaped(fisher, parameters), strict=True))
+
+    def _own_label_loss(self, batch: batches.Batch) -> Tensor:
+        with self.trainer.precision_plugin.forward_context():
+            logits = self.logits(self.encoder(batches.to_images(batch, self._transform)))
+            among = logits.masked_fill(~self.class_masks[batch.groups], float("-inf"))
+            return self.mean(functional.cross_entropy(among, among.argmax(dim=1), reduction="sum"), batch)
+
+    def _pass(self) -> Iterator[batches.Batch]:
+        order = batches.TrainingOrder(self._samples, self.optimization.batch_size, self._pass_seed, task=0)
+        images = batches.loader(self._samples, order, self._transform, workers=None)
+        torch.manual_seed(self._pass_seed)  # for encoders with random parts
+        silent = not (distributed.is_main() and sys.stdout.isatty())
+        for batch in track(images, "Fisher information", transient=True, disable=silent):
+            yield self.transfer_batch_to_device(batch, self.device, 0)
+
+
+def _shaped(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    pieces = torch.split(vector, [parameter.numel() for parameter in parameters])
+    return [piece.view_as(parameter) for piece, parameter in zip(pieces, parameters, strict=True)]
+
+
+def _averaged(gradient: Tensor) -> Tensor:
+    """Mean over processes."""
+    if dist.is_initialized():
+        dist.all_reduce(gradient)
+        gradient /= distributed.world_size()
+    return gradient

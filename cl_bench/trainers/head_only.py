@@ -1,0 +1,60 @@
+"""A linear probe."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cl_bench.batches import Batch
+from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+
+
+class HeadOnly(TaskTrainer):
+    """The encoder stays frozen at θ₀; a task learns the head's rows of its own classes, from the zero-shot rows on.
+
+    Weights are the (C, D) head under the name `head`, so a task vector is what the task has changed in the head, and
+    is zero in the rows of other classes: neither gradients nor weight decay reach them. The logits are as in
+    fine-tuning, rows times normalized features without bias; learned rows may take any length. Rows are of the size
+    of CLIP's temperature and need a much larger learning rate than an encoder does.
+
+    Source: linear probes of CLIP, Radford et al. 2021, arXiv 2103.00020. Differs from the publication in: AdamW on
+    batches of random crops from zero-shot rows on instead of L-BFGS from zero, cosine logits, no bias.
+    """
+
+    leaves: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self, encoder: nn.Module, head: Tensor, *arguments: Any, starts_from: StartsFrom = "previous", **options: Any
+    ) -> None:
+        super().__init__(encoder, head, *arguments, starts_from=starts_from, **options)
+        encoder.requires_grad_(False).eval()
+        self.register_buffer("classes", torch.zeros(0, dtype=torch.int64), persistent=False)
+        self.rows = nn.Parameter(head[self.classes])
+
+    def load(self, weights: Weights) -> None:
+        """Takes a head, of which the rows of the task's classes will be trained."""
+        self.head.copy_(weights["head"])
+        self.classes = self.class_masks.any(dim=0).nonzero().flatten()
+        self.rows = nn.Parameter(self.head[self.classes])
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the head, on the CPU."""
+        return {"head": self._learned_head().detach().cpu()}
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """The rows of the task's classes."""
+        return {"rows": self.rows}
+
+    def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
+        """The cross-entropy; no gradient is needed below the head."""
+        with torch.no_grad():
+            features = self.encoder(images)
+        return self.cross_entropy(self.logits(features), batch)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, C) over all classes of the scenario, from (B, D) features, with the rows as they are now."""
+        return functional.linear(functional.normalize(features, dim=1), self._learned_head())
+
+    def _learned_head(self) -> Tensor:
+        return self.head.index_copy(0, self.classes, self.rows)

@@ -1,0 +1,46 @@
+"""Layer-wise learning-rate decay."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from cl_bench.errors import UserError
+
+_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.")
+_BEFORE = ("conv1.", "class_embedding", "positional_embedding", "ln_pre.", "patchnorm_pre_ln.")
+_AFTER = ("ln_post.", "proj", "attn_pool.")
+
+
+def groups(parameters: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of an open_clip ViT: block i of L learns with lr · decay^(L - i), what comes after with lr.
+
+    What comes before the blocks (patches, positions) counts as block 0. Source: Clark et al. 2020, arXiv 2003.10555.
+
+    Args:
+        parameters: Those that are trained, by name in the image tower.
+        lr: Learning rate of the last layer.
+        decay: In 0 to 1.
+
+    Raises:
+        UserError: A parameter is none of an open_clip ViT.
+    """
+    depths = {name: _depth(name) for name in parameters}
+    top = 1 + max((depth for depth in depths.values() if depth is not None), default=0)
+    members = defaultdict(list)
+    for name, parameter in parameters.items():
+        members[top if depths[name] is None else depths[name]].append(parameter)
+    return [{"params": members[depth], "lr": lr * decay ** (top - depth)} for depth in sorted(members)]
+
+
+def _depth(name: str) -> int | None:
+    """0 before the blocks, 1 and so on in them, None after them."""
+    if block := _BLOCK.match(name):
+        return int(block[1]) + 1
+    if name.startswith(_BEFORE):
+        return 0
+    if name.startswith(_AFTER):
+        return None
+    raise UserError(f"optim.layer_decay: the encoder has a parameter {name}, whose depth in the network is not known.")

@@ -1,0 +1,133 @@
+"""Low-rank updates."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from types import ModuleType
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cl_bench.errors import UserError
+from cl_bench.scenarios import Experience
+from cl_bench.trainers import checkpoint
+from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+
+log = logging.getLogger(__name__)
+
+_ADAPTER = "task"  # peft tells several apart by name
+
+
+class LoRA(TaskTrainer):
+    """A task learns a low-rank update of linear layers, W = W_start + (alpha / rank) · B · A; all else is frozen.
+
+    Every task has fresh adapters, A random and B zero, on the weights that it starts from. After the task the updates
+    are added to these, so that its weights are those of a whole encoder and stores and mergers see no difference.
+
+    Source: Hu et al. 2021, arXiv 2106.09685, through the `peft` library. Differs from the publication in: all linear
+    layers of the blocks are adapted by default, not those of queries and values alone; queries, keys and values, one
+    matrix in open_clip, share one A; A's entries are uniform (Kaiming's bound, as in the authors' code) instead of
+    Gaussian; to an attention's updates no dropout is applied.
+
+    Args:
+        *arguments: As for every trainer.
+        rank: Rows of A and columns of B.
+        alpha: The update is scaled by alpha / rank.
+        dropout: Of what an adapter reads, except in attentions.
+        targets: Ends of the names of the layers to adapt: linear ones, and attentions as a whole.
+        starts_from: The weights that a task starts from.
+        **options: As for every trainer.
+
+    Raises:
+        UserError: `peft` is not installed, or the encoder has no such layers.
+    """
+
+    leaves: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        *arguments: Any,
+        rank: Annotated[int, Field(ge=1)] = 8,
+        alpha: Annotated[float, Field(gt=0)] = 8,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+        targets: tuple[str, ...] = ("attn", "mlp.c_fc", "mlp.c_proj"),
+        starts_from: StartsFrom = "previous",
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, starts_from=starts_from, **options)
+        _peft()
+        layers = _layers(self.encoder, targets)
+        self._adapt = partial(_adapt, self.encoder, rank=rank, alpha=alpha, dropout=dropout, layers=layers)
+        self._told = False
+
+    def begin_task(
+        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
+    ) -> None:
+        """Puts adapters into the encoder: fresh ones, or those of a run that was stopped within the task."""
+        super().begin_task(weights, experience, steps)
+        self._adapted = self._adapt()
+        if resumed:
+            self._resumed = resumed
+            self.encoder.load_state_dict(resumed.weights, strict=False)
+        if not self._told:
+            log.info("lora: a task learns %s numbers", f"{sum(p.numel() for p in self.trained().values()):,}")
+            self._told = True
+
+    def progress(self, step: int, seconds: float) -> checkpoint.Progress:
+        """What has to be kept after `step` steps: the adapters alone, since all else is as the task began."""
+        return checkpoint.Progress.of(step, seconds, self.trained(), self.trainer.optimizers[0])
+
+    def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        """Takes the adapters out and adds the updates to the weights."""
+        updates = dict(self._updates())
+        self._adapted.unload()
+        del self._adapted
+        for name, update in updates.items():
+            self.encoder.get_parameter(name).data.add_(update)
+        return super().end_task()
+
+    @torch.no_grad()
+    def _updates(self) -> Iterator[tuple[str, Tensor]]:
+        """(alpha / rank) · B · A, by name of the weight in the encoder itself."""
+        for name, layer in self.encoder.named_modules():
+            if hasattr(layer, "get_delta_weight"):
+                weight = "in_proj_weight" if hasattr(layer, "in_proj_weight") else "weight"
+                yield f"{name}.{weight}".replace(".base_layer", ""), layer.get_delta_weight(_ADAPTER)
+
+
+def _adapt(encoder: nn.Module, rank: int, alpha: float, dropout: float, layers: list[str]) -> nn.Module:
+    """Puts fresh adapters into the encoder and freezes all else; gives peft's view of it, which takes them out."""
+    peft = _peft()
+    from cl_bench.trainers.lora_attention import Attention
+
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=layers)
+    config._register_custom_module({nn.MultiheadAttention: Attention})
+    return peft.LoraModel(encoder, config, _ADAPTER)
+
+
+def _peft() -> ModuleType:
+    try:
+        import peft  # brings transformers, and takes seconds
+    except ImportError as error:
+        raise UserError("trainer=lora needs the package peft: pip install cl_bench[lora]") from error
+    return peft
+
+
+def _layers(encoder: nn.Module, targets: tuple[str, ...]) -> list[str]:
+    """Names of the layers that are meant."""
+    known = list(_adaptable(encoder))
+    found = {target: [name for name in known if f".{name}".endswith(f".{target}")] for target in targets}
+    if not targets or not all(found.values()):
+        ends = ", ".join(sorted({name.rpartition(".")[2] for name in known}))
+        missing = ", ".join(target for target in targets if not found[target]) or "nothing"
+        raise UserError(f"trainer.targets names {missing}; the encoder's linear layers and attentions are: {ends}.")
+    return [name for name in known if any(name in names for names in found.values())]
+
+
+def _adaptable(encoder: nn.Module) -> Iterator[str]:
+    attentions = {name: m for name, m in encoder.named_modules() if isinstance(m, nn.MultiheadAttention)}
+    within = {f"{name}.out_proj" for name in attentions}  # goes with its attention, which reads its weight
+    yield from (name for name, attention in attentions.items() if attention.in_proj_weight is not None)
+    yield from (name for name, m in encoder.named_modules() if isinstance(m, nn.Linear) and name not in within)

@@ -1,0 +1,136 @@
+"""Experience replay."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from cl_bench import batches, distributed
+from cl_bench.backbones.transforms import draw_crops
+from cl_bench.scenarios import Experience, Scenario
+from cl_bench.scenarios.samples import Samples
+from cl_bench.seeds import generator
+from cl_bench.trainers import checkpoint
+from cl_bench.trainers.replay_buffer import Choice, ReplayBuffer
+from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+
+
+class Replay(TaskTrainer):
+    """Every task starts from the previous weights, and each of its batches is joined by images of earlier tasks.
+
+    The loss is the mean cross-entropy over the batch's images and the replayed ones together. All of them are
+    classified among the classes of all tasks so far, so that new classes are told apart from earlier ones; where tasks
+    are data sets with labels of their own, each image among its own data set's classes, as it is at test.
+
+    Replayed images are drawn without replacement for each step, and get training crops of their own. Which images the
+    buffer holds follows from `buffer_seed` and the tasks so far.
+
+    Source: Chaudhry et al. 2019, arXiv 1902.10486.
+
+    Differs from the publication in: several passes over a task where the protocol says so, and a buffer that takes in
+    a task when the task is over, not batch by batch. The publication tells a model the task at test; the classes of
+    all tasks together are what is tested here.
+
+    Args:
+        buffer_images: Size of the buffer.
+        choice: How the buffer chooses, see `ReplayBuffer`.
+        replay_batch_size: Replayed images per step, of all processes together, or the whole buffer, if that is
+            smaller; None: as many as `optim.batch_size`, as published.
+        buffer_seed: Of the buffer's choice.
+        starts_from: The weights that a task starts from.
+    """
+
+    def __init__(
+        self,
+        *arguments: Any,
+        buffer_images: Annotated[int, Field(ge=1)] = 1000,
+        choice: Choice = "reservoir",
+        replay_batch_size: Annotated[int, Field(ge=1)] | None = None,
+        buffer_seed: Annotated[int, Field(ge=0)] = 0,
+        starts_from: StartsFrom = "previous",
+        **options: Any,
+    ) -> None:
+        super().__init__(*arguments, starts_from=starts_from, **options)
+        self._buffer = ReplayBuffer(buffer_images, choice, buffer_seed)
+        self._replay_batch_size = replay_batch_size or self.optimization.batch_size
+        self._masks: list[Tensor] = []
+        self._one_label_space = True
+        self._replayed: Iterator[batches.Batch] = iter(())
+
+    def experiences(self, scenario: Scenario) -> list[Experience]:
+        """What is trained on, task by task."""
+        self._one_label_space = scenario.one_label_space
+        return super().experiences(scenario)
+
+    def begin_task(
+        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
+    ) -> None:
+        """Makes ready for a task; its classes and those of all tasks before count from now on."""
+        super().begin_task(weights, experience, steps, resumed)
+        masks = torch.stack([*self._masks, experience.class_masks.any(dim=0)])
+        # Row i for replayed images of task i, the last one for the task's own.
+        # A copy, since process groups write to buffers, and refuse rows that share their memory.
+        seen = masks.any(dim=0).expand_as(masks).clone() if self._one_label_space else masks
+        self.class_masks = seen.to(self.class_masks.device)
+        if self._buffer.samples is not None:
+            # The run has just seeded torch for this task: what is drawn follows from seed, task and step alone.
+            draws = ReplayOrder(
+                self._buffer.samples,
+                self._replay_batch_size,
+                torch.initial_seed(),
+                range(resumed.step if resumed else 0, steps),
+            )
+            self._replayed = iter(batches.loader(self._buffer.samples, draws, self._transform, workers=None))
+
+    def training_step(self, batch: batches.Batch, batch_idx: int) -> Tensor:
+        """The loss of one batch and the images that join it."""
+        batch = batch._replace(groups=torch.full_like(batch.groups, len(self._masks)))
+        if self._buffer.samples is not None:
+            batch = joined(batch, self.transfer_batch_to_device(next(self._replayed), self.device, 0))
+        return super().training_step(batch, batch_idx)
+
+    def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
+        """Offers the task's images to the buffer."""
+        self._masks.append(experience.class_masks.any(dim=0))
+        self._buffer.add(experience.samples)
+
+
+class ReplayOrder(Sampler[Any]):
+    """For each step of a task, which images of the buffer join it, and their crops.
+
+    They are drawn for all processes together; each takes every world-size-th of them.
+
+    Args:
+        samples: The buffer.
+        batch_size: Images per step at most.
+        seed: Of run and task.
+        steps: Numbers of the steps.
+    """
+
+    def __init__(self, samples: Samples, batch_size: int, seed: int, steps: range) -> None:
+        self._samples, self._batch_size, self._seed, self._steps = samples, batch_size, seed, steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+        for step in self._steps:
+            random = generator(self._seed, "replay", step)
+            positions = torch.randperm(len(self._samples), generator=random)[: self._batch_size]
+            draws = draw_crops(len(positions), random)
+            mine = slice(distributed.rank(), None, distributed.world_size())
+            yield positions[mine], draws[:, mine], len(positions)
+
+
+def joined(one: batches.Batch, other: batches.Batch) -> batches.Batch:
+    """The images of two batches as one batch."""
+    moved = [part._replace(places=part.places + len(one.labels)) for part in other.parts]
+    return batches.Batch(
+        [*one.parts, *moved],
+        torch.cat([one.labels, other.labels]),
+        torch.cat([one.groups, other.groups]),
+        one.global_size + other.global_size,
+    )

@@ -1,0 +1,90 @@
+"""A run that is stopped at any moment and started again ends with the same bits as one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cl_bench.experiment import run
+from cl_bench.trainers import TaskTrainer
+from tests.conftest import ROOT, SHORT
+
+STEPS = ("lightning.limit_train_batches=5", "optim.epochs=2", "lightning.checkpoint_steps=3", "evaluation=final")
+
+
+TRAINERS = ("ewc", "head_only", "independent", "l2sp", "lora", "lwf", "replay", "sequential", "tangent")
+
+
+class Stopped(BaseException):
+    """As Ctrl-C or a crash would be: nothing in the run expects it."""
+
+
+def trained(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("streams/*/task_*.safetensors")}
+
+
+@pytest.fixture
+def do(configure, tmp_path, monkeypatch):
+    """Runs with a store of its own, and stops in step `stop` of all that it makes."""
+    step = TaskTrainer.training_step
+
+    def do(store, *overrides, stop=None):
+        made = 0
+
+        def counted(self, batch, batch_idx):
+            nonlocal made
+            made += 1
+            if made == stop:
+                raise Stopped
+            return step(self, batch, batch_idx)
+
+        monkeypatch.setattr(TaskTrainer, "training_step", counted)
+        run(configure(*SHORT, *STEPS, *overrides, f"paths.store_dir={tmp_path / store}"), tmp_path)
+        return made
+
+    return do
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_stopped_and_started_again_it_ends_with_the_same_bits(do, tmp_path, trainer):
+    options = (f"trainer={trainer}",)
+    assert do("whole", *options) == 20
+    for stop, left in ((9, 14), (11, 10), (18, 4)):
+        with pytest.raises(Stopped):
+            do(f"stopped_{stop}", *options, stop=stop)
+        assert do(f"stopped_{stop}", *options) == left  # a checkpoint every three steps
+        assert trained(tmp_path / f"stopped_{stop}") == trained(tmp_path / "whole")
+        assert not list(tmp_path.glob(f"stopped_{stop}/streams/*/*.partial.safetensors"))
+
+
+@pytest.mark.slow
+def test_any_optimizer_goes_on_from_its_state(do, tmp_path):
+    options = ("optim.optimizer._target_=torch.optim.NAdam", "~optim.optimizer.fused")
+    do("whole", *options)
+    for stop in (3, 10, 14):
+        with pytest.raises(Stopped):
+            do(f"stopped_{stop}", *options, stop=stop)
+        do(f"stopped_{stop}", *options)
+        assert trained(tmp_path / f"stopped_{stop}") == trained(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, tmp_path):
+    options = (*SHORT, "lightning.limit_train_batches=null", "optim.epochs=4", "lightning.checkpoint_steps=5")
+    expected = run_py(*options, "paths.store_dir=whole")
+    assert expected.returncode == 0, expected.stderr
+    command = [sys.executable, str(ROOT / "run.py"), *options, "paths.store_dir=killed"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("killed/streams/*/task_001.partial.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed = run_py(*options, "paths.store_dir=killed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "task 2: an earlier run was stopped after" in resumed.stdout and "1 of 2 tasks reused" in resumed.stdout
+    assert trained(tmp_path / "killed") == trained(tmp_path / "whole")

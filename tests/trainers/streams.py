@@ -1,0 +1,159 @@
+"""A stream of three tasks, learned by a trainer and by a plain PyTorch loop, in double precision."""
+
+import functools
+import math
+
+import torch
+from torch.nn import functional
+
+from cl_bench import batches, seeds
+from cl_bench.backbones.transforms import crop_boxes
+from cl_bench.callbacks import Checkpoint, StepSeeds
+from cl_bench.devices import Devices
+from cl_bench.trainers import Sequential, checkpoint
+from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+
+SEED = 3
+STREAM = scenario(tasks=3)
+SETTINGS = optimization(epochs=4)  # 20 steps a task
+
+
+def made(trainer_class, settings=SETTINGS, stream=STREAM, **options):
+    """A trainer at θ₀, and θ₀."""
+    trainer = trainer_class(SmallEncoder().double(), head().double(), TRANSFORM, settings, **options)
+    trainer.experiences(stream)
+    return trainer, trainer.weights()
+
+
+def learned(trainer, task, weights, settings=SETTINGS, stream=STREAM, resumed=None, callbacks=()):
+    """One task as a run learns it: weights and statistics."""
+    experience, done = stream.train_stream[task], resumed.step if resumed else 0
+    order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs, done=done)
+    assert order.steps >= 20
+    seeds.reseed(SEED, task, "training")
+    trainer.begin_task(weights, experience, order.steps, resumed)
+    runner = Devices(accelerator="cpu").trainer(settings.gradient_clip, [StepSeeds(SEED, task, done), *callbacks])
+    runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
+    weights, statistics = trainer.end_task()
+    trainer.remember(experience, weights, statistics)
+    return weights, statistics
+
+
+def trained(trainer_class, settings=SETTINGS, stream=STREAM, **options):
+    """The weights after each task."""
+    trainer, weights = made(trainer_class, settings, stream, **options)
+    after = []
+    for task in range(len(stream.train_stream)):
+        weights, _ = learned(trainer, task, weights, settings, stream)
+        after.append(weights)
+    return after
+
+
+@functools.cache
+def without_help(settings=SETTINGS, stream=STREAM):
+    """The weights after the last task of sequential fine-tuning."""
+    return trained(Sequential, settings, stream)[-1]
+
+
+def plain_loop(loss, after_task=lambda task, encoder: None, settings=SETTINGS, stream=STREAM):
+    """The weights after each task, without Lightning, schedulers, loaders or masks.
+
+    Args:
+        loss: Called with task, step, encoder, images and labels.
+        after_task: Called with task and encoder.
+        settings: Of the optimization.
+        stream: The tasks.
+    """
+    encoder, trained = SmallEncoder().double(), []
+    for task, experience in enumerate(stream.train_stream):
+        optimizer = settings.optimizer(encoder.parameters(), lr=settings.lr)
+        order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs)
+        for step, (images, labels) in enumerate(images_of(experience.samples, order)):
+            if step < settings.warmup_steps:
+                lr = settings.lr * (step + 1) / settings.warmup_steps
+            else:
+                done = (step - settings.warmup_steps) / (len(order) - settings.warmup_steps)
+                lr = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.zero_grad()
+            loss(task, step, encoder, images, labels).backward()
+            torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
+            optimizer.step()
+        after_task(task, encoder)
+        trained.append({name: tensor.clone() for name, tensor in encoder.state_dict().items()})
+    return trained
+
+
+def images_of(samples, order):
+    """Cropped images and labels, batch by batch."""
+    for positions, draws, _ in order:
+        pixels = pixels_at(samples, positions)
+        crops = crop_boxes(torch.tensor([pixels.shape[1:3]] * len(pixels)), draws)
+        yield TRANSFORM(pixels, crops), samples.labels[positions]
+
+
+def logits(encoder, images, classes):
+    """(B, len(classes)): the classes given, in their order."""
+    return functional.normalize(encoder(images), dim=1) @ head().double()[classes].T
+
+
+def classes_of(task, stream=STREAM):
+    return stream.train_stream[task].classes_in_this_experience
+
+
+def cross_entropy(encoder, images, labels, classes):
+    """Mean over the batch, among `classes`."""
+    local = torch.tensor([classes.index(label) for label in labels.tolist()])
+    return functional.cross_entropy(logits(encoder, images, classes), local)
+
+
+def distance(one, other):
+    """Largest relative distance of a parameter."""
+    return max(float((one[name] - other[name]).norm() / other[name].norm()) for name in other)
+
+
+def assert_same_streams(mine, plain):
+    """All tasks, to 1e-9 relative."""
+    assert len(mine) == len(plain) == 3
+    for one, other in zip(mine, plain, strict=True):
+        assert distance(one, other) < 1e-9
+
+
+def assert_goes_on_from_stored_tasks(trainer_class, **options):
+    """A run that reads two tasks from the store and learns the third ends with the bits of one that learned all."""
+    whole, pretrained = made(trainer_class, **options)
+    first = learned(whole, 0, pretrained)
+    second = learned(whole, 1, first[0])
+    expected, left = learned(whole, 2, second[0])
+    other, _ = made(trainer_class, **options)
+    for experience, stored in zip(STREAM.train_stream, (first, second), strict=False):
+        other.remember(experience, *stored)
+    assert left.keys() == other.memory
+    _assert_same_bits((expected, left), learned(other, 2, second[0]))
+
+
+def assert_goes_on_within_a_task(trainer_class, **options):
+    """A run that is stopped within its second task, and goes on from there, ends with the same bits."""
+    whole, pretrained = made(trainer_class, **options)
+    first, kept = learned(whole, 0, pretrained), []
+
+    def write(tensors):
+        kept.append({name: tensor.clone() for name, tensor in tensors.items()})
+
+    expected = learned(whole, 1, first[0], callbacks=[Checkpoint(write, lambda: 0.0, 7, None, 0)])
+    other, _ = made(trainer_class, **options)
+    other.remember(STREAM.train_stream[0], *first)
+    resumed = checkpoint.Progress.from_tensors(kept[0])
+    assert resumed.step == 7
+    _assert_same_bits(expected, learned(other, 1, first[0], resumed=resumed))
+
+
+def _assert_same_bits(one, other):
+    (weights, statistics), (other_weights, other_statistics) = one, other
+    assert statistics.keys() == other_statistics.keys()
+    for tensors, others in (
+        (weights, other_weights),
+        *((statistics[name], other_statistics[name]) for name in statistics),
+    ):
+        assert tensors.keys() == others.keys()
+        assert all(torch.equal(others[name], tensor) for name, tensor in tensors.items())
