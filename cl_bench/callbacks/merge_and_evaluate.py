@@ -97,7 +97,7 @@ class MergeAndEvaluate(pl.Callback):
         self.weights, self.statistics = weights, statistics
         if distributed.is_main():
             with self._meter.stage("merging"):
-                merged = self._fold(weights, due)
+                merged = self._fold(due)
         else:
             merged = {}
         self._note(
@@ -111,9 +111,9 @@ class MergeAndEvaluate(pl.Callback):
         """What the merger has made of all tasks so far; nothing on ranks other than 0."""
         return self._merge.merged() if distributed.is_main() else {}
 
-    def _fold(self, weights: Mapping[str, Tensor], due: bool) -> Mapping[str, Tensor]:
+    def _fold(self, due: bool) -> Mapping[str, Tensor]:
         try:
-            self._merge.add(weights)
+            self._merge.add(self.weights, self.statistics)
             return self._merge.merged() if due else {}
         except ValueError as error:  # a merger says so where values leave the range of numbers
             raise UserError(

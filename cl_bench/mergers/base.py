@@ -4,6 +4,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from cl_bench.mergers.blocks import (
     MergeBlock,
+    Stack,
     State,
     TaskBlock,
     TaskVector,
@@ -36,7 +38,7 @@ class Merger(ABC):
         ValueError: ``scaling`` is not finite.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset()
+    requires: frozenset[str] = frozenset()
     """Statistics that a trainer must leave behind for this method, such as ``second_moments``."""
 
     state: ClassVar[Mapping[str, torch.dtype | None]]
@@ -44,6 +46,9 @@ class Merger(ABC):
 
     seed: int = 0
     """Seed of the random draws; methods without any ignore it."""
+
+    restarts: bool = False
+    """Whether the method can go on from weights that take the place of what it has merged so far."""
 
     def __init__(self, scaling: float) -> None:
         if not math.isfinite(scaling):
@@ -58,6 +63,10 @@ class Merger(ABC):
     def fold(self, state: State, block: TaskBlock) -> None:
         """Take one block of one more task into the state, in place."""
 
+    def restart(self, state: State, weights: Tensor) -> None:
+        """Go on from the weights of one block as if they were what was merged; where ``restarts`` says so."""
+        raise NotImplementedError
+
     def look_back(self, states: Iterator[State]) -> float:
         """Look at the whole state, block by block, before it is combined; ``combine`` gets the answer."""
         return 0.0
@@ -70,7 +79,13 @@ class Merger(ABC):
         """The merged weights of one block, θ_0 + λ · combined, in the working type."""
         return self.combine(state, block).mul(self.scaling).add_(block.pretrained)
 
-    def merge(self, pretrained: Weights, finetuned: Iterable[Weights], frozen_parameters: int = 0) -> dict[str, Tensor]:
+    def merge(
+        self,
+        pretrained: Weights,
+        finetuned: Iterable[Weights],
+        frozen_parameters: int = 0,
+        statistics: Iterable[Mapping[str, Weights]] = (),
+    ) -> dict[str, Tensor]:
         """Merge models into one, holding one of them at a time.
 
         Args:
@@ -79,21 +94,45 @@ class Merger(ABC):
                 will do.
             frozen_parameters: Parameters of the published model that were not trained and are not in
                 ``pretrained``; only methods that count over the whole model ask for it.
+            statistics: What each task's training left behind, by name, as ``requires`` says; read along
+                with ``finetuned``.
 
         Returns:
             The merged weights in new tensors, with the types of ``pretrained``.
 
         Raises:
-            ValueError: No model is given, names or shapes differ, or a value is NaN or infinite.
+            ValueError: No model is given, names or shapes differ, a value is NaN or infinite, or
+                statistics that the method requires are missing.
         """
-        running = RunningMerge(self, pretrained, frozen_parameters)
+        running, left_behind = RunningMerge(self, pretrained, frozen_parameters), iter(statistics)
         for weights in finetuned:
-            running.add(weights)
+            running.add(weights, next(left_behind, {}))
             # Without this, two tasks' weights would be held while the iterable makes the next.
             del weights
         if running.tasks == 0:
             raise ValueError("finetuned is empty: there is nothing to merge")
         return running.merged()
+
+
+class StackMerger(Merger):
+    """A method that must see the values of all tasks together, one parameter at a time.
+
+    The tasks' weights are kept by reference: where they are mapped from files, the memory is that of the
+    largest parameter, once per task, and what the method itself needs.
+    """
+
+    state: ClassVar = {}
+
+    @abstractmethod
+    def combine_stack(self, stack: Stack) -> Tensor:
+        """The merged task vector of one parameter, of its shape."""
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """Nothing: the weights themselves are kept."""
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """Never called: ``combine_stack`` takes its place."""
+        raise NotImplementedError
 
 
 class RunningMerge:
@@ -117,6 +156,7 @@ class RunningMerge:
         self._pretrained = dict(pretrained)
         self._frozen_parameters = frozen_parameters
         self._tasks = 0
+        self._models: list[tuple[Weights, Mapping[str, Weights]]] = []  # of methods that see all tasks together
         self._state: dict[str, State] = {
             name: tuple(
                 torch.zeros(tensor.numel(), dtype=dtype or working_dtype(tensor), device=tensor.device)
@@ -131,21 +171,47 @@ class RunningMerge:
         """Number of tasks added."""
         return self._tasks
 
-    def add(self, weights: Weights) -> None:
+    def add(self, weights: Weights, statistics: Mapping[str, Weights] = MappingProxyType({})) -> None:
         """Fold in the weights of one more task. Weights that are refused leave everything as it was.
 
+        Args:
+            weights: θ_t.
+            statistics: What its training left behind: one tensor per name and parameter, of the
+                parameter's shape. Parameters that are not there, since they were not trained, have zeros.
+
         Raises:
-            ValueError: Names or shapes differ from ``pretrained``, or a value is NaN or infinite.
+            ValueError: Names or shapes differ from ``pretrained``, a value is NaN or infinite, or
+                statistics that the method requires are missing.
         """
         task = self._tasks + 1
-        self._check_task(f"finetuned (task {task})", weights)
+        what = f"finetuned (task {task})"
+        self._check_task(what, weights)
+        needed = self._needed(what, statistics)
         glance = self.merger.look(self._task_vector(weights))
         for name, state in self._state.items():
             generator = _generator(self.merger.seed, task, name)
             for span, block_weights, vector in self._blocks(name, weights[name]):
-                block = TaskBlock(block_weights, vector, task, glance, generator)
+                left_behind = {key: _part(tensors.get(name), span, block_weights) for key, tensors in needed.items()}
+                block = TaskBlock(block_weights, vector, task, glance, generator, left_behind)
                 self.merger.fold(tuple(part[span] for part in state), block)
+        if isinstance(self.merger, StackMerger):
+            self._models.append((weights, needed))
         self._tasks = task
+
+    def restart(self, weights: Weights) -> None:
+        """Take these weights for what was merged so far; the next task is folded into them.
+
+        Raises:
+            ValueError: As for ``add``; or the method cannot, see ``Merger.restarts``.
+        """
+        if not self.merger.restarts:
+            raise ValueError(f"{type(self.merger).__name__} cannot go on from other weights than it has merged")
+        self._check_task("weights", weights)
+        for name, state in self._state.items():
+            values = flat(weights[name])
+            for span in spans(values.numel()):
+                parts = tuple(part[span] for part in state)
+                self.merger.restart(parts, values[span].to(parts[0].device, working_dtype(values)))
 
     def merged(self) -> dict[str, Tensor]:
         """The merged weights of all tasks so far, in new tensors; before the first task, θ_0.
@@ -159,6 +225,12 @@ class RunningMerge:
         }
         if self._tasks == 0:
             return merged
+        if isinstance(self.merger, StackMerger):
+            for name in self._state:
+                stack = self._stack(name)
+                merged[name].copy_(self.merger.combine_stack(stack).mul(self.merger.scaling).add_(stack.pretrained))
+                _check_values("merged", name, merged[name])
+            return merged
         glance = self.merger.look_back(self._states())
         for name, state in self._state.items():
             result = merged[name].view(-1)
@@ -168,6 +240,14 @@ class RunningMerge:
                 result[span] = self.merger.apply(tuple(part[span] for part in state), block)
             _check_values("merged", name, result)
         return merged
+
+    def _stack(self, name: str) -> Stack:
+        pretrained = self._pretrained[name].detach().to(working_dtype(self._pretrained[name]))
+        vectors = pretrained.new_empty((self._tasks, *pretrained.shape))
+        for vector, (weights, _) in zip(vectors, self._models, strict=True):
+            torch.sub(weights[name].detach().to(pretrained), pretrained, out=vector)
+        statistics = [{key: tensors.get(name) for key, tensors in own.items()} for _, own in self._models]
+        return Stack(name, pretrained, vectors, statistics)
 
     def state_dict(self) -> dict[str, Tensor]:
         """A copy of the running state: ``tasks``, and ``<state>/<parameter>`` for each of both."""
@@ -214,6 +294,17 @@ class RunningMerge:
             if name in self._state:
                 _check_values(what, name, tensor)
 
+    def _needed(self, what: str, statistics: Mapping[str, Weights]) -> dict[str, Weights]:
+        if missing := sorted(self.merger.requires - statistics.keys()):
+            raise ValueError(f"{what}: {type(self.merger).__name__} needs the statistics {_some(missing)}")
+        needed = {key: statistics[key] for key in sorted(self.merger.requires)}
+        for key, tensors in needed.items():
+            for name, tensor in tensors.items():
+                if name not in self._state or tensor.shape != self._pretrained[name].shape:
+                    raise ValueError(f"{what}: {key} of {name!r}, of shape {tuple(tensor.shape)}, fit no parameter")
+                _check_values(f"{what}: {key}", name, tensor)
+        return needed
+
     def _task_vector(self, weights: Weights) -> TaskVector:
         def blocks() -> Iterator[Tensor]:
             for name in self._state:
@@ -242,6 +333,10 @@ class RunningMerge:
         for state in self._state.values():
             for span in spans(state[0].numel()):
                 yield tuple(part[span] for part in state)
+
+
+def _part(tensor: Tensor | None, span: slice, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if tensor is None else flat(tensor)[span].to(like.device, like.dtype)
 
 
 def _check_names(what: str, expected: set[str], given: set[str]) -> None:

@@ -5,7 +5,7 @@ kernel rounds differently in the vectorised body of a block and in its tail, and
 would depend on where the blocks end.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,7 @@ class TaskBlock:
         task: The number of the task, from 1.
         glance: What ``Merger.look`` returned for this task.
         generator: CPU random generator of this task and parameter, in the same state whatever the block size.
+        statistics: What the task's training left behind for this block, by name, as ``Merger.requires`` says.
     """
 
     weights: Tensor
@@ -39,6 +40,7 @@ class TaskBlock:
     task: int
     glance: float
     generator: torch.Generator
+    statistics: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,24 @@ class MergeBlock:
     pretrained: Tensor
     tasks: int
     glance: float
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One parameter in all tasks, in the working type.
+
+    Attributes:
+        name: Of the parameter.
+        pretrained: θ_0, of the parameter's shape; may not be changed.
+        vectors: (T, *shape) the task vectors, in the order of the tasks; the method's own, to be changed at will.
+        statistics: Per task, what its training left behind, as ``Merger.requires`` says; None where it was not
+            trained.
+    """
+
+    name: str
+    pretrained: Tensor
+    vectors: Tensor
+    statistics: Sequence[Mapping[str, Tensor | None]]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from cl_bench import mergers
 from cl_bench.errors import UserError
 from cl_bench.instantiate import instantiate
 from cl_bench.mergers import (
+    CMM,
     Average,
     Last,
     MagMax,
@@ -37,6 +38,13 @@ def last(vectors: Tensor) -> Tensor:
 
 def average(vectors: Tensor) -> Tensor:
     return vectors.mean(0)
+
+
+def running_average(vectors: Tensor, alpha: float = 0.4) -> Tensor:
+    merged = vectors[0]
+    for vector in vectors[1:]:
+        merged = (1 - alpha) * merged + alpha * vector
+    return merged
 
 
 def task_arithmetic(vectors: Tensor) -> Tensor:
@@ -75,6 +83,7 @@ METHODS = {
     "last": Method(Last, last, True),
     "average": Method(Average, average, True),
     "task_arithmetic": Method(TaskArithmetic, task_arithmetic, False),
+    "cmm": Method(lambda scaling: CMM(0.4, False, scaling), running_average, True),
     "rand_mix": Method(RandMix, None, True),
     "magmax": Method(MagMax, magmax, True),
     "ties": Method(lambda scaling: Ties(scaling, 0.4, "encoder"), ties, False),

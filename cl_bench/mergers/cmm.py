@@ -1,0 +1,79 @@
+"""CMM: the running model and each task's, weighted by how much AdamW's second moments say that it matters."""
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+
+_EPSILON = 1e-30  # float32 still has it and its products; no gradient that was ever of use has so small a square
+
+
+class CMM(Merger):
+    """Continual model merging: per element, the average of two models, weighted by their Fisher information.
+
+    After the first task θ = θ_1 and F = F_1; then, from task 2 on,
+
+        θ ← ((1 - α) (F + ε) θ + α (F_t + ε) θ_t) / ((1 - α) (F + ε) + α (F_t + ε))
+        F ← (1 - α) F + α F_t
+
+    F_t, AdamW's running mean of squared gradients at the end of task t, estimates the diagonal of the
+    Fisher information. Where both have none, ε leaves the plain average, (1 - α) θ + α θ_t.
+
+    Tasks are meant to start from the merged weights (``trainer=cmm``), where refined weights may take
+    the place of θ after each merge.
+
+    Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592.
+
+    Differs from the publication in: the published code has no ε, and gives NaN where both F are zero.
+
+    Args:
+        alpha: α, the new task's share.
+        second_moments: Whether they count; without them all F are 0, and models are averaged.
+        scaling: λ of the merged task vector, which the publication does not have; 1 leaves it as it is.
+
+    Raises:
+        ValueError: ``alpha`` is not in [0, 1].
+    """
+
+    state: ClassVar = {"merged_weights": None, "fisher": None}
+
+    def __init__(
+        self,
+        alpha: Annotated[float, Field(ge=0, le=1)] = 0.4,
+        second_moments: bool = True,
+        scaling: float = 1.0,
+    ) -> None:
+        super().__init__(scaling)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must be between 0 and 1, but is {alpha}")
+        self._alpha, self.restarts = alpha, scaling == 1
+        self.requires = frozenset({"second_moments"} if second_moments else ())
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """The rule above; F stays 0, and so ε alone counts, where there are no second moments."""
+        merged, fisher = state
+        of_task = block.statistics.get("second_moments", torch.zeros_like(fisher))
+        if block.task == 1:
+            merged.copy_(block.weights)
+            fisher.copy_(of_task)
+            return
+        old, new = fisher.add(_EPSILON).mul_(1 - self._alpha), of_task.add(_EPSILON).mul_(self._alpha)
+        # Towards θ_t by a share of the way: no sum of tiny products, and what both have stays as it is.
+        merged.add_(block.weights.sub(merged).mul_(new / (old + new)))
+        fisher.mul_(1 - self._alpha).add_(of_task.mul(self._alpha))
+
+    def restart(self, state: State, weights: Tensor) -> None:
+        """θ ← the refined weights; F stays."""
+        state[0].copy_(weights)
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """θ - θ_0."""
+        return state[0] - block.pretrained
+
+    def apply(self, state: State, block: MergeBlock) -> Tensor:
+        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
+        return state[0] if self.scaling == 1 else super().apply(state, block)
