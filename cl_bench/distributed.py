@@ -45,6 +45,13 @@ def copy_from_main(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor, src=0)
 
 
+def average(tensor: Tensor) -> None:
+    """Overwrites the tensor with its mean over processes."""
+    if dist.is_initialized():
+        dist.all_reduce(tensor)
+        tensor /= dist.get_world_size()
+
+
 def local_rank() -> int:
     """This process's number on its machine."""
     return int(os.environ.get("LOCAL_RANK", 0))

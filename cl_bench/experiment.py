@@ -11,9 +11,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import Any, TypeAlias
 
 from cl_bench import batches, distributed, seeds
 from cl_bench.callbacks import (
@@ -32,10 +30,13 @@ from cl_bench.parts import Parts, build
 from cl_bench.result import compose
 from cl_bench.scenarios import Experience
 from cl_bench.store import Stream, write_result
-from cl_bench.trainers import Optimization, checkpoint
+from cl_bench.trainers import Optimization, Weights, checkpoint
 from cl_bench.trainers.optimization import factor
 
 log = logging.getLogger(__name__)
+
+Stored: TypeAlias = tuple[Weights, Mapping[str, Weights], dict[str, Any]]
+"""A task's weights, the statistics beside them, and the record of its training."""
 
 
 def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -88,6 +89,8 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         meter,
         pretrained=parts.pretrained,
         store=stream.write,
+        refine=partial(_refine, parts) if parts.trainer.refines else None,
+        add=stream.add,
         due=lambda task: parts.evaluation.when == "every_task" or task == last,
         finetuned=parts.evaluation.finetuned and not merged_is_finetuned,
         on_row=partial(_log_row, parts),
@@ -104,13 +107,12 @@ def _obtain(
 ) -> None:
     """Has the task's weights from the store, or learns them; of two runs that want the same ones, one waits."""
     stored = _stored(parts, stream, task)
-    if stored is None:
-        with _alone(stream, task):
-            stored = _stored(parts, stream, task)
-            if stored is None:
-                _learn(parts, stream, callback, progress, task, experience)
-    if stored is not None:
-        callback.after_task(*stored, reused=True)
+    with contextlib.nullcontext() if _complete(parts, task, stored) else _alone(stream, task):
+        stored = stored if _complete(parts, task, stored) else _stored(parts, stream, task)
+        if stored is None:
+            _learn(parts, stream, callback, progress, task, experience)
+        else:
+            callback.after_task(*stored, reused=True)
     parts.trainer.remember(experience, callback.weights, callback.statistics)
 
 
@@ -150,6 +152,12 @@ def _learn(
     gc.collect()  # a `pl.Trainer` refers to itself in circles, and holds optimizer state of twice the weights
 
 
+def _refine(parts: Parts, task: int, previous: Weights, merged: Weights) -> Weights:
+    """What changes of the merged model when the trainer trains it once more."""
+    seeds.reseed(parts.seed, task, "refinement")
+    return parts.trainer.to(parts.devices.device).refine(parts.experiences[task], previous, merged)
+
+
 def _checkpoints(
     parts: Parts, stream: Stream, callback: MergeAndEvaluate, task: int, done: int
 ) -> Iterator[Checkpoint]:
@@ -176,23 +184,25 @@ def _tell(optimization: Optimization, steps: int, task: int, done: int) -> None:
         )
 
 
-def _stored(
-    parts: Parts, stream: Stream, task: int
-) -> tuple[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]], dict[str, Any]] | None:
-    """The task's weights, statistics and record, on all ranks; None if something is not there."""
+def _stored(parts: Parts, stream: Stream, task: int) -> Stored | None:
+    """What is in the store of the task, on all ranks; None if anything but the refined weights is not there."""
     found = _read(parts, stream, task) if distributed.is_main() else None
     return distributed.from_main(found)
 
 
-def _read(
-    parts: Parts, stream: Stream, task: int
-) -> tuple[Mapping[str, Tensor], Mapping[str, Mapping[str, Tensor]], dict[str, Any]] | None:
+def _read(parts: Parts, stream: Stream, task: int) -> Stored | None:
     stored = stream.read(task)
     wanted = sorted(parts.trainer.memory | parts.trainer.keep)
     statistics = {name: stream.read_extra(task, name) for name in wanted} if stored else {}
     if stored is None or any(tensors is None for tensors in statistics.values()):
         return None
-    return stored[0], statistics, stored[1]
+    refined = stream.read_extra(task, "refined") if parts.trainer.refines else None
+    return stored[0], statistics if refined is None else {**statistics, "refined": refined}, stored[1]
+
+
+def _complete(parts: Parts, task: int, stored: Stored | None) -> bool:
+    """Whether nothing of the task has to be computed: a run may have been killed between training and refinement."""
+    return stored is not None and (task == 0 or not parts.trainer.refines or "refined" in stored[1])
 
 
 @contextlib.contextmanager

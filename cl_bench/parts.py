@@ -99,6 +99,11 @@ def build(config: Mapping[str, Any]) -> Parts:
             f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
             f"which trainer={type(trainer).__name__} does not leave behind."
         )
+    if trainer.refines and not merger.restarts:
+        raise UserError(
+            f"trainer={type(trainer).__name__} refines the merged model, from which merger={type(merger).__name__} "
+            "cannot go on; choose merger=cmm with merger.scaling=1, or trainer.refinement=null."
+        )
     experiences = trainer.experiences(scenario)
     if optimization.epochs is None and not all(experience.epochs for experience in experiences):
         raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
@@ -111,7 +116,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         "limit_train_batches": devices.limit_train_batches,
         "seed": seed,
     }
-    if trainer.starts_from == "merged":
+    if trainer.starts_from == "merged" or trainer.refines:
         training |= {"merger": config["merger"], "frozen_parameters": backbone.frozen_parameters}
     return Parts(
         seed=seed,

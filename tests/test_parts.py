@@ -64,6 +64,17 @@ def test_the_fingerprint_is_of_what_shapes_the_weights(configure, overrides, sam
     assert (one.training == other.training) == same
 
 
+@pytest.mark.parametrize("start", ["merged", "previous"])
+def test_the_fingerprint_is_of_the_merger_where_the_weights_depend_on_it(configure, start):
+    def training(*overrides):
+        return build(configure(*SHORT, "trainer=cmm", f"trainer.starts_from={start}", *overrides)).training
+
+    assert training("merger.alpha=0.3") != training("merger.alpha=0.4")
+    apart = start == "merged"
+    unrefined = "trainer.refinement=null"
+    assert (training(unrefined, "merger.alpha=0.3") != training(unrefined, "merger.alpha=0.4")) == apart
+
+
 def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(configure):
     parts = build(configure("scenario=mini_eight"))
     assert parts.head.shape == (sum(len(labels.class_names) for labels in parts.scenario.labels), 96)

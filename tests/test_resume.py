@@ -15,7 +15,7 @@ from tests.conftest import ROOT, SHORT
 STEPS = ("lightning.limit_train_batches=5", "optim.epochs=2", "lightning.checkpoint_steps=3", "evaluation=final")
 
 
-TRAINERS = ("ewc", "head_only", "independent", "l2sp", "lora", "lwf", "replay", "sequential", "tangent")
+TRAINERS = ("cmm", "ewc", "head_only", "independent", "l2sp", "lora", "lwf", "replay", "sequential", "tangent")
 
 
 class Stopped(BaseException):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_bench.backbones.transforms import ImageTransform, Resampling
+from cl_bench.errors import UserError
 
 _TEXTS_AT_ONCE = 256
 
@@ -21,12 +22,19 @@ class Backbone:
         transform: From 8-bit images to what the encoder reads.
         frozen_parameters: How many parameters of the whole model are not the encoder's.
         identity: Plain data that differ whenever the pre-trained model, or what it sees of an image, does.
+
+    Raises:
+        UserError: The encoder has no parameter of the name that `projection` gives to its last layer.
     """
 
-    def __init__(self, model_name: str, clip: nn.Module, resampling: Resampling = "batched") -> None:
+    def __init__(
+        self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str = "proj"
+    ) -> None:
         self._clip = clip.eval().requires_grad_(False)
         self._tokenizer = open_clip.get_tokenizer(model_name)
         self.encoder: nn.Module = clip.visual
+        if projection not in dict(self.encoder.named_parameters()):
+            raise UserError(f"backbone.projection={projection} is no parameter of the image encoder of {model_name}.")
         self.logit_scale = float(clip.logit_scale.exp())
         look = open_clip.get_model_preprocess_cfg(clip)
         size = look["size"] if isinstance(look["size"], int) else look["size"][0]

@@ -21,12 +21,16 @@ class OpenClip(Backbone):
             runs another activation than the weights were trained with, which is refused here.
         pretrained: A tag of open_clip (downloaded once into its own cache), or the path of a weights file.
         resampling: See `transforms`.
+        projection: Name of the layer from hidden states to features; some encoders have it elsewhere than in `proj`.
 
     Raises:
-        UserError: Unknown model or tag, weights that cannot be had, or an activation that does not fit them.
+        UserError: Unknown model or tag, weights that cannot be had, an activation that does not fit them, or a layer
+            that is not there.
     """
 
-    def __init__(self, model: str, pretrained: str, resampling: Resampling = "batched") -> None:
+    def __init__(
+        self, model: str, pretrained: str, resampling: Resampling = "batched", projection: str = "proj"
+    ) -> None:
         if model not in open_clip.list_models():
             raise UserError(
                 f"backbone.model={model} is not a model of open_clip; open_clip.list_models() names them all."
@@ -34,7 +38,7 @@ class OpenClip(Backbone):
         file = Path(pretrained).expanduser()
         if not file.is_file():
             _check_tag(model, pretrained)
-        super().__init__(model, _create(model, str(file) if file.is_file() else pretrained), resampling)
+        super().__init__(model, _create(model, str(file) if file.is_file() else pretrained), resampling, projection)
 
 
 def _check_tag(model: str, tag: str) -> None:

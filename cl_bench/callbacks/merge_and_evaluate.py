@@ -1,7 +1,8 @@
 """After each task: store its weights, fold its task vector into the merged model, evaluate that, note one row."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -33,6 +34,9 @@ class MergeAndEvaluate(pl.Callback):
         meter: Gets the stages `training`, `merging` and `evaluation`.
         pretrained: θ₀.
         store: Called with the task's number, weights, record and statistics as soon as the task is trained.
+        refine: Called on all ranks with the task's number, the merged model before it and the one with it: what
+            training once more changes of that, by name; None where nothing does.
+        add: Called with the task's number, record and the refined tensors, to be stored beside the task.
         due: Whether the model is evaluated after the task of this number (from 0).
         finetuned: Whether θ_t itself is evaluated, too.
         on_row: Called with this callback and every row.
@@ -51,12 +55,15 @@ class MergeAndEvaluate(pl.Callback):
         meter: Meter,
         pretrained: Mapping[str, Tensor],
         store: Callable[[int, Weights, dict[str, Any], Mapping[str, Weights]], None],
+        refine: Callable[[int, Weights, Weights], Weights] | None,
+        add: Callable[[int, dict[str, Any], Mapping[str, Weights]], None],
         due: Callable[[int], bool],
         finetuned: bool,
         on_row: Callable[["MergeAndEvaluate", Row], None],
     ) -> None:
         self._merge, self._evaluator, self._meter, self.weights = merge, evaluator, meter, pretrained
         self._store, self._due, self._finetuned, self._on_row = store, due, finetuned, on_row
+        self._refine, self._add = refine, add
         self.rows: list[Row] = []
         self.records: list[dict[str, Any]] = []
         self.statistics: Mapping[str, Weights] = {}
@@ -91,15 +98,15 @@ class MergeAndEvaluate(pl.Callback):
     def after_task(
         self, weights: Weights, statistics: Mapping[str, Weights], record: dict[str, Any], reused: bool
     ) -> None:
-        """Merges the task's weights and evaluates where that is due."""
+        """Merges the task's weights, refines the merged model, and evaluates where that is due."""
         due = self._due(len(self.records))
+        refines = self._refine is not None and len(self.records) > 0
         self.records.append({**record, "reused": reused})
         self.weights, self.statistics = weights, statistics
-        if distributed.is_main():
-            with self._meter.stage("merging"):
-                merged = self._fold(due)
-        else:
-            merged = {}
+        previous = self.merged() if refines else {}
+        merged = self._fold(due or refines)
+        if refines:
+            merged = self._refined(previous, merged)
         self._note(
             Row(
                 merged=self._evaluate(merged) if due else None,
@@ -111,10 +118,36 @@ class MergeAndEvaluate(pl.Callback):
         """What the merger has made of all tasks so far; nothing on ranks other than 0."""
         return self._merge.merged() if distributed.is_main() else {}
 
-    def _fold(self, due: bool) -> Mapping[str, Tensor]:
-        try:
+    def _fold(self, wanted: bool) -> Weights:
+        if not distributed.is_main():
+            return {}
+        with self._meter.stage("merging"), self._named_errors():
             self._merge.add(self.weights, self.statistics)
-            return self._merge.merged() if due else {}
+            return self._merge.merged() if wanted else {}
+
+    def _refined(self, previous: Weights, merged: Weights) -> Weights:
+        """The refined model, with which the merge goes on; read from the store, if it is there."""
+        changed = self.statistics.get("refined")
+        if changed is None:
+            self._meter.start()
+            changed = self._refine(len(self.records) - 1, *distributed.from_main((previous, merged)))
+            seconds, peak = self._meter.stop("training")
+            record = self.records[-1]
+            record["seconds"] += seconds
+            record["peak_memory_mib"] = max(record["peak_memory_mib"], peak)
+            if distributed.is_main():
+                stored = {name: value for name, value in record.items() if name != "reused"}
+                self._add(len(self.records) - 1, stored, {"refined": changed})
+        if distributed.is_main():
+            merged = {**merged, **changed}
+            with self._named_errors():
+                self._merge.restart(merged)
+        return merged
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
         except ValueError as error:  # a merger says so where values leave the range of numbers
             raise UserError(
                 f"{type(self._merge.merger).__name__} cannot merge task {len(self.records)}: {error}"

@@ -118,15 +118,21 @@ class Stream:
         if not (self.path / "config.json").exists():
             atomic.write_json(self.path / "config.json", self._config)
         file = self._write_file(_name(task), weights)
-        extra_files = {
-            name: self._write_file(f"{_name(task)}.{name}", tensors) for name, tensors in (extra or {}).items()
-        }
+        self._enter(task, _Task(**file.model_dump(), record=plain_record), extra or {})
+        self._partial(task).unlink(missing_ok=True)
+
+    def add(self, task: int, record: Mapping[str, Any], extra: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Store more beside the weights of a task that is there; the record replaces the one before. See ``write``."""
+        plain_record = to_plain(record, "record", nonfinite="null")
+        self._enter(task, self._manifest().tasks[task].model_copy(update={"record": plain_record}), extra)
+
+    def _enter(self, task: int, entry: _Task, extra: Mapping[str, Mapping[str, Tensor]]) -> None:
+        files = {name: self._write_file(f"{_name(task)}.{name}", tensors) for name, tensors in extra.items()}
         # Another process may write another task at the same time.
         with FileLock(self.path / "manifest.lock"):
             manifest = self._manifest()
-            manifest.tasks[task] = _Task(**file.model_dump(), record=plain_record, extra=extra_files)
+            manifest.tasks[task] = entry.model_copy(update={"extra": {**entry.extra, **files}})
             atomic.write_json(self.path / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
-        self._partial(task).unlink(missing_ok=True)
 
     def write_partial(self, task: int, tensors: Mapping[str, Tensor]) -> None:
         """Store how far a task has come; replaces what was there, and goes when the task itself is written."""

@@ -1,5 +1,6 @@
 """Ways of learning a task."""
 
+from cl_bench.trainers.cmm import CMM
 from cl_bench.trainers.ewc import EWC
 from cl_bench.trainers.head_only import HeadOnly
 from cl_bench.trainers.independent import Independent
@@ -15,6 +16,7 @@ from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 from cl_bench.trainers.zero_shot import ZeroShot
 
 __all__ = [
+    "CMM",
     "EWC",
     "L2SP",
     "HeadOnly",

@@ -1,13 +1,10 @@
 """Elastic weight consolidation."""
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-import torch.distributed as dist
 from pydantic import Field
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parameters_to_vector
@@ -15,6 +12,7 @@ from torch.nn.utils import parameters_to_vector
 from cl_bench import batches, distributed
 from cl_bench.scenarios import Experience
 from cl_bench.trainers import checkpoint
+from cl_bench.trainers.another_pass import another_pass
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
@@ -103,10 +101,11 @@ class EWC(TaskTrainer):
         names, parameters = zip(*self.trained().items(), strict=True)
         gradient = torch.zeros_like(parameters_to_vector(parameters))
         fisher = torch.zeros_like(gradient)
-        for batch in self._pass():
+        for batch in another_pass(self, self._samples, self._pass_seed, "Fisher information"):
             # Not `backward`, which would wake the process group's own averaging of gradients.
             pieces = torch.autograd.grad(self._own_label_loss(batch), parameters, materialize_grads=True)
-            own = _averaged(parameters_to_vector(pieces))
+            own = parameters_to_vector(pieces)
+            distributed.average(own)
             gradient = gradient + own if self._accumulates else own
             fisher += gradient.square() * batch.global_size
         fisher /= len(self._samples)
@@ -114,27 +113,11 @@ class EWC(TaskTrainer):
 
     def _own_label_loss(self, batch: batches.Batch) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
-            logits = self.logits(self.encoder(batches.to_images(batch, self._transform)))
+            logits = self.logits(self.encoder(batches.to_images(batch, self.transform)))
             among = logits.masked_fill(~self.class_masks[batch.groups], float("-inf"))
             return self.mean(functional.cross_entropy(among, among.argmax(dim=1), reduction="sum"), batch)
-
-    def _pass(self) -> Iterator[batches.Batch]:
-        order = batches.TrainingOrder(self._samples, self.optimization.batch_size, self._pass_seed, task=0)
-        images = batches.loader(self._samples, order, self._transform, workers=None)
-        torch.manual_seed(self._pass_seed)  # for encoders with random parts
-        silent = not (distributed.is_main() and sys.stdout.isatty())
-        for batch in track(images, "Fisher information", transient=True, disable=silent):
-            yield self.transfer_batch_to_device(batch, self.device, 0)
 
 
 def _shaped(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
     pieces = torch.split(vector, [parameter.numel() for parameter in parameters])
     return [piece.view_as(parameter) for piece, parameter in zip(pieces, parameters, strict=True)]
-
-
-def _averaged(gradient: Tensor) -> Tensor:
-    """Mean over processes."""
-    if dist.is_initialized():
-        dist.all_reduce(gradient)
-        gradient /= distributed.world_size()
-    return gradient

@@ -83,7 +83,7 @@ class Replay(TaskTrainer):
                 torch.initial_seed(),
                 range(resumed.step if resumed else 0, steps),
             )
-            self._replayed = iter(batches.loader(self._buffer.samples, draws, self._transform, workers=None))
+            self._replayed = iter(batches.loader(self._buffer.samples, draws, self.transform, workers=None))
 
     def training_step(self, batch: batches.Batch, batch_idx: int) -> Tensor:
         """The loss of one batch and the images that join it."""

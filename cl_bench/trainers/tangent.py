@@ -38,6 +38,10 @@ class Tangent(TaskTrainer):
         **options: Any,
     ) -> None:
         super().__init__(Linearized(encoder, checkpointing), *arguments, starts_from=starts_from, **options)
-        # θ₀ never changes, so processes need not hand it round before every step, as they do with other buffers.
-        constants = [name for name, _ in self.named_buffers() if name.startswith("encoder.origin.")]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, constants)
+        hold_back_constants(self)
+
+
+def hold_back_constants(trainer: TaskTrainer) -> None:
+    """θ₀ never changes, so processes need not hand it round before every step, as they do with other buffers."""
+    constants = [name for name, _ in trainer.named_buffers() if name.startswith("encoder.origin.")]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(trainer, constants)

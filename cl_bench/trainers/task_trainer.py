@@ -41,6 +41,8 @@ class TaskTrainer(pl.LightningModule):
     Attributes:
         leaves: Statistics that can be left behind for mergers: `second_moments` are AdamW's.
         memory: Names of the statistics that the trainer itself needs for later tasks; kept with the weights.
+        transform: From 8-bit images to what the encoder reads.
+        refines: Whether `refine` trains the merged model once more, from the second task on.
         steps: Optimizer steps of the whole task.
     """
 
@@ -64,7 +66,8 @@ class TaskTrainer(pl.LightningModule):
         self.optimization = optimization
         self.starts_from = starts_from
         self.keep = keep
-        self._transform = transform
+        self.transform = transform
+        self.refines = False
         self.steps = 0
         self._resumed: checkpoint.Progress | None = None
         if compile:
@@ -104,7 +107,7 @@ class TaskTrainer(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        images = to_images(batch, self._transform)
+        images = to_images(batch, self.transform)
         return self.task_loss(images, batch) + self.penalty()
 
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
@@ -166,6 +169,19 @@ class TaskTrainer(pl.LightningModule):
             weights: Its weights.
             statistics: What `end_task` returned beside them, the names of `memory` at least.
         """
+
+    def refine(self, experience: Experience, previous: Weights, merged: Weights) -> dict[str, Tensor]:
+        """Trains the merged model once more, where `refines` says so; all processes do, from a fresh random state.
+
+        Args:
+            experience: The task that was merged last.
+            previous: The merged model before it.
+            merged: The merged model with it.
+
+        Returns:
+            What has changed of `merged`, by name, on the CPU.
+        """
+        raise NotImplementedError
 
     def configure_gradient_clipping(
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | None, gradient_clip_algorithm: str | None

@@ -65,6 +65,18 @@ def test_folder_says_what_is_in_it(tmp_path: Path, stream: Stream) -> None:
     assert task["extra"]["second_moments"]["file"] == "task_000.second_moments.safetensors"
 
 
+def test_more_can_be_stored_beside_a_task(tmp_path: Path, stream: Stream, warnings: Warnings) -> None:
+    stream.write(0, WEIGHTS, RECORD, {"second_moments": WEIGHTS})
+    before = (stream.path / "task_000.safetensors").stat().st_mtime_ns
+    stream.add(0, {"seconds": 2.5}, {"refined": {"w": torch.ones(2)}})
+    again = Stream(tmp_path, CONFIG, warnings)
+    stored = again.read(0)
+    assert stored is not None and same(stored[0], WEIGHTS) and stored[1] == {"seconds": 2.5}
+    assert same(again.read_extra(0, "second_moments"), WEIGHTS)
+    assert same(again.read_extra(0, "refined"), {"w": torch.ones(2)})
+    assert (stream.path / "task_000.safetensors").stat().st_mtime_ns == before and not warnings
+
+
 def test_other_configurations_have_other_folders(tmp_path: Path, stream: Stream) -> None:
     stream.write(0, WEIGHTS, RECORD)
     assert Stream(tmp_path, CONFIG | {"seed": 6}).read(0) is None

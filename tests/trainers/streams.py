@@ -69,12 +69,7 @@ def plain_loop(loss, after_task=lambda task, encoder: None, settings=SETTINGS, s
         optimizer = settings.optimizer(encoder.parameters(), lr=settings.lr)
         order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs)
         for step, (images, labels) in enumerate(images_of(experience.samples, order)):
-            if step < settings.warmup_steps:
-                lr = settings.lr * (step + 1) / settings.warmup_steps
-            else:
-                done = (step - settings.warmup_steps) / (len(order) - settings.warmup_steps)
-                lr = settings.lr * 0.5 * (1 + math.cos(math.pi * done))
-            optimizer.param_groups[0]["lr"] = lr
+            optimizer.param_groups[0]["lr"] = learning_rate(settings, step, len(order))
             optimizer.zero_grad()
             loss(task, step, encoder, images, labels).backward()
             torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
@@ -82,6 +77,14 @@ def plain_loop(loss, after_task=lambda task, encoder: None, settings=SETTINGS, s
         after_task(task, encoder)
         trained.append({name: tensor.clone() for name, tensor in encoder.state_dict().items()})
     return trained
+
+
+def learning_rate(settings, step, steps):
+    """Of one step of a task, as the publications set it."""
+    if step < settings.warmup_steps:
+        return settings.lr * (step + 1) / settings.warmup_steps
+    done = (step - settings.warmup_steps) / (steps - settings.warmup_steps)
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def images_of(samples, order):

@@ -44,10 +44,11 @@ class TinyClip(Backbone):
 
     Args:
         resampling: See `transforms`.
+        projection: Name of the layer from hidden states to features.
     """
 
-    def __init__(self, resampling: Resampling = "batched") -> None:
-        super().__init__(NAME, load(), resampling)
+    def __init__(self, resampling: Resampling = "batched", projection: str = "proj") -> None:
+        super().__init__(NAME, load(), resampling, projection)
 
     def _count_frozen(self) -> int:
         return frozen_parameters()

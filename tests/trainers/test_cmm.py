@@ -1,0 +1,239 @@
+"""CMM against a loop that trains, merges and refines with nothing but PyTorch; its parts; and whole runs."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.func import functional_call, jvp
+from torch.nn import functional
+
+from cl_bench import batches, seeds
+from cl_bench.errors import UserError
+from cl_bench.experiment import run
+from cl_bench.mergers import CMM as CMMMerger
+from cl_bench.mergers import RunningMerge
+from cl_bench.parts import build
+from cl_bench.store import Stream
+from cl_bench.trainers import CMM
+from tests.conftest import SHORT
+from tests.small import SmallEncoder, head, optimization
+from tests.trainers import streams
+
+# See test_tangent.py; here ε also keeps the refinement's first steps, of the size of its learning rate, comparable.
+SETTINGS = optimization(epochs=4, optimizer=partial(torch.optim.AdamW, eps=1e-3))
+LR = 1e-3
+
+
+def _merged_stream(settings=SETTINGS, second_moments=True, **options):
+    """The merged model after each task, as a run makes it, and the trainer."""
+    trainer, pretrained = streams.made(CMM, settings, refinement_lr=LR, keep=frozenset({"second_moments"}), **options)
+    running, merged = RunningMerge(CMMMerger(second_moments=second_moments), pretrained), [pretrained]
+    for task, experience in enumerate(streams.STREAM.train_stream):
+        running.add(*streams.learned(trainer, task, merged[-1], settings))
+        if trainer.refines and task > 0:
+            seeds.reseed(streams.SEED, task, "refinement")
+            running.restart({**running.merged(), **trainer.refine(experience, merged[-1], running.merged())})
+        merged.append(running.merged())
+    return merged[1:]
+
+
+def _forward(tangent):
+    origin = SmallEncoder().double().requires_grad_(False)
+    start = {name: tensor.detach() for name, tensor in origin.named_parameters()}
+
+    def forward(weights, images):
+        if not tangent:
+            return functional_call(origin, weights, (images,))
+        moves = {name: weights[name] - start[name] for name in start}
+        features, change = jvp(lambda at: functional_call(origin, at, (images,)), (start,), (moves,))
+        return features + change
+
+    return forward
+
+
+def _plain(tangent=True, refinement="l2", second_moments=True, alpha=0.4):
+    """The published algorithm once more: one model, one Fisher matrix, nothing of Lightning or of the mergers."""
+    forward = _forward(tangent)
+    merged = {name: p.detach().clone() for name, p in SmallEncoder().double().named_parameters()}
+    fisher, after = None, []
+    for task, experience in enumerate(streams.STREAM.train_stream):
+        previous, samples, classes = merged, experience.samples, streams.classes_of(task)
+        learned = {name: tensor.clone().requires_grad_() for name, tensor in previous.items()}
+        optimizer = SETTINGS.optimizer(learned.values(), lr=SETTINGS.lr)
+        order = batches.TrainingOrder(samples, SETTINGS.batch_size, streams.SEED, task, SETTINGS.epochs)
+        for step, (images, labels) in enumerate(streams.images_of(samples, order)):
+            optimizer.param_groups[0]["lr"] = streams.learning_rate(SETTINGS, step, len(order))
+            logits = functional.normalize(forward(learned, images.double()), dim=1) @ head().double()[classes].T
+            local = torch.tensor([classes.index(label) for label in labels.tolist()])
+            optimizer.zero_grad()
+            functional.cross_entropy(logits, local).backward()
+            torch.nn.utils.clip_grad_norm_(learned.values(), SETTINGS.gradient_clip)
+            optimizer.step()
+        of_task = {name: optimizer.state[p]["exp_avg_sq"] if second_moments else 1.0 for name, p in learned.items()}
+        learned = {name: tensor.detach() for name, tensor in learned.items()}
+        if task == 0:
+            merged, fisher = learned, of_task
+        else:
+            new = {name: (1 - alpha) * fisher[name] + alpha * of_task[name] for name in learned}
+            merged = {
+                name: ((1 - alpha) * fisher[name] * previous[name] + alpha * of_task[name] * learned[name]) / new[name]
+                for name in learned
+            }
+            fisher = new
+            if refinement:
+                merged = _refined(forward, samples, task, previous, merged, refinement)
+        after.append(merged)
+    return after
+
+
+def _refined(forward, samples, task, previous, merged, loss):
+    layer = merged["proj"].clone().requires_grad_()
+    optimizer = torch.optim.AdamW([layer], lr=LR)
+    seed = seeds.derive(streams.SEED, task, "refinement")
+    for images, _ in streams.images_of(samples, batches.TrainingOrder(samples, SETTINGS.batch_size, seed, 0)):
+        difference = forward({**merged, "proj": layer}, images.double()) - forward(previous, images.double())
+        optimizer.zero_grad()
+        (difference.square() if loss == "l2" else difference.abs()).mean().backward()
+        torch.nn.utils.clip_grad_norm_([layer], SETTINGS.gradient_clip)
+        optimizer.step()
+    return {**merged, "proj": layer.detach()}
+
+
+@pytest.fixture
+def unfused():
+    """What forward mode needs: the oracle cannot do without either."""
+    torch.backends.mha.set_fastpath_enabled(False)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        yield
+    torch.backends.mha.set_fastpath_enabled(True)
+
+
+PARTS = {
+    "published": {},
+    "l1": {"refinement": "l1"},
+    "no tangent space": {"tangent": False},
+    "no second moments": {"second_moments": False},
+    "no refinement": {"refinement": None},
+    "Fisher only": {"tangent": False, "refinement": None},
+}
+
+
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_a_stream_equals_the_plain_loop_whichever_parts_are_left_out(unfused, parts):
+    merged = _merged_stream(**parts)
+    streams.assert_same_streams(merged, _plain(**parts))
+
+
+def test_every_part_makes_a_difference():
+    published = _merged_stream()[-1]
+    for name, parts in PARTS.items():
+        distance = streams.distance(_merged_stream(**parts)[-1], published)
+        assert distance == 0 if name == "published" else distance > 1e-5
+
+
+def test_the_refinement_changes_one_layer_and_brings_features_closer():
+    trainer, pretrained = streams.made(CMM, SETTINGS, refinement_lr=LR)
+    weights, _ = streams.learned(trainer, 0, pretrained, SETTINGS)
+    experience, forward = streams.STREAM.train_stream[0], _forward(tangent=True)
+    seeds.reseed(streams.SEED, 0, "refinement")
+    changed = trainer.refine(experience, pretrained, weights)
+    assert changed.keys() == {"proj"}
+    order = batches.TrainingOrder(experience.samples, 100, 0, 0)
+    ((images, _),) = streams.images_of(experience.samples, order)
+
+    def mismatch(model):
+        return functional.mse_loss(forward(model, images.double()), forward(pretrained, images.double()))
+
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        torch.backends.mha.set_fastpath_enabled(False)
+        assert mismatch({**weights, **changed}) < mismatch(weights)
+        torch.backends.mha.set_fastpath_enabled(True)
+
+
+def test_a_run_goes_on_from_stored_tasks():
+    streams.assert_goes_on_from_stored_tasks(CMM)
+
+
+def test_a_run_goes_on_within_a_task():
+    streams.assert_goes_on_within_a_task(CMM)
+
+
+class Stopped(BaseException):
+    """As Ctrl-C or a crash would be: nothing in the run expects it."""
+
+
+@pytest.fixture
+def do(configure, tmp_path):
+    options = ("trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", "scenario=digits_5")
+    (tmp_path / "run").mkdir()
+
+    def do(*overrides, store="store"):
+        config = configure(*SHORT[1:], *options, *overrides, f"paths.store_dir={tmp_path / store}")
+        return config, run(config, tmp_path / "run")
+
+    return do
+
+
+def test_a_run_that_was_stopped_while_refining_goes_on_there(do, tmp_path, monkeypatch):
+    _, whole = do()
+    refine, calls = CMM.refine, []
+
+    def stopping(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise Stopped
+        return refine(*arguments)
+
+    monkeypatch.setattr(CMM, "refine", stopping)
+    with pytest.raises(Stopped):
+        do(store="stopped")
+    _, resumed = do(store="stopped")
+    assert [record["reused"] for record in resumed["training"]] == [True, True, True]
+    assert resumed["matrix"] == whole["matrix"]
+    assert len(calls) == 3  # the first was stored
+    files = {
+        store: {path.name: path.read_bytes() for path in tmp_path.glob(f"{store}/streams/*/*.safetensors")}
+        for store in ("store", "stopped")
+    }
+    assert files["store"] == files["stopped"]
+    assert sorted(name for name in files["store"] if "refined" in name) == [
+        "task_001.refined.safetensors",
+        "task_002.refined.safetensors",
+    ]
+
+
+def test_a_run_that_reuses_everything_refines_nothing_and_finds_the_same(do, monkeypatch):
+    _, first = do()
+    monkeypatch.setattr(CMM, "refine", None)
+    _, again = do()
+    assert again["matrix"] == first["matrix"] and again["seconds"]["training"] == first["seconds"]["training"]
+
+
+def test_refined_weights_are_what_the_next_task_starts_from_and_what_is_evaluated(do):
+    config, refined = do()
+    _, merged = do("trainer.refinement=null")
+    assert refined["fingerprint"] != merged["fingerprint"]
+    assert refined["matrix"] != merged["matrix"]
+    parts = build(config)
+    stream = Stream(parts.store_dir / "streams", parts.training)
+    plain = build({**config, "trainer": {**config["trainer"], "refinement": None}})
+    other = Stream(plain.store_dir / "streams", plain.training)
+    for task, same in ((0, True), (1, True), (2, False)):
+        (weights, _), (others, _) = stream.read(task), other.read(task)
+        assert all(torch.equal(weights[name], others[name]) for name in weights) == same
+
+
+def test_a_merger_that_cannot_go_on_from_refined_weights_is_refused(configure):
+    for overrides in (["merger=magmax"], ["merger.scaling=0.5"]):
+        with pytest.raises(UserError, match=r"cannot go on; choose merger=cmm with merger\.scaling=1, or trainer\.ref"):
+            build(configure("trainer=cmm", *overrides))
+    build(configure("trainer=cmm", "merger=magmax", "trainer.refinement=null"))
+
+
+def test_a_layer_that_is_not_there_is_named(configure):
+    with pytest.raises(UserError, match=r"backbone\.projection=head is no parameter"):
+        build(configure("trainer=cmm", "backbone.projection=head"))
+
+
+def test_the_refined_layer_comes_from_the_backbones_configuration(configure):
+    assert configure("trainer=cmm", "backbone.projection=conv1.weight")["trainer"]["refined"] == "conv1.weight"
