@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean first-results learning-rates bench-data bench-train tiny-clip
+.PHONY: help run test lint clean first-results learning-rates trainers bench-data bench-train tiny-clip
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -52,6 +52,18 @@ first-results:  ## docs/first_results.md: 4 scenarios, 9 methods, 5 seeds (15 mi
 learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rates, on validation images (8 minutes)
 	$(MAKE) --jobs=2 sweep-learning_rates-a sweep-learning_rates-b
 	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
+
+# The same, and rates first for the trainers that need their own.
+trainers-%: export OMP_NUM_THREADS = 1
+trainers-%: .venv/installed-lora
+	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$*
+	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=lora_magmax optim.lr=1e-3,2e-3,4e-3,1e-2
+	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=head_only_magmax optim.lr=1e-2,4e-2,1e-1,4e-1
+	$(BIN)/python run.py +sweep=trainers scenario=$*
+
+trainers:  ## docs/trainers.md: every trainer on two scenarios, 3 seeds; learning rates on validation images (30 minutes)
+	$(MAKE) --jobs=2 trainers-digits_5 trainers-glyphs_10
+	$(BIN)/python -m cl_bench.reports.trainers multirun/trainers multirun/trainer_learning_rates docs/trainers.md
 
 bench-data: export GOMP_SPINCOUNT = 1000
 bench-data: export THP_MEM_ALLOC_ENABLE = 1

@@ -91,7 +91,13 @@ def test_sweeps_compose(sweep):
     assert config.hydra.mode.name == "MULTIRUN" and {"seed", "scenario"} <= set(params)
     assert config.scenario.get("class_order") == config.seed  # each seed has its own order of arrival
     if "+method" in params:
-        assert sorted(params["+method"].replace(" ", "").split(",")) == sorted(METHODS)
+        assert set(params["+method"].replace(" ", "").split(",")) <= set(METHODS)
+
+
+def test_the_sweep_over_trainers_has_them_all():
+    sweep = OmegaConf.load(ROOT / "multirun_configs" / "sweep" / "trainers.yaml").hydra.sweeper.params["+method"]
+    trainers = {_composed(f"+method={method}")["trainer"]["_target_"] for method in sweep.replace(" ", "").split(",")}
+    assert len(trainers) == len(sweep.split(",")) == len([name for group, name in CHOICES if group == "trainer"])
 
 
 def test_unknown_choices_are_refused():

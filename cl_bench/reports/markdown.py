@@ -37,7 +37,7 @@ def table(
             cells[row(result), result["choices"]["scenario"]].append(number)
     rows = dict.fromkeys(name for name, _ in cells)
     scenarios = sorted({scenario for _, scenario in cells})
-    return grid([corner, *scenarios], [[name, *(_cell(cells[name, s]) for s in scenarios)] for name in rows])
+    return grid([corner, *scenarios], [[name, *(cell(cells[name, s]) for s in scenarios)] for name in rows])
 
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -46,7 +46,8 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def _cell(values: Sequence[float]) -> str:
+def cell(values: Sequence[float]) -> str:
+    """Mean ± the sample's standard deviation; empty if there is no value."""
     if not values:
         return ""
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cl_bench.errors import UserError
-from cl_bench.reports import first_results, heat_maps, learning_rates, show
+from cl_bench.reports import first_results, heat_maps, learning_rates, show, trainers
 from cl_bench.store import write_result
 
 
@@ -85,6 +85,26 @@ def test_learning_rates_has_a_row_per_rate(tmp_path):
     learning_rates.write(tmp_path / "runs", tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert page.index("| 0.0002 | 50.0 |") < page.index("| 0.001 | 40.0 |") < page.index("| 0.0002 | 61.2 |")
+
+
+def test_trainers_has_a_row_per_trainer_and_columns_per_scenario(tmp_path):
+    def write(folder, trainer, scenario, value, **more):
+        choices = {"scenario": scenario, "trainer": trainer, "merger": "magmax"}
+        own = {"accuracy": {"task_agnostic": value}, "metrics": {"task_agnostic": {"forgetting_max_minus_last": 1.0}}}
+        result = record(choices=choices, finetuned=False, peak_memory_mib={"training": 900.0}, **more)
+        path = tmp_path / folder / trainer / scenario / str(value) / "result.json"
+        write_result(path, {**result, "finetuned": own, "headline": {"name": "x", "value": value}})
+
+    for value in (70.0, 74.0):
+        write("runs", "ewc", "a", value)
+        write("rates", "lora", "a", value)
+        write("rates", "lora", "b", value + 10)
+    write("runs", "sequential", "b", 50.0)
+    trainers.write(tmp_path / "runs", tmp_path / "rates", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    assert "| ewc | 72.0 ± 2.8 | 1.0 ± 0.0 | 61.2 ± 0.0 | 7.5 ± 0.0 | 3.0 ± 0.0 | 900.0 ± 0.0 |  |" in page
+    assert page.index("| sequential |") < page.index("| ewc |")
+    assert "| lora | 0.0002 | 72.0 ± 2.8 | 82.0 ± 2.8 | 77.0 |" in page
 
 
 def test_a_page_without_records_names_the_folder(tmp_path):

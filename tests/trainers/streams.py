@@ -6,7 +6,7 @@ import math
 import torch
 from torch.nn import functional
 
-from cl_bench import batches, seeds
+from cl_bench import batches, distributed, seeds
 from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.callbacks import Checkpoint, StepSeeds
 from cl_bench.devices import Devices
@@ -32,11 +32,22 @@ def learned(trainer, task, weights, settings=SETTINGS, stream=STREAM, resumed=No
     assert order.steps >= 20
     seeds.reseed(SEED, task, "training")
     trainer.begin_task(weights, experience, order.steps, resumed)
-    runner = Devices(accelerator="cpu").trainer(settings.gradient_clip, [StepSeeds(SEED, task, done), *callbacks])
+    devices = Devices(accelerator="cpu", devices=distributed.world_size())
+    runner = devices.trainer(settings.gradient_clip, [StepSeeds(SEED, task, done), *callbacks])
     runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
     weights, statistics = trainer.end_task()
     trainer.remember(experience, weights, statistics)
     return weights, statistics
+
+
+def fold(running, trainer, task, weights, statistics, stream=STREAM):
+    """One task into the merged model, which is then refined, as a run does it."""
+    previous = running.merged()
+    running.add(weights, statistics)
+    if trainer.refines and task > 0:
+        seeds.reseed(SEED, task, "refinement")
+        changed = trainer.refine(stream.train_stream[task], previous, running.merged())
+        running.restart({**running.merged(), **changed})
 
 
 def trained(trainer_class, settings=SETTINGS, stream=STREAM, **options):

@@ -7,10 +7,9 @@ import torch
 from torch.func import functional_call, jvp
 from torch.nn import functional
 
-from cl_bench import batches, seeds
+from cl_bench import batches, mergers, seeds
 from cl_bench.errors import UserError
 from cl_bench.experiment import run
-from cl_bench.mergers import CMM as CMMMerger
 from cl_bench.mergers import RunningMerge
 from cl_bench.parts import build
 from cl_bench.store import Stream
@@ -27,14 +26,11 @@ LR = 1e-3
 def _merged_stream(settings=SETTINGS, second_moments=True, **options):
     """The merged model after each task, as a run makes it, and the trainer."""
     trainer, pretrained = streams.made(CMM, settings, refinement_lr=LR, keep=frozenset({"second_moments"}), **options)
-    running, merged = RunningMerge(CMMMerger(second_moments=second_moments), pretrained), [pretrained]
-    for task, experience in enumerate(streams.STREAM.train_stream):
-        running.add(*streams.learned(trainer, task, merged[-1], settings))
-        if trainer.refines and task > 0:
-            seeds.reseed(streams.SEED, task, "refinement")
-            running.restart({**running.merged(), **trainer.refine(experience, merged[-1], running.merged())})
+    running, merged = RunningMerge(mergers.CMM(second_moments=second_moments), pretrained), []
+    for task in range(len(streams.STREAM.train_stream)):
+        streams.fold(running, trainer, task, *streams.learned(trainer, task, running.merged(), settings))
         merged.append(running.merged())
-    return merged[1:]
+    return merged
 
 
 def _forward(tangent):

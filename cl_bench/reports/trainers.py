@@ -1,0 +1,143 @@
+"""docs/trainers.md: every trainer on the embedded data, and how learning rates were chosen.
+
+Used by `make trainers` as `python -m cl_bench.reports.trainers FOLDER RATES OUT`.
+"""
+
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cl_bench.reports.markdown import Result, cell, grid, read_all
+from cl_bench.store import atomic
+
+_PAGE = """# Trainers
+
+Made by `make trainers` from the records of the sweeps `multirun_configs/sweep/trainers.yaml` and
+`trainer_learning_rates.yaml`; nothing here is typed by hand. {runs} runs, seeds {seeds}, each with its own order of
+arrival; {machine}, two runs at a time, one thread each. Versions: {versions}.
+
+Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`), in percent;
+forgetting is `forgetting_max_minus_last` of the same matrix, in points; mean ± standard deviation over seeds. *Own*:
+the weights of the last task as they are. *Merged*: all tasks' weights by MagMax with the published λ = 0.5; for `cmm`,
+whose tasks start from the merged weights, by its own merger with the published α = 0.4. Seconds of training of a whole
+stream, Fisher information and refinement included. MiB: the largest resident set of the process while training, PyTorch
+itself included, which is most of it for a model this small.
+
+Settings are the published ones of conf/trainer/, none of them chosen for these data: EWC's λ = 1e6 and LwF's 0.3 belong
+to ViT-B/16 with a smaller learning rate, and so does CMM's refinement, which at 1e-7 changes next to nothing here. The
+exception are learning rates: trainers of all weights share the scenarios' ({shared}), the others' were chosen on
+validation images, below.
+
+{table}
+## Learning rates
+
+Accuracy of the merged model on a fifth of the *training* images, set aside, seeds {rate_seeds}. The rule: the rate with
+the best mean over both scenarios; `cmm` takes that of `tangent`.
+
+{rates}"""
+
+
+def write(folder: Path, rates: Path, out: Path) -> None:
+    """Writes the page from the result records below `folder`, and below `rates` those of the learning rates."""
+    results, tried = read_all(folder), read_all(rates)
+    page = _PAGE.format(
+        runs=len(results),
+        seeds=_seeds(results),
+        machine=f"{os.cpu_count()} cores ({platform.machine()})",
+        versions=", ".join(f"{name} {number}" for name, number in sorted(results[0]["versions"].items())),
+        shared=", ".join(f"{rate:g}" for rate in sorted({_rate(r) for r in results if _of(r)[0] == "sequential"})),
+        table=_trainers(results),
+        rate_seeds=_seeds(tried),
+        rates=_rates(tried),
+    )
+    atomic.write_text(out, page)
+
+
+def _trainers(results: Sequence[Result]) -> str:
+    ordered = sorted(results, key=_place)
+    scenarios = sorted({_scenario(result) for result in results})
+    header = ["trainer", *(f"{scenario}: {name}" for scenario in scenarios for name in _COLUMNS)]
+    rows = [
+        [
+            trainer,
+            *(
+                cell([number for r in ordered if _of(r) == (trainer, scenario) and (number := value(r)) is not None])
+                for scenario in scenarios
+                for value in _COLUMNS.values()
+            ),
+        ]
+        for trainer in dict.fromkeys(result["choices"]["trainer"] for result in ordered)
+    ]
+    return grid(header, rows)
+
+
+def _rates(tried: Sequence[Result]) -> str:
+    scenarios = sorted({_scenario(result) for result in tried})
+    rows = []
+    for trainer, rate in sorted({(result["choices"]["trainer"], _rate(result)) for result in tried}):
+        values = [
+            [r["headline"]["value"] for r in tried if (*_of(r), _rate(r)) == (trainer, scenario, rate)]
+            for scenario in scenarios
+        ]
+        overall = statistics.mean(statistics.mean(numbers) for numbers in values if numbers)
+        rows.append([trainer, f"{rate:g}", *map(cell, values), f"{overall:.1f}"])
+    return grid(["trainer", "learning rate", *scenarios, "mean"], rows)
+
+
+def _own(result: Result) -> Result:
+    """The last task's weights; where they are what was merged, the record has them once."""
+    return result["finetuned"] or result
+
+
+def _merged(result: Result) -> Result | None:
+    return result if result["finetuned"] else None
+
+
+def _accuracy(part: Callable[[Result], Result | None]) -> Callable[[Result], float | None]:
+    return lambda result: found["accuracy"]["task_agnostic"] if (found := part(result)) else None
+
+
+def _forgetting(part: Callable[[Result], Result | None]) -> Callable[[Result], float | None]:
+    return lambda result: (
+        found["metrics"]["task_agnostic"]["forgetting_max_minus_last"] if (found := part(result)) else None
+    )
+
+
+_COLUMNS: dict[str, Callable[[Result], float | None]] = {
+    "own accuracy": _accuracy(_own),
+    "own forgetting": _forgetting(_own),
+    "merged accuracy": _accuracy(_merged),
+    "merged forgetting": _forgetting(_merged),
+    "seconds": lambda result: result["seconds"]["training"] or None,
+    "MiB": lambda result: result["peak_memory_mib"]["training"],
+}
+
+_ORDER = ("zero_shot", "joint", "independent", "sequential", "ewc", "l2sp", "lwf", "replay", "tangent", "cmm")
+
+
+def _place(result: Result) -> tuple[int, str]:
+    trainer = result["choices"]["trainer"]
+    return _ORDER.index(trainer) if trainer in _ORDER else len(_ORDER), trainer
+
+
+def _of(result: Result) -> tuple[str, str]:
+    return result["choices"]["trainer"], _scenario(result)
+
+
+def _scenario(result: Result) -> str:
+    return result["choices"]["scenario"]
+
+
+def _rate(result: Result) -> float:
+    return result["config"]["optim"]["lr"]
+
+
+def _seeds(results: Sequence[Result]) -> str:
+    return ", ".join(map(str, sorted({result["seed"] for result in results})))
+
+
+if __name__ == "__main__":
+    write(*map(Path, sys.argv[1:]))
