@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench import batches, distributed, seeds
+from cl_bench import batches, distributed, scalings, seeds
 from cl_bench.callbacks import (
     Checkpoint,
     FiniteLoss,
@@ -23,7 +23,7 @@ from cl_bench.callbacks import (
     StepSeeds,
     TrainingLog,
 )
-from cl_bench.evaluation import KINDS, Evaluator
+from cl_bench.evaluation import KINDS
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
 from cl_bench.parts import Parts, build
@@ -62,31 +62,21 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             _obtain(parts, stream, callback, progress, task, experience)
             progress.advance()
     parts.logger.finalize("success")
-    result = compose(config, parts, stream.fingerprint, callback, meter)
+    validation = scalings.on_validation(parts, callback, meter)
+    result = compose(config, parts, stream.fingerprint, callback, meter, validation)
     if distributed.is_main():
         write_result(folder / "result.json", result)
     return result
 
 
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
-    samples, class_masks = parts.scenario.evaluated(parts.evaluation.split)
-    evaluator = Evaluator(
-        parts.trainer.encoder,
-        parts.head,
-        parts.backbone.transform,
-        samples,
-        class_masks,
-        parts.evaluation.batch_size,
-        parts.devices.workers,
-        parts.devices.device,
-        parts.devices.autocast,
-    )
     last = len(parts.experiences) - 1
-    merged_is_finetuned = isinstance(parts.merger, Last) and parts.merger.scaling == 1
+    merged_is_finetuned = isinstance(parts.merger, Last) and parts.scalings == (1,)
     return MergeAndEvaluate(
         RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters),
-        evaluator,
+        parts.evaluator(parts.evaluation.split),
         meter,
+        parts.scalings,
         pretrained=parts.pretrained,
         store=stream.write,
         refine=partial(_refine, parts) if parts.trainer.refines else None,
@@ -221,13 +211,20 @@ def _log_row(parts: Parts, callback: MergeAndEvaluate, row: Row) -> None:
     done = len(callback.records)
     name = parts.experiences[done - 1].name if done else "zero-shot"
     how = " (reused)" if done and callback.records[-1]["reused"] else ""
-    numbers = {} if row.merged is None else {kind: row.merged.pooled(kind) for kind in KINDS}
-    shown = "".join(f"{kind.replace('_', '-')} {number:5.2f}  " for kind, number in numbers.items())
-    log.info(f"{done} of {len(parts.experiences)}  {shown}{textwrap.shorten(name, 60)}{how}")
-    if numbers:
-        metrics = {f"{parts.evaluation.split}/{kind}": number for kind, number in numbers.items()}
+    log.info(f"{done} of {len(parts.experiences)}  {_shown(parts, row)}{textwrap.shorten(name, 60)}{how}")
+    for scaling, counts in zip(parts.scalings, row.merged, strict=False):
+        under = parts.evaluation.split if len(parts.scalings) == 1 else f"{parts.evaluation.split}/scaling_{scaling:g}"
+        metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in KINDS}
         parts.logger.log_metrics(metrics, step=_steps(callback))
         parts.logger.save()
+
+
+def _shown(parts: Parts, row: Row) -> str:
+    """The accuracies of a row in words; of a grid of λ, that among all classes."""
+    if len(parts.scalings) > 1:
+        pairs = zip(parts.scalings, row.merged, strict=False)
+        return "".join(f"λ {scaling:g}: {counts.pooled('task_agnostic'):5.2f}  " for scaling, counts in pairs)
+    return "".join(f"{kind.replace('_', '-')} {counts.pooled(kind):5.2f}  " for counts in row.merged for kind in KINDS)
 
 
 def _steps(callback: MergeAndEvaluate) -> int:

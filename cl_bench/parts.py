@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, InstanceOf
+from pydantic import Field, FiniteFloat, InstanceOf
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
-from cl_bench.evaluation import Settings
+from cl_bench.evaluation import Evaluator, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario
@@ -42,6 +42,7 @@ class Parts:
         head: (C, D), one row per class of the scenario.
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
+        scalings: All λ with which the merged model is evaluated; the merger begins with the first.
     """
 
     seed: int
@@ -58,6 +59,22 @@ class Parts:
     head: Tensor
     experiences: list[Experience]
     training: dict[str, Any]
+    scalings: tuple[float, ...]
+
+    def evaluator(self, split: str) -> Evaluator:
+        """Evaluates encoders on the `test` or the `validation` images."""
+        samples, class_masks = self.scenario.evaluated(split)
+        return Evaluator(
+            self.trainer.encoder,
+            self.head,
+            self.backbone.transform,
+            samples,
+            class_masks,
+            self.evaluation.batch_size,
+            self.devices.workers,
+            self.devices.device,
+            self.devices.autocast,
+        )
 
 
 def build(config: Mapping[str, Any]) -> Parts:
@@ -71,7 +88,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     store_dir = _writable(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
     devices: Devices = instantiate(config["lightning"], "lightning")
     evaluation: Settings = instantiate(config["evaluation"], "evaluation")
-    merger: Merger = instantiate(config["merger"], "merger")
+    scalings, merger = _merger(config["merger"])
     optimization: Optimization = instantiate(config["optim"], "optim")
     logger = instantiate(config["logger"], "logger")
     scenario = _scenario(config)
@@ -117,6 +134,8 @@ def build(config: Mapping[str, Any]) -> Parts:
         "seed": seed,
     }
     if trainer.starts_from == "merged" or trainer.refines:
+        if len(scalings) > 1:
+            raise UserError("merger.scaling is a list, but tasks start from the merged weights: name one number.")
         training |= {"merger": config["merger"], "frozen_parameters": backbone.frozen_parameters}
     return Parts(
         seed=seed,
@@ -133,7 +152,17 @@ def build(config: Mapping[str, Any]) -> Parts:
         head=head,
         experiences=experiences,
         training=training,
+        scalings=scalings,
     )
+
+
+def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:
+    """The merger, and all λ that it is asked for: `merger.scaling` may be a list."""
+    if not isinstance(node.get("scaling"), list):
+        merger = instantiate(node, "merger")
+        return (merger.scaling,), merger
+    grid = validated(node["scaling"], Annotated[list[FiniteFloat], Field(min_length=1)], "merger.scaling")
+    return tuple(grid), instantiate({**node, "scaling": grid[0]}, "merger")
 
 
 def _scenario(config: Mapping[str, Any]) -> Scenario:

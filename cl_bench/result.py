@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from cl_bench import distributed
+from cl_bench import distributed, scalings
 from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.evaluation import Counts, accuracies
 from cl_bench.measure import Meter
@@ -25,26 +25,34 @@ _PACKAGES = (
 
 
 def compose(
-    config: Mapping[str, Any], parts: Parts, fingerprint: str, callback: MergeAndEvaluate, meter: Meter
+    config: Mapping[str, Any],
+    parts: Parts,
+    fingerprint: str,
+    callback: MergeAndEvaluate,
+    meter: Meter,
+    validation: Sequence[float] | None,
 ) -> dict[str, Any]:
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
-    `accuracy`, `metrics` and `matrix` are of the merged model; `finetuned` holds the same for the weights of each task
-    before merging. `tasks` counts the images that were really evaluated. `datasets` says whose split it was, and by
-    SHA-256 which images. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order of
-    arrival.
+    `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
+    was chosen on validation images, or else the first; `scalings` has all of them. `finetuned` holds the same
+    for the weights of each task before merging. `tasks` counts the images that were really evaluated. `datasets` says
+    whose split it was, and by SHA-256 which images. Rows of a matrix: zero-shot, then after each training task;
+    columns: tasks, in order of arrival.
     """
     tasks = list(parts.scenario.test_stream)
-    rows = [row.merged for row in callback.rows]
+    reported = scalings.chosen(validation)
+    rows = [row.merged[reported] if row.merged else None for row in callback.rows]
     merged, images = accuracies(rows, len(tasks)), rows[0].total.tolist()
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
         "fingerprint": fingerprint,
         "split": parts.evaluation.split,
-        "headline": {"name": parts.scenario.headline, "value": _at(merged, parts.scenario.headline)},
+        "headline": {"name": parts.scenario.headline, "value": scalings.at(merged, parts.scenario.headline)},
         **merged,
-        "finetuned": _finetuned([row.finetuned for row in callback.rows[1:]], callback.rows[0].merged, len(tasks)),
+        "scalings": scalings.record(parts, callback, validation),
+        "finetuned": _finetuned([row.finetuned for row in callback.rows[1:]], rows[0], len(tasks)),
         "tasks": [
             {"name": task.name, "classes": len(task.classes_in_this_experience), "images": count}
             for task, count in zip(tasks, images, strict=True)
@@ -73,12 +81,6 @@ def _finetuned(rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: i
     if not any(rows):
         return None
     return accuracies([zero_shot, *rows], tasks)
-
-
-def _at(record: Mapping[str, Any], path: str) -> Any:
-    for key in path.split("."):
-        record = record[key]
-    return record
 
 
 def _device_name(device: torch.device) -> str:

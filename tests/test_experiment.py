@@ -133,3 +133,54 @@ def test_a_task_that_is_over_leaves_nothing_in_memory(do, monkeypatch):
     monkeypatch.setattr(MergeAndEvaluate, "after_task", counted)
     do("scenario.tasks=5", "evaluation=final")
     assert max(alive[1:]) - min(alive[1:]) < 20
+
+
+GRID = "merger.scaling=[0.1,0.5,1.0]"
+
+
+def test_a_grid_of_scalings_is_what_single_runs_say_and_trains_once(do):
+    grid, _ = do(GRID, "scenario.tasks=3")
+    assert [one["scaling"] for one in grid["scalings"]] == [0.1, 0.5, 1.0]
+    for one in grid["scalings"]:
+        alone, _ = do(f"merger.scaling={one['scaling']}", "scenario.tasks=3")
+        assert all(record["reused"] for record in alone["training"]) and alone["scalings"] is None
+        assert one["matrix"] == alone["matrix"] and one["accuracy"] == alone["accuracy"]
+    assert not any(one["chosen"] for one in grid["scalings"])
+    assert grid["matrix"] == grid["scalings"][0]["matrix"]  # the first, not the best on test images
+
+
+def test_of_a_grid_the_best_on_validation_images_is_reported(do):
+    options = ("scenario.validation_share=0.3", "scenario.tasks=3", "evaluation=final")
+    grid, value = do(GRID, *options)
+    validation = [
+        do(f"merger.scaling={one['scaling']}", *options, "evaluation.split=validation")[1] for one in grid["scalings"]
+    ]
+    assert [one["validation"] for one in grid["scalings"]] == validation
+    best = validation.index(max(validation))
+    assert [one["chosen"] for one in grid["scalings"]] == [i == best for i in range(3)]
+    assert grid["accuracy"] == grid["scalings"][best]["accuracy"] and value is None
+    on_validation, value = do(GRID, *options, "evaluation.split=validation")
+    assert value == max(validation) and [one["chosen"] for one in on_validation["scalings"]].index(True) == best
+
+
+def test_a_grid_is_shown_with_the_one_that_was_chosen(do, capsys):
+    do(GRID, "scenario.tasks=2", "evaluation=final")
+    shown = capsys.readouterr().out
+    assert "sequential + magmax, λ = 0.5" not in shown or "*" not in shown
+    assert "λ = 0.1, the first, is what is reported: scenario.validation_share=0.2" in shown
+    do(GRID, "scenario.tasks=2", "evaluation=final", "scenario.validation_share=0.2")
+    shown = capsys.readouterr().out
+    assert shown.count(" * ") == 1 and "* chosen on validation images, where it has" in shown
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["merger.scaling=[]"], r"merger\.scaling=\[\] does not fit"),
+        (["merger.scaling=[0.1,much]"], r"merger\.scaling=\[0\.1, 'much'\] does not fit"),
+        ([GRID, "trainer.starts_from=merged"], r"merger\.scaling is a list, but tasks start from the merged weights"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(do, overrides, message):
+    with pytest.raises(UserError, match=message):
+        do(*overrides)

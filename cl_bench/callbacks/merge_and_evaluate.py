@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -17,9 +17,9 @@ from cl_bench.trainers import TaskTrainer, Weights, checkpoint
 
 
 class Row(NamedTuple):
-    """What was found after a task; None where nothing was evaluated."""
+    """What was found after a task; nothing where nothing was evaluated."""
 
-    merged: Counts | None
+    merged: Sequence[Counts]  # one for each λ
     finetuned: Counts | None  # the task's own weights θ_t, before merging
 
 
@@ -32,6 +32,7 @@ class MergeAndEvaluate(pl.Callback):
         merge: The running merge, at θ₀.
         evaluator: Evaluates encoder weights.
         meter: Gets the stages `training`, `merging` and `evaluation`.
+        scalings: All λ with which the merged model is evaluated.
         pretrained: θ₀.
         store: Called with the task's number, weights, record and statistics as soon as the task is trained.
         refine: Called on all ranks with the task's number, the merged model before it and the one with it: what
@@ -53,6 +54,7 @@ class MergeAndEvaluate(pl.Callback):
         merge: RunningMerge,
         evaluator: Evaluator,
         meter: Meter,
+        scalings: Sequence[float],
         pretrained: Mapping[str, Tensor],
         store: Callable[[int, Weights, dict[str, Any], Mapping[str, Weights]], None],
         refine: Callable[[int, Weights, Weights], Weights] | None,
@@ -63,7 +65,7 @@ class MergeAndEvaluate(pl.Callback):
     ) -> None:
         self._merge, self._evaluator, self._meter, self.weights = merge, evaluator, meter, pretrained
         self._store, self._due, self._finetuned, self._on_row = store, due, finetuned, on_row
-        self._refine, self._add = refine, add
+        self._refine, self._add, self._scalings = refine, add, scalings
         self.rows: list[Row] = []
         self.records: list[dict[str, Any]] = []
         self.statistics: Mapping[str, Weights] = {}
@@ -71,7 +73,7 @@ class MergeAndEvaluate(pl.Callback):
 
     def before_tasks(self) -> None:
         """Evaluates θ₀."""
-        self._note(Row(self._evaluate(self._merge.merged()), None))
+        self._note(Row([self._evaluate(self.weights)] * len(self._scalings), None))
 
     def begin_task(self, resumed: checkpoint.Progress | None) -> None:
         """A task will be trained; what a run that was stopped has spent on it counts, too."""
@@ -104,29 +106,32 @@ class MergeAndEvaluate(pl.Callback):
         self.records.append({**record, "reused": reused})
         self.weights, self.statistics = weights, statistics
         previous = self.merged() if refines else {}
-        merged = self._fold(due or refines)
+        self._fold()
         if refines:
-            merged = self._refined(previous, merged)
+            self._go_on_from_refined(previous)
         self._note(
             Row(
-                merged=self._evaluate(merged) if due else None,
+                merged=[self._evaluate(self.merged(scaling)) for scaling in self._scalings] if due else [],
                 finetuned=self._evaluate(weights) if due and self._finetuned else None,
             )
         )
 
-    def merged(self) -> Weights:
-        """What the merger has made of all tasks so far; nothing on ranks other than 0."""
-        return self._merge.merged() if distributed.is_main() else {}
-
-    def _fold(self, wanted: bool) -> Weights:
+    def merged(self, scaling: float | None = None) -> Weights:
+        """What the merger has made of all tasks so far, with this λ; nothing on ranks other than 0."""
         if not distributed.is_main():
             return {}
         with self._meter.stage("merging"), self._named_errors():
-            self._merge.add(self.weights, self.statistics)
-            return self._merge.merged() if wanted else {}
+            self._merge.merger.scaling = self._merge.merger.scaling if scaling is None else scaling
+            return self._merge.merged()
 
-    def _refined(self, previous: Weights, merged: Weights) -> Weights:
-        """The refined model, with which the merge goes on; read from the store, if it is there."""
+    def _fold(self) -> None:
+        if distributed.is_main():
+            with self._meter.stage("merging"), self._named_errors():
+                self._merge.add(self.weights, self.statistics)
+
+    def _go_on_from_refined(self, previous: Weights) -> None:
+        """Refines the merged model, or reads how it was refined from the store, and goes on merging with that."""
+        merged = self.merged()
         changed = self.statistics.get("refined")
         if changed is None:
             self._meter.start()
@@ -139,10 +144,8 @@ class MergeAndEvaluate(pl.Callback):
                 stored = {name: value for name, value in record.items() if name != "reused"}
                 self._add(len(self.records) - 1, stored, {"refined": changed})
         if distributed.is_main():
-            merged = {**merged, **changed}
             with self._named_errors():
-                self._merge.restart(merged)
-        return merged
+                self._merge.restart({**merged, **changed})
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:

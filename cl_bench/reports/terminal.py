@@ -1,7 +1,7 @@
 """A small table of the result on the terminal."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     """Prints one row for each of zero-shot, fine-tuned and merged, where time went, and where the rest is."""
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(result))
+    if result["scalings"]:
+        console.print(_choice(result["scalings"]))
     console.print(_effort(result))
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
@@ -37,8 +39,12 @@ def _table(result: Mapping[str, Any]) -> Table:
     _add_row(table, "zero-shot", zero_shot, {})
     if result["finetuned"]:
         _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"]))
-    if result["training"]:
-        _add_row(table, f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}", **_last(result))
+    merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
+    if result["training"] and not result["scalings"]:
+        _add_row(table, merged, **_last(result))
+    for one in result["scalings"] or ():
+        name = f"{merged}, λ = {one['scaling']:g}{' *' if one['chosen'] else ''}"
+        _add_row(table, name, **_last(one))
     return table
 
 
@@ -53,6 +59,16 @@ def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapp
         *(metrics.get(key) for key in _METRICS.values()),
     ]
     table.add_row(name, *("" if value is None else f"{value:.2f}" for value in values))
+
+
+def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:
+    for one in scalings:
+        if one["chosen"]:
+            return f"* chosen on validation images, where it has {one['validation']:.2f}; this is what is reported"
+    return (
+        f"λ = {scalings[0]['scaling']:g}, the first, is what is reported: "
+        "scenario.validation_share=0.2 sets training images aside to choose by"
+    )
 
 
 def _effort(result: Mapping[str, Any]) -> str:

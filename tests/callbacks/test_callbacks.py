@@ -56,10 +56,15 @@ def test_training_is_logged_along_one_axis_through_all_tasks(tmp_path):
 
 
 class _Slow(pl.Callback):
-    """Long enough for a terminal to be drawn, ten times a second, in every epoch."""
+    """Waits in the last epoch until it has been drawn, ten times a second, by a thread of its own."""
 
-    def on_train_batch_end(self, *_):
-        time.sleep(0.05)
+    def __init__(self, stream):
+        self._stream = stream
+
+    def on_train_batch_end(self, trainer, *_):
+        give_up = time.monotonic() + 20
+        while trainer.global_step > 16 and "epoch 3 of 3" not in self._stream.getvalue() and time.monotonic() < give_up:
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -70,7 +75,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
     monkeypatch.setenv("TERM", "xterm")
     with Progress(tasks=2) as progress:
         progress.begin_task(steps=24, epochs=3, done=0)
-        _fit([progress, _Slow()])
+        _fit([progress, *([_Slow(stream)] if terminal else [])])
         progress.advance()
     shown = stream.getvalue()
     assert all((word in shown) == terminal for word in ("epoch 3 of 3", "/24", "1/2", "left"))

@@ -28,6 +28,7 @@ def record(tasks=3, joint=False, finetuned=True, **more):
         "fingerprint": "f",
         "headline": {"name": "accuracy.task_agnostic", "value": 61.25},
         **values,
+        "scalings": None,
         "finetuned": values if finetuned else None,
         "training": [{"seconds": 1.0, "reused": i > 0, "steps": 3} for i in range(1 if joint else tasks)],
         "seconds": {"training": 3.0, "merging": 0.1, "evaluation": 0.2},
