@@ -50,6 +50,21 @@ def test_every_trainer_and_kind_of_scenario_gives_its_matrix_and_headline(do, ov
     assert len(result["training"]) == shape[0] - 1
 
 
+@pytest.mark.parametrize("merger", ["fisher", "cofima", "regmean"])
+def test_a_merger_gets_what_it_asks_of_the_training(do, tmp_path, merger):
+    result, _ = do("scenario.tasks=2", f"merger={merger}")
+    again, _ = do("scenario.tasks=2", f"merger={merger}")
+    average, _ = do("scenario.tasks=2", "merger=average")
+    assert not any(task["reused"] for task in result["training"]) and all(task["reused"] for task in again["training"])
+    assert result["matrix"] == again["matrix"] != average["matrix"]
+    assert result["finetuned"]["matrix"] == average["finetuned"]["matrix"]
+
+
+def test_a_trainer_that_cannot_leave_that_behind_says_so(do):
+    with pytest.raises(UserError, match="merger=RegMean needs grams of the training, which trainer=HeadOnly does not"):
+        do("merger=regmean", "trainer=head_only")
+
+
 def test_in_several_datasets_the_headline_is_the_mean_of_their_own_accuracies(do):
     result, _ = do("scenario=mini_eight", "trainer=zero_shot")
     assert result["headline"]["value"] == pytest.approx(sum(result["matrix"]["task_aware"][-1]) / 8)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call, jvp
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.errors import UserError
 
 
@@ -87,7 +87,7 @@ class Linearized(nn.Module):
 
     def value(self, images: Tensor, weights: Iterable[Tensor]) -> Tensor:
         """f_lin itself, without a gradient."""
-        with torch.no_grad(), _forward_mode_attention():
+        with torch.no_grad(), plain_attention():
             start = self.start()
             moves = {name: weight - start[name] for name, weight in zip(self._names, weights, strict=True)}
             features, change = jvp(lambda at: functional_call(self.origin, at, (images,)), (start,), (moves,))
@@ -157,15 +157,3 @@ def _requiring_gradient(tensors: list[Tensor]) -> Iterator[None]:
     finally:
         for tensor in tensors:
             tensor.requires_grad_(False)
-
-
-@contextlib.contextmanager
-def _forward_mode_attention() -> Iterator[None]:
-    """Attention made of operations that forward mode knows, instead of fused ones."""
-    was_enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(was_enabled)

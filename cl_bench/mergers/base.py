@@ -55,6 +55,10 @@ class Merger(ABC):
             raise ValueError(f"scaling must be a finite number, not {scaling}")
         self.scaling = scaling
 
+    def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
+        """Whether a statistic has the shape that it must have for this parameter: the parameter's own."""
+        return statistic.shape == parameter.shape
+
     def look(self, vector: TaskVector) -> float:
         """Look at a whole task vector before it is folded; ``fold`` gets the answer as ``glance``."""
         return 0.0
@@ -177,7 +181,8 @@ class RunningMerge:
         Args:
             weights: θ_t.
             statistics: What its training left behind: one tensor per name and parameter, of the
-                parameter's shape. Parameters that are not there, since they were not trained, have zeros.
+                parameter's shape unless ``Merger.fits`` says otherwise. Parameters that are not there,
+                since they were not trained, have zeros.
 
         Raises:
             ValueError: Names or shapes differ from ``pretrained``, a value is NaN or infinite, or
@@ -187,7 +192,7 @@ class RunningMerge:
         what = f"finetuned (task {task})"
         self._check_task(what, weights)
         needed = self._needed(what, statistics)
-        glance = self.merger.look(self._task_vector(weights))
+        glance = self.merger.look(self._task_vector(weights, needed))
         for name, state in self._state.items():
             generator = _generator(self.merger.seed, task, name)
             for span, block_weights, vector in self._blocks(name, weights[name]):
@@ -300,12 +305,12 @@ class RunningMerge:
         needed = {key: statistics[key] for key in sorted(self.merger.requires)}
         for key, tensors in needed.items():
             for name, tensor in tensors.items():
-                if name not in self._state or tensor.shape != self._pretrained[name].shape:
+                if name not in self._state or not self.merger.fits(tensor, self._pretrained[name]):
                     raise ValueError(f"{what}: {key} of {name!r}, of shape {tuple(tensor.shape)}, fit no parameter")
                 _check_values(f"{what}: {key}", name, tensor)
         return needed
 
-    def _task_vector(self, weights: Weights) -> TaskVector:
+    def _task_vector(self, weights: Weights, statistics: Mapping[str, Weights]) -> TaskVector:
         def blocks() -> Iterator[Tensor]:
             for name in self._state:
                 for _, _, vector in self._blocks(name, weights[name]):
@@ -317,6 +322,7 @@ class RunningMerge:
             elements=sum(self._pretrained[name].numel() for name in self._state),
             frozen_parameters=self._frozen_parameters,
             dtype=torch.float64 if torch.float64 in dtypes else torch.float32,
+            statistics=statistics,
         )
 
     def _blocks(self, name: str, weights: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:

@@ -86,12 +86,14 @@ class TaskVector:
         elements: Elements of the vector, without integer buffers.
         frozen_parameters: Parameters of the published model that were not trained and are not here.
         dtype: The widest working type among its blocks.
+        statistics: What the task's training left behind, by name and parameter, as ``Merger.requires`` says.
     """
 
     blocks: Callable[[], Iterator[Tensor]]
     elements: int
     frozen_parameters: int
     dtype: torch.dtype
+    statistics: Mapping[str, Weights]
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -1,17 +1,25 @@
 """One more pass over a task's images, beside its training."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from rich.progress import track
+from torch import Tensor
 
 from cl_bench import batches, distributed
 from cl_bench.scenarios.samples import Samples
-from cl_bench.trainers.task_trainer import TaskTrainer
+
+if TYPE_CHECKING:
+    from cl_bench.trainers.task_trainer import TaskTrainer
 
 
-def another_pass(trainer: TaskTrainer, samples: Samples, seed: int, title: str) -> Iterator[batches.Batch]:
+def another_pass(
+    trainer: TaskTrainer, samples: Samples, seed: int, title: str, enough: int | None = None
+) -> Iterator[batches.Batch]:
     """The images once, in training's batches and crops, on the trainer's device.
 
     Args:
@@ -19,10 +27,25 @@ def another_pass(trainer: TaskTrainer, samples: Samples, seed: int, title: str) 
         samples: The images.
         seed: Decides order and crops, and the global random state.
         title: Of the progress bar.
+        enough: After so many images, no further batch is read; None: all are.
     """
-    order = batches.TrainingOrder(samples, trainer.optimization.batch_size, seed, task=0)
+    size = trainer.optimization.batch_size
+    limit = None if enough is None else -(-enough // size)
+    order = batches.TrainingOrder(samples, size, seed, task=0, limit=limit)
     images = batches.loader(samples, order, trainer.transform, workers=None)
     torch.manual_seed(seed)  # for encoders with random parts
     silent = not (distributed.is_main() and sys.stdout.isatty())
     for batch in track(images, title, transient=True, disable=silent):
         yield trainer.transfer_batch_to_device(batch, trainer.device, 0)
+
+
+def to_means(sums: Iterable[Tensor], images: int) -> None:
+    """Overwrites sums over this process's images with means over those of all processes.
+
+    Args:
+        sums: The same ones on every process.
+        images: Of all processes together.
+    """
+    for tensor in sums:
+        distributed.average(tensor)
+        tensor *= distributed.world_size() / images

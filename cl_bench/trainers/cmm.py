@@ -1,6 +1,6 @@
 """CMM: tangent space, merging by second moments, refinement."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -48,6 +48,9 @@ class CMM(TaskTrainer):
         starts_from: The weights that a task starts from.
         **options: As for every trainer.
     """
+
+    # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
+    leaves: ClassVar[frozenset[str]] = TaskTrainer.leaves - {"grams"}
 
     def __init__(
         self,

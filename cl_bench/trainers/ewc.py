@@ -11,7 +11,6 @@ from torch.nn.utils import parameters_to_vector
 
 from cl_bench import batches, distributed
 from cl_bench.scenarios import Experience
-from cl_bench.trainers import checkpoint
 from cl_bench.trainers.another_pass import another_pass
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
@@ -60,14 +59,6 @@ class EWC(TaskTrainer):
         self._strength, self._decay, self._accumulates = strength, decay, fisher == "accumulated"
         self._fisher: Weights = {}
         self._previous: Weights = {}
-
-    def begin_task(
-        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
-    ) -> None:
-        """Makes ready for a task and the pass that follows it."""
-        super().begin_task(weights, experience, steps, resumed)
-        # The run has just seeded torch for this task: order and crops of the pass follow from seed and task alone.
-        self._samples, self._pass_seed = experience.samples, torch.initial_seed()
 
     def on_train_start(self) -> None:
         """Brings what is known of earlier tasks to the device. As buffers, they would be broadcast at every step."""

@@ -1,7 +1,7 @@
 """Fine-tuning in the tangent space."""
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -28,6 +28,9 @@ class Tangent(TaskTrainer):
         starts_from: The weights that a task starts from; whichever they are, the expansion is around θ₀.
         **options: As for every trainer.
     """
+
+    # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
+    leaves: ClassVar[frozenset[str]] = TaskTrainer.leaves - {"grams"}
 
     def __init__(
         self,

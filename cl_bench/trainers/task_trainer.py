@@ -14,7 +14,10 @@ from cl_bench.batches import Batch, to_images
 from cl_bench.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import checkpoint
+from cl_bench.trainers.fisher_diagonal import fisher_diagonal
+from cl_bench.trainers.grams import grams
 from cl_bench.trainers.optimization import Optimization
+from cl_bench.trainers.squared_gradients import squared_gradients
 
 StartsFrom: TypeAlias = Literal["pretrained", "previous", "merged"]
 """The weights that a task starts from: θ₀, those of the task before, or what the merger has made of all before."""
@@ -39,14 +42,14 @@ class TaskTrainer(pl.LightningModule):
         starts_from: The weights that a task starts from.
 
     Attributes:
-        leaves: Statistics that can be left behind for mergers: `second_moments` are AdamW's.
+        leaves: Statistics that can be left behind for mergers, each by the method of its name.
         memory: Names of the statistics that the trainer itself needs for later tasks; kept with the weights.
         transform: From 8-bit images to what the encoder reads.
         refines: Whether `refine` trains the merged model once more, from the second task on.
         steps: Optimizer steps of the whole task.
     """
 
-    leaves: ClassVar[frozenset[str]] = frozenset({"second_moments"})
+    leaves: ClassVar[frozenset[str]] = frozenset({"second_moments", "fisher_diagonal", "squared_gradients", "grams"})
     memory: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
@@ -90,6 +93,8 @@ class TaskTrainer(pl.LightningModule):
         """
         self.class_masks = experience.class_masks.to(self.head.device)
         self.steps, self._resumed = steps, resumed
+        # The run has just seeded torch for this task: order and crops of later passes follow from seed and task alone.
+        self._samples, self._pass_seed = experience.samples, torch.initial_seed()
         self.load(resumed.weights if resumed else weights)
 
     def load(self, weights: Weights) -> None:
@@ -160,6 +165,18 @@ class TaskTrainer(pl.LightningModule):
             for name, parameter in self.trained().items()
             if parameter in state
         }
+
+    def fisher_diagonal(self) -> dict[str, Tensor]:
+        """The diagonal of the Fisher information, by parameter, from another pass over the task's images."""
+        return fisher_diagonal(self, self._samples, self._pass_seed)
+
+    def squared_gradients(self) -> dict[str, Tensor]:
+        """The mean of squared gradients of batches, by parameter, from another pass over the task's images."""
+        return squared_gradients(self, self._samples, self._pass_seed)
+
+    def grams(self) -> dict[str, Tensor]:
+        """The Gram matrices of what linear layers read, by weight, from another pass over the task's images."""
+        return grams(self, self._samples, self._pass_seed)
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
         """Called after each task in order, whether it was trained now or read from the store.

@@ -19,10 +19,13 @@ from cl_bench.instantiate import instantiate
 from cl_bench.mergers import (
     CMM,
     Average,
+    CoFiMA,
+    Fisher,
     Last,
     MagMax,
     Merger,
     RandMix,
+    RegMean,
     RunningMerge,
     TaskArithmetic,
     Ties,
@@ -72,6 +75,12 @@ def ties(vectors: Tensor, density: float = 0.4) -> Tensor:
     return (kept * agree).sum(0) / agree.sum(0).clamp(min=1)
 
 
+def without_statistics(merger: Merger) -> Merger:
+    """A merger that has to do without what it asks of the training, as for parameters that were not trained."""
+    merger.requires = frozenset()
+    return merger
+
+
 class Method(NamedTuple):
     merger: Callable[[float], Merger]
     # (T, elements) float64 -> (elements,); None: the method's own test has it
@@ -84,6 +93,9 @@ METHODS = {
     "average": Method(Average, average, True),
     "task_arithmetic": Method(TaskArithmetic, task_arithmetic, False),
     "cmm": Method(lambda scaling: CMM(0.4, False, scaling), running_average, True),
+    "fisher": Method(lambda scaling: without_statistics(Fisher(scaling)), average, True),
+    "cofima": Method(lambda scaling: without_statistics(CoFiMA(scaling=scaling)), running_average, True),
+    "regmean": Method(lambda scaling: without_statistics(RegMean(scaling)), average, True),
     "rand_mix": Method(RandMix, None, True),
     "magmax": Method(MagMax, magmax, True),
     "ties": Method(lambda scaling: Ties(scaling, 0.4, "encoder"), ties, False),

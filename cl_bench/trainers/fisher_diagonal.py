@@ -1,0 +1,101 @@
+"""The diagonal of the Fisher information of a trained model."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+
+from cl_bench import batches
+from cl_bench.backbones.linearized import Linearized
+from cl_bench.backbones.plain_attention import plain_attention
+from cl_bench.scenarios.samples import Samples
+from cl_bench.trainers.another_pass import another_pass, to_means
+
+if TYPE_CHECKING:
+    from cl_bench.trainers.task_trainer import TaskTrainer
+
+IMAGES = 4096
+"""Images that the estimate is made of, as in the authors' code; or all, where a task has fewer."""
+
+_MOST_ELEMENTS = 2**28  # of the gradients that are held at once: 1 GiB in float32
+_MOST_AT_ONCE = 32  # images; with more, small encoders' gradients leave the cache
+
+
+def fisher_diagonal(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
+    """By parameter, its shape, on the CPU: the expected square of the gradient of the log-likelihood.
+
+        F = 1/N · Σ_n Σ_y p(y | x_n) (∂ log p(y | x_n) / ∂θ)²
+
+    over N images in training's crops, and over all labels y that are possible in the group of x_n: the expectation is
+    that of the model's own distribution p, and is not sampled. Each image has its own gradients.
+
+    Computed in single precision, with random parts of the encoder off; of a linearized encoder, for f_lin.
+
+    Source: Matena and Raffel 2021, "Merging Models with Fisher-Weighted Averaging", arXiv 2111.09832.
+
+    Args:
+        trainer: What was trained; it stays as it is.
+        samples: The task's images.
+        seed: Of the pass.
+    """
+    encoder = copy.deepcopy(trainer.encoder).eval().requires_grad_(False)
+    module, at = (
+        (encoder.origin, encoder.start()) if isinstance(encoder, Linearized) else (encoder, encoder.state_dict())
+    )
+    weights = {name: at[name] for name in trainer.trained()}
+    total, images = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}, 0
+    at_once = max(1, min(_MOST_AT_ONCE, _MOST_ELEMENTS // sum(tensor.numel() for tensor in weights.values())))
+    for batch in another_pass(trainer, samples, seed, "Fisher information", IMAGES):
+        images += batch.global_size
+        if len(batch.labels) == 0:
+            continue
+        pixels = batches.to_images(batch, trainer.transform)
+        directions = _directions(trainer, encoder(pixels), batch.groups)
+        for some, own in zip(pixels.split(at_once), directions.split(at_once), strict=True):
+            for name, squares in _squares(module, weights, some, own).items():
+                total[name] += squares.sum(dim=0)
+    to_means(total.values(), images)
+    return {name: tensor.cpu() for name, tensor in total.items()}
+
+
+def _directions(trainer: TaskTrainer, features: Tensor, groups: Tensor) -> Tensor:
+    """(B, K, D): for each image, directions u_k in the space of features with Σ_k u_k u_kᵀ = Σ_y p_y g_y g_yᵀ.
+
+    g_y is the gradient of log p_y with respect to the features. The vectors √p_y · g_y are such directions, and so are
+    the scaled axes of the ellipsoid that they span, of which there are fewer: whatever J is, Σ_k (Jᵀ u_k)² is the same.
+    Those at the end are zero, or nothing but rounding.
+    """
+    features = features.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = trainer.logits(features)
+    allowed = trainer.class_masks[groups]
+    shares = logits.detach().masked_fill(~allowed, float("-inf")).softmax(dim=1)
+    gradients = []
+    for label in allowed.any(dim=0).nonzero().flatten():
+        of_logits = -shares
+        of_logits[:, label] += 1
+        of_logits *= shares[:, label, None].sqrt()
+        gradients += torch.autograd.grad(logits, features, of_logits, retain_graph=True)
+    _, lengths, axes = torch.linalg.svd(torch.stack(gradients, dim=1), full_matrices=False)
+    return lengths[..., None] * axes
+
+
+def _squares(module: nn.Module, weights: dict[str, Tensor], images: Tensor, directions: Tensor) -> dict[str, Tensor]:
+    """(b, …) by parameter: for each image Σ_k (Jᵀ u_k)², with J the derivative of its features at the weights."""
+    energies = directions.square().sum(dim=2)  # (b, K), falling
+    directions = directions[:, : int((energies > energies.max() * torch.finfo(energies.dtype).eps).sum(dim=1).max())]
+
+    def of_one(image: Tensor, own: Tensor) -> dict[str, Tensor]:
+        _, pull = vjp(lambda at: functional_call(module, at, (image[None],))[0], weights)
+        total = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+        for direction in own:
+            (gradient,) = pull(direction)
+            total = {name: total[name].addcmul(gradient[name], gradient[name]) for name in total}
+        return total
+
+    with plain_attention():
+        return vmap(of_one)(images, directions)

@@ -1,0 +1,80 @@
+"""What a trained model's linear layers read, as Gram matrices."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cl_bench import batches
+from cl_bench.backbones.plain_attention import plain_attention
+from cl_bench.scenarios.samples import Samples
+from cl_bench.trainers.another_pass import another_pass, to_means
+
+if TYPE_CHECKING:
+    from cl_bench.trainers.task_trainer import TaskTrainer
+
+IMAGES = 16_000
+"""Images that are read, the 1000 batches of 16 of the authors' code; or all, where a task has fewer."""
+
+
+def grams(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
+    """By weight (d_out, d_in) of each linear layer: (d_in, d_in), on the CPU, the Gram matrix of what the layer reads.
+
+        G = 1/N · Σ_n X_nᵀ X_n
+
+    X_n, (tokens, d_in), is what the layer reads of image n, in training's crops; N is the number of images. Attention's
+    fused matrix of queries, keys and values has one matrix, since all three read the same. Layers are found by what is
+    computed: a product with the transpose of a parameter. A bare matrix that stands on the right as it is, as
+    open_clip's `proj`, is not among them.
+
+    Computed in single precision, with random parts of the encoder off.
+
+    Source: Jin et al. 2022, "Dataless Knowledge Fusion by Merging Weights of Language Models", arXiv 2212.09849.
+    Differs from the publication in: the authors' code divides by the number of tokens, not of images, which is the
+    same up to a factor that all tasks share; the paper's sums are not divided at all, so that there a task weighs the
+    more, the more images it has.
+
+    Args:
+        trainer: What was trained; it stays as it is.
+        samples: The task's images.
+        seed: Of the pass.
+    """
+    encoder = copy.deepcopy(trainer.encoder).eval()
+    seen, images = _LinearLayers(encoder), 0
+    for batch in another_pass(trainer, samples, seed, "Gram matrices", IMAGES):
+        images += batch.global_size
+        pixels = batches.to_images(batch, trainer.transform)
+        with torch.no_grad(), plain_attention(), seen:
+            encoder(pixels)
+    to_means(seen.grams.values(), images)
+    return {name: tensor.cpu() for name, tensor in seen.grams.items()}
+
+
+class _LinearLayers(TorchDispatchMode):
+    """Within it, whatever is multiplied by a transposed weight of the encoder is added to the weight's Gram matrix.
+
+    Hooks on modules would not see the layers within `nn.MultiheadAttention`, which are no calls of modules.
+
+    Attributes:
+        grams: The sums, by name of the weight.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self._weights = {p.data_ptr(): (name, p) for name, p in encoder.named_parameters() if p.dim() == 2}
+        self.grams: dict[str, Tensor] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
+            self._add(*args[-2:])
+        return func(*args, **(kwargs or {}))
+
+    def _add(self, read: Tensor, factor: Tensor) -> None:
+        name, weight = self._weights.get(factor.data_ptr(), ("", None))
+        if weight is not None and factor.shape == weight.shape[::-1] and factor.stride() == weight.stride()[::-1]:
+            gram = read.T @ read
+            self.grams[name] = self.grams[name] + gram if name in self.grams else gram

@@ -1,0 +1,50 @@
+"""The squared gradients of a trained model's batches."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cl_bench import batches, distributed
+from cl_bench.scenarios.samples import Samples
+from cl_bench.trainers.another_pass import another_pass
+
+if TYPE_CHECKING:
+    from cl_bench.trainers.task_trainer import TaskTrainer
+
+
+def squared_gradients(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
+    """By parameter, its shape, on the CPU: the mean over B batches of the squared gradient of their loss.
+
+        F = 1/B · Σ_b (∂L_b / ∂θ)²
+
+    L_b is the mean cross-entropy of batch b, without label smoothing, to its true labels among the task's classes, in
+    one pass over the task's training images, in training's batches and crops. A batch is that of all processes
+    together. Computed in single precision, with random parts of the encoder off.
+
+    This is what the code of CoFiMA, arXiv 2312.08977, takes for the diagonal of the Fisher information. It grows as
+    batches become smaller, and needs one backward pass per batch, where `fisher_diagonal` needs some for every image.
+
+    Args:
+        trainer: What was trained; it stays as it is.
+        samples: The task's images.
+        seed: Of the pass.
+    """
+    encoder = copy.deepcopy(trainer.encoder).eval()
+    names = list(trainer.trained())
+    parameters = [encoder.get_parameter(name).requires_grad_(True) for name in names]
+    total, passed = [torch.zeros_like(parameter) for parameter in parameters], 0
+    for batch in another_pass(trainer, samples, seed, "squared gradients"):
+        with torch.enable_grad():
+            logits = trainer.logits(encoder(batches.to_images(batch, trainer.transform)))
+            among = logits.masked_fill(~trainer.class_masks[batch.groups], float("-inf"))
+            loss = trainer.mean(functional.cross_entropy(among, batch.labels, reduction="sum"), batch)
+        for own, gradient in zip(total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):
+            distributed.average(gradient)
+            own += gradient.square()
+        passed += 1
+    return {name: (tensor / passed).cpu() for name, tensor in zip(names, total, strict=True)}
