@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean first-results learning-rates trainers bench-data bench-train tiny-clip
+.PHONY: help run test lint clean first-results learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -74,6 +74,18 @@ bench-train: export GOMP_SPINCOUNT = 1000
 bench-train: export THP_MEM_ALLOC_ENABLE = 1
 bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of each trainer beside the plain PyTorch loop
 	$(BIN)/python -m benchmarks.train docs/bench_train.md
+
+# The peers have an environment of their own, with the same torch.
+.venv/peers/installed: .venv/installed
+	$(BIN)/python -m venv .venv/peers
+	grep -E '^(torch|numpy)==' constraints.txt > .venv/peers/constraints.txt
+	.venv/peers/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .venv/peers/constraints.txt mergekit==0.1.5 fusion-bench==0.2.33
+	touch $@
+
+bench-merge: export GOMP_SPINCOUNT = 1000
+bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: seconds and memory of every merger, mergekit and fusion-bench (7 GB of disk)
+	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip

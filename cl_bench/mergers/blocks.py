@@ -5,6 +5,7 @@ kernel rounds differently in the vectorised body of a block and in its tail, and
 would depend on where the blocks end.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class TaskBlock:
     Attributes:
         weights: The task's weights θ_t.
         vector: Its task vector τ_t = θ_t - θ_0. Both are only valid during the call and may not be changed.
+        shape: The shape of the whole parameter.
         task: The number of the task, from 1.
         glance: What ``Merger.look`` returned for this task.
         generator: CPU random generator of this task and parameter, in the same state whatever the block size.
@@ -37,6 +39,7 @@ class TaskBlock:
 
     weights: Tensor
     vector: Tensor
+    shape: torch.Size
     task: int
     glance: float
     generator: torch.Generator
@@ -68,12 +71,14 @@ class Stack:
         vectors: (T, *shape) the task vectors, in the order of the tasks; the method's own, to be changed at will.
         statistics: Per task, what its training left behind, as ``Merger.requires`` says; None where it was not
             trained.
+        overview: What ``StackMerger.look_over`` returned.
     """
 
     name: str
     pretrained: Tensor
     vectors: Tensor
     statistics: Sequence[Mapping[str, Tensor | None]]
+    overview: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +117,28 @@ def flat(tensor: Tensor) -> Tensor:
     return tensor.detach().reshape(-1)
 
 
+def sum_in_order(tensors: Tensor) -> Tensor:
+    """The sum over the first dimension, one rounding at a time.
+
+    ``tensors.sum(0)`` adds in another order where its vectorized body ends, and so where a thread's part ends.
+    """
+    total = tensors[0].clone()
+    for tensor in tensors[1:]:
+        total.add_(tensor)
+    return total
+
+
 def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite; one pass at memory speed where none is."""
     # A finite sum proves finite terms; only a sum that overflows needs the exact look.
-    total = tensor.sum(dtype=working_dtype(tensor))
-    return bool(total.isfinite()) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
+    total = float(tensor.sum(dtype=working_dtype(tensor)))
+    return math.isfinite(total) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep what temporaries of a block's size free, so that the next block need not ask for it.
+
+    The C library of Linux otherwise gives such memory back to the system, which fills it with zeros before it
+    is used again: that can take longer than merging. Having seen 31 MiB come and go, it keeps up to twice as much.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)

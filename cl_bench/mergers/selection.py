@@ -1,6 +1,6 @@
 """The k-th largest of more numbers than one wants to hold at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,29 +12,45 @@ DIGIT_BITS = 16
 def kth_largest(blocks: Callable[[], Iterator[Tensor]], k: int, dtype: torch.dtype) -> float:
     """The k-th largest of non-negative numbers, exactly, in memory that does not grow with them.
 
-    Radix selection: the bit patterns of non-negative floats are ordered as their values are, so a
-    histogram of the leading bits says which prefix the k-th largest has, and the next pass looks at the
-    numbers with that prefix only: two passes in float32, four in float64.
-
     Args:
         blocks: Called without arguments, walks over the numbers; called once per pass.
         k: From 1 to the number of numbers.
         dtype: float32 or float64, the type of all blocks.
     """
+    return kth_largest_of_each(lambda: ((block,) for block in blocks()), [k], dtype)[0]
+
+
+def kth_largest_of_each(
+    blocks: Callable[[], Iterator[Sequence[Tensor]]], ks: Sequence[int], dtype: torch.dtype
+) -> list[float]:
+    """The k-th largest of each of several runs of non-negative numbers, which are walked over side by side.
+
+    Radix selection: the bit patterns of non-negative floats are ordered as their values are, so a
+    histogram of the leading bits says which prefix the k-th largest has, and the next pass looks at the
+    numbers with that prefix only: two passes in float32, four in float64.
+
+    Args:
+        blocks: Called without arguments, walks over the numbers, a block of each run at a time; called once
+            per pass.
+        ks: For each run, from 1 to the number of its numbers.
+        dtype: float32 or float64, the type of all blocks.
+    """
     pattern_type, all_bits = (torch.int32, 31) if dtype == torch.float32 else (torch.int64, 63)
-    prefix, bits = 0, all_bits
+    left, prefixes, bits = list(ks), [0] * len(ks), all_bits
     while bits > 0:
         width = min(DIGIT_BITS, bits)
         bits -= width
-        histogram = torch.zeros(2**width, dtype=torch.int64)
-        for block in blocks():
-            digits = block.view(pattern_type).bitwise_right_shift(bits)
-            if bits + width < all_bits:
-                digits = digits[digits.bitwise_right_shift(width) == prefix]
-            histogram += torch.bincount(digits.bitwise_and_(2**width - 1), minlength=2**width).cpu()
-        at_least = histogram.flip(0).cumsum(0).flip(0)
-        # The last bin in which, counted from the top, k numbers are reached.
-        digit = int((at_least >= k).sum()) - 1
-        k -= int(at_least[digit] - histogram[digit])
-        prefix = prefix << width | digit
-    return float(torch.tensor(prefix, dtype=pattern_type).view(dtype))
+        histograms = torch.zeros(len(left), 2**width, dtype=torch.int64)
+        for of_each in blocks():
+            for block, prefix, histogram in zip(of_each, prefixes, histograms, strict=True):
+                digits = block.view(pattern_type).bitwise_right_shift(bits)
+                if bits + width < all_bits:
+                    digits = digits[digits.bitwise_right_shift(width) == prefix]
+                histogram += torch.bincount(digits.bitwise_and_(2**width - 1), minlength=2**width).cpu()
+        for run, histogram in enumerate(histograms):
+            at_least = histogram.flip(0).cumsum(0).flip(0)
+            # The last bin in which, counted from the top, k numbers are reached.
+            digit = int((at_least >= left[run]).sum()) - 1
+            left[run] -= int(at_least[digit] - histogram[digit])
+            prefixes[run] = prefixes[run] << width | digit
+    return [float(torch.tensor(prefix, dtype=pattern_type).view(dtype)) for prefix in prefixes]

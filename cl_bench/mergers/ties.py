@@ -1,18 +1,17 @@
 """TIES: trim, elect signs, and average the values that agree."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, TaskVector
+from cl_bench.mergers.blocks import TaskBlock, TaskVector
 from cl_bench.mergers.selection import kth_largest
+from cl_bench.mergers.sparse import SparseMerger
 
 
-class Ties(Merger):
+class Ties(SparseMerger):
     """TIES-Merging: resolve interference among task vectors in three steps.
 
     1. Trim: of each task vector keep the k = ⌊density · N⌋ elements (at least one) of largest
@@ -41,20 +40,13 @@ class Ties(Merger):
         ValueError: ``density`` is not in (0, 1], or ``trim_scope`` is unknown.
     """
 
-    state: ClassVar = {
-        "positive_sum": None,
-        "negative_sum": None,
-        "positive_count": torch.int16,
-        "negative_count": torch.int16,
-    }
-
     def __init__(
         self,
         scaling: float = 0.55,
         density: Annotated[float, Field(gt=0, le=1)] = 0.2,
         trim_scope: Literal["encoder", "whole_model"] = "whole_model",
     ) -> None:
-        super().__init__(scaling)
+        super().__init__(scaling, "ties")
         if not 0 < density <= 1:
             raise ValueError(f"density must be above 0 and at most 1, but is {density}")
         if trim_scope not in ("encoder", "whole_model"):
@@ -74,27 +66,7 @@ class Ties(Merger):
 
         return kth_largest(magnitudes, keep, vector.dtype)
 
-    def fold(self, state: State, block: TaskBlock) -> None:
-        """Add the kept values to the sum and the count of their sign."""
-        positive_sum, negative_sum, positive_count, negative_count = state
-        # Float masks, 1 or 0, as in MagMax.
-        kept = block.vector.abs().ge_(block.glance).mul_(block.vector)
-        positive_sum.add_(kept.clamp(min=0))
-        negative_sum.add_(kept.clamp(max=0))
-        positive_count.add_(kept > 0)
-        negative_count.add_(kept < 0)
-
-    def look_back(self, states: Iterator[State]) -> float:
-        """The sum of all elements' elected signs."""
-        return float(
-            sum(int((positive + negative).sign_().sum(dtype=torch.float64)) for positive, negative, *_ in states)
-        )
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """The mean of the kept values of the elected sign."""
-        positive_sum, negative_sum, positive_count, negative_count = state
-        total = positive_sum + negative_sum
-        positive_wins = total.ge_(0) if block.glance > 0 else total.gt_(0)
-        positive_mean = positive_sum / positive_count.clamp(min=1)
-        negative_mean = negative_sum / negative_count.clamp(min=1)
-        return negative_mean.lerp_(positive_mean, positive_wins)
+    def sparsify(self, block: TaskBlock) -> Tensor:
+        """The values that reach the threshold."""
+        # A float mask, 1 or 0, as in MagMax.
+        return block.vector.abs().ge_(block.glance).mul_(block.vector)

@@ -1,15 +1,14 @@
 """Layer-wise learning-rate decay."""
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
+from cl_bench.block_names import block_of
 from cl_bench.errors import UserError
 
-_BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.")
 _BEFORE = ("conv1.", "class_embedding", "positional_embedding", "ln_pre.", "patchnorm_pre_ln.")
 _AFTER = ("ln_post.", "proj", "attn_pool.")
 
@@ -37,8 +36,8 @@ def groups(parameters: Mapping[str, nn.Parameter], lr: float, decay: float) -> l
 
 def _depth(name: str) -> int | None:
     """0 before the blocks, 1 and so on in them, None after them."""
-    if block := _BLOCK.match(name):
-        return int(block[1]) + 1
+    if (block := block_of(name)) is not None:
+        return block + 1
     if name.startswith(_BEFORE):
         return 0
     if name.startswith(_AFTER):

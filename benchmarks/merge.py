@@ -1,0 +1,136 @@
+"""What merging costs: every merger, a plain memory copy, and the peers that install; `make bench-merge`.
+
+All in one run, since machines differ and are noisy: every measurement is a process of its own, the ways take turns,
+and medians are compared. The models are random, with the names and shapes of CLIP's ViT-B/16.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import open_clip
+import torch
+from safetensors.torch import save_file
+
+from cl_bench.reports.markdown import grid
+from cl_bench.store.atomic import write_text
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OURS = sorted(path.stem for path in (_ROOT / "conf" / "merger").glob("*.yaml"))
+_PEERS = {
+    "average": ("mergekit/linear", "fusion_bench/average"),
+    "breadcrumbs": ("mergekit/breadcrumbs",),
+    "dare": ("mergekit/dare_linear",),
+    "della": ("mergekit/della_linear",),
+    "magmax": ("fusion_bench/magmax",),
+    "model_stock": ("mergekit/model_stock",),
+    "task_arithmetic": ("mergekit/task_arithmetic", "fusion_bench/task_arithmetic"),
+    "ties": ("mergekit/ties", "fusion_bench/ties"),
+}
+_SLOW = 30  # seconds from which one measurement has to do
+
+
+class _Cost(NamedTuple):
+    """Seconds and MiB of one measurement; or, without them, why there are none."""
+
+    seconds: float = 0.0
+    mib: float = 0.0
+    failure: str = ""
+
+
+def main() -> None:
+    """Measures and writes a Markdown file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--peers", type=Path, help="the Python that has mergekit and fusion-bench")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[10, 20])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which a measurement is broken off")
+    parser.add_argument("--only", nargs="+", default=_OURS, choices=_OURS, metavar="MERGER")
+    parser.add_argument("--folder", type=Path, help="where 345 MB per model are free")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
+        models = _write_models(Path(temporary), max(args.tasks))
+        tables = [f"## {tasks} models\n\n{_table(args, models[: tasks + 1])}" for tasks in args.tasks]
+    text = _TEXT.format(
+        machine=f"{torch.get_num_threads()} threads of an {platform.machine()} CPU, torch {torch.__version__}",
+        rounds=args.rounds,
+        slow=_SLOW,
+        tables="\n".join(tables),
+    )
+    write_text(args.path, text)
+    print(text)
+
+
+def _write_models(folder: Path, tasks: int) -> list[Path]:
+    """θ_0 to θ_T; the differences are as small, beside the weights, as those of fine-tuning."""
+    pretrained = open_clip.create_model("ViT-B-16-quickgelu").visual.state_dict()
+    paths = [folder / f"{task}.safetensors" for task in range(tasks + 1)]
+    save_file(pretrained, paths[0])
+    for task, path in enumerate(paths[1:], start=1):
+        random = torch.Generator().manual_seed(task)
+        save_file({k: v + 1e-4 * torch.randn(v.shape, generator=random) for k, v in pretrained.items()}, path)
+    return paths
+
+
+def _table(args: argparse.Namespace, models: list[Path]) -> str:
+    ways = ["copy"]
+    for merger in args.only:
+        ways += [f"cl_bench/{merger}", *(_PEERS.get(merger, ()) if args.peers else ())]
+    _measure(args, "copy", models)  # reads the files from the disk
+    costs: dict[str, list[_Cost]] = {way: [] for way in ways}
+    for _ in range(args.rounds):
+        for way, known in costs.items():
+            if not any(cost.failure or cost.seconds > _SLOW for cost in known):
+                known.append(_measure(args, way, models))
+    limit = statistics.median(cost.seconds for cost in costs["copy"])
+    return grid(["way", "seconds", "times the copy", "MiB"], [_row(way, known, limit) for way, known in costs.items()])
+
+
+def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
+    python = sys.executable if way.startswith(("copy", "cl_bench/")) else args.peers
+    command = [str(python), str(_ROOT / "benchmarks" / "merge_once.py"), way, *map(str, models)]
+    print(way, end=" ", file=sys.stderr, flush=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit)
+    except subprocess.TimeoutExpired:
+        return _Cost(failure=f"over {args.limit:.0f}")
+    if done.returncode:
+        return _Cost(failure=(done.stderr.strip().splitlines() or ["killed"])[-1][:80])
+    measured = json.loads(done.stdout.splitlines()[-1])
+    print(f"{measured['seconds']:.2f} s", file=sys.stderr, flush=True)
+    return _Cost(measured["seconds"], measured["mib"])
+
+
+def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:
+    name = "a plain memory copy" if way == "copy" else way
+    if failure := next((cost.failure for cost in costs if cost.failure), ""):
+        return [name, failure, "", ""]
+    seconds, mib = (statistics.median(values) for values in zip(*[cost[:2] for cost in costs], strict=True))
+    return [name, f"{seconds:.2f}", f"{seconds / limit:.1f}", f"{mib:.0f}"]
+
+
+_TEXT = """# What merging costs
+
+Made by `make bench-merge` on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
+parameters in float32, 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one
+run; each measurement is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the
+only one. Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
+
+Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every
+file once, into the memory of one model. MiB: the peak of anonymous memory beyond what the process had before; the pages
+of mapped files are not in it, since the system may drop them at any time. mergekit is called as a library
+(`merge_state_dicts`, on mapped files), which leaves out what its command adds (planning, and writing the result);
+fusion-bench through its algorithms' `run`, on a pool of such mapped models.
+
+{tables}"""
+
+
+if __name__ == "__main__":
+    main()

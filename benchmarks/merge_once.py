@@ -1,0 +1,142 @@
+"""One merge, measured in a process of its own: `python benchmarks/merge_once.py WAY BASE MODEL...` prints JSON.
+
+WAY is `copy`, or `<package>/<method>` with one of the packages that `benchmarks.merge` compares; those run in an
+environment of their own, so that nothing of cl_bench is imported for them. Every way begins with files and ends with
+the merged weights in memory.
+"""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+_ROOT = Path(__file__).resolve().parent.parent
+_INTERVAL = 0.005  # seconds between two looks at the memory
+
+
+def main(way: str, base: str, *models: str) -> None:
+    """Measures one way; the time to import its package does not count."""
+    package, _, method = way.partition("/")
+    merge = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}[package](
+        method
+    )
+    before, peak, done = _anonymous_mib(), 0.0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(_INTERVAL):
+            peak = max(peak, _anonymous_mib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    begin = time.perf_counter()
+    merged = merge(base, list(models))
+    seconds = time.perf_counter() - begin
+    done.set()
+    watcher.join()
+    print(json.dumps({"seconds": seconds, "mib": max(peak, _anonymous_mib()) - before, "tensors": len(merged)}))
+
+
+def _anonymous_mib() -> float:
+    """Memory of this process without the pages of mapped files, which the system may drop at any time."""
+    return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 2**10
+
+
+_Merge = Callable[[str, list[str]], object]
+
+
+def _copy(_: str) -> _Merge:
+    def copy(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+        first = load_file(base)
+        copied = {name: tensor.clone() for name, tensor in first.items()}
+        for model in models:
+            for name, tensor in load_file(model).items():
+                copied[name].copy_(tensor)
+        return copied
+
+    return copy
+
+
+def _cl_bench(method: str) -> _Merge:
+    import yaml
+
+    sys.path.insert(0, str(_ROOT))
+    from cl_bench.instantiate import instantiate
+
+    node = yaml.safe_load((_ROOT / "conf" / "merger" / f"{method}.yaml").read_text())
+    if node.get("scaling") == "???":
+        node["scaling"] = 0.3
+    merger = instantiate(node, "merger")
+    # The numbers do not matter for the time: θ₀'s own file takes the place of what training would leave behind.
+    return lambda base, models: merger.merge(
+        base, models, statistics=[dict.fromkeys(merger.requires, base)] * len(models)
+    )
+
+
+def _mergekit(method: str) -> _Merge:
+    from mergekit.merge_methods import merge_state_dicts
+
+    parameters = {
+        "ties": {"density": 0.2, "weight": 1.0, "normalize": True},
+        "dare_linear": {"density": 0.1, "weight": 1.0, "normalize": False},
+        "breadcrumbs": {"density": 0.15, "gamma": 0.006, "weight": 1.0},
+        "della_linear": {"density": 0.7, "epsilon": 0.07, "weight": 1.0},
+        "task_arithmetic": {"weight": 0.3, "normalize": False},
+        "linear": {"weight": 1.0},
+    }.get(method, {})
+
+    @torch.no_grad()
+    def merge(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+        # Files are mapped, as for cl_bench; mergekit's own command reads and writes them besides.
+        named = {path: load_file(path) for path in ([] if method == "linear" else [base]) + models}
+        return merge_state_dicts(named, method, base=None if method == "linear" else base, parameters=parameters)
+
+    return merge
+
+
+def _fusion_bench(method: str) -> _Merge:
+    from fusion_bench import method as methods
+    from fusion_bench.modelpool import BaseModelPool
+
+    class Files(BaseModelPool):
+        def load_model(self, model_name_or_config: str, *_: object, **__: object) -> nn.Module:
+            return _Weights(load_file(self._models[model_name_or_config]["path"]))
+
+    make = {
+        "average": lambda: methods.SimpleAverageAlgorithm(),
+        "task_arithmetic": lambda: methods.TaskArithmeticAlgorithm(scaling_factor=0.3),
+        "ties": lambda: methods.TiesMergingAlgorithm(0.55, 20, [], "mean"),
+        "magmax": lambda: methods.MagMaxAlgorithm(scaling_factor=0.5),
+    }
+    algorithm = make[method]()
+
+    def merge(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+        files = {"_pretrained_": {"path": base}} | {f"task_{t}": {"path": path} for t, path in enumerate(models)}
+        return algorithm.run(Files(files)).state_dict()
+
+    return merge
+
+
+class _Weights(nn.Module):
+    """A module around the tensors of a file, for packages that take modules only; costs nothing."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.tensors = tensors
+
+    def state_dict(self, *_: object, **__: object) -> dict[str, torch.Tensor]:
+        return self.tensors
+
+    def load_state_dict(self, tensors: dict[str, torch.Tensor], *_: object, **__: object) -> object:
+        self.tensors = dict(tensors)
+        return nn.modules.module._IncompatibleKeys([], [])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,102 @@
+"""Merges checkpoint files that anything trained: `python -m cl_bench.merge --help`."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
+_CONFIGURATIONS = Path(__file__).resolve().parent.parent / "conf"
+
+
+def merge(config: Mapping[str, Any]) -> None:
+    """Reads the models, merges them and writes the result, as the configuration says; on a failure nothing is written.
+
+    Args:
+        config: Plain data, as in `conf/merge.yaml`.
+
+    Raises:
+        UserError: A setting, a file or a model that does not fit.
+    """
+    from pydantic import Field, InstanceOf
+
+    from cl_bench.errors import UserError
+    from cl_bench.instantiate import instantiate, validated
+    from cl_bench.mergers import Merger
+    from cl_bench.store.atomic import write_safetensors
+
+    begin = time.perf_counter()
+    for name in ("pretrained", "finetuned", "out"):
+        if config[name] == "???":
+            raise UserError(f"{name} is missing; --help shows an example.")
+    merger: Merger = validated(instantiate(config["merger"], "merger"), InstanceOf[Merger], "merger")
+    pretrained, out = validated(config["pretrained"], Path, "pretrained"), validated(config["out"], Path, "out")
+    finetuned = [path.expanduser() for path in validated(config["finetuned"], list[Path], "finetuned")]
+    statistics = validated(config["statistics"], list[dict[str, Path]], "statistics")
+    frozen = validated(config["frozen_parameters"], Annotated[int, Field(ge=0)], "frozen_parameters")
+    if out.suffix != ".safetensors":
+        raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
+    if statistics and len(statistics) != len(finetuned):
+        raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
+    try:
+        merged = _merged(merger, pretrained, finetuned, frozen, statistics)
+    except ValueError as error:
+        raise UserError(f"{error}.".replace("..", ".")) from error
+    try:
+        write_safetensors(out, merged)
+    except OSError as error:
+        raise UserError(f"out={out} cannot be written ({error}).") from error
+    seconds = time.perf_counter() - begin
+    print(f"{out}: {len(finetuned)} models merged by {type(merger).__name__} in {seconds:.1f} s")
+
+
+def _merged(
+    merger: Any, pretrained: Path, finetuned: list[Path], frozen: int, statistics: list[dict[str, Path]]
+) -> "dict[str, Tensor]":
+    from rich import progress
+
+    columns = (progress.TextColumn("merging"), progress.BarColumn(), progress.TaskProgressColumn())
+    with progress.Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:
+        task = bar.add_task("merging", total=1.0)
+        return merger.merge(pretrained, finetuned, frozen, statistics, lambda share: bar.advance(task, share))
+
+
+@hydra.main(version_base="1.3", config_path=str(_CONFIGURATIONS), config_name="merge")
+def job(config: DictConfig) -> None:
+    """One merge, from the composed configuration."""
+    from cl_bench.errors import UserError
+
+    try:
+        merge(OmegaConf.to_container(config, resolve=True))
+    except UserError as error:
+        if config.debug:
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> None:
+    """Merges, and turns every mistake of the user's into one message and exit code 2."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
+    OmegaConf.register_new_resolver("mergers", lambda: mergers)
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"Error: {str(error).partition('Config search path:')[0].strip()}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

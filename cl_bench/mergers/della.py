@@ -1,0 +1,74 @@
+"""DELLA: drop elements at random, the small ones more often, and rescale the others."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cl_bench.mergers.blocks import TaskBlock
+from cl_bench.mergers.sparse import SparseMerger
+
+
+class Della(SparseMerger):
+    """DELLA-Merging: drop by rank of magnitude (MagPrune), elect signs, and average the values that agree.
+
+    1. Drop: in each row of n elements (a vector is one row; of a tensor, what shares its first index), the
+       element that comes r-th by magnitude, from 0 for the smallest, is kept with probability
+       q = 1 - p + w · (r / (n - 1) - 1/2) and divided by q; a row of one has q = 1 - p.
+    2. Elect and fuse: as TIES does, see ``Elected``.
+
+    Equal magnitudes are ranked in their order in the row. The memory is two sums and two counts per
+    element, and the ranks of the largest parameter.
+
+    Source: Deep, Bhardwaj and Poria, "DELLA-Merging", arXiv 2406.11617; ranks, probabilities and the example's
+    settings as in the authors' code.
+
+    Differs from the publication in: where the kept values' sum is 0, the authors' code elects the positive
+    sign. The draws are our own, seeded from (seed, task, parameter name).
+
+    Args:
+        scaling: λ.
+        drop_rate: p, the mean probability of being dropped.
+        window: w, by which that of the smallest element is above that of the largest; 0 is DARE with TIES.
+        seed: Seed of the draws.
+
+    Raises:
+        ValueError: ``drop_rate`` is not in [0, 1), or with ``window`` a probability leaves the range from 0 to
+            below 1.
+    """
+
+    whole_parameters = True
+
+    def __init__(
+        self,
+        scaling: float = 1.1,
+        drop_rate: Annotated[float, Field(ge=0, lt=1)] = 0.3,
+        window: Annotated[float, Field(ge=0, lt=1)] = 0.14,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(scaling, "ties")
+        if not (window >= 0 and drop_rate - window / 2 >= 0 and drop_rate + window / 2 < 1):
+            raise ValueError(
+                "drop_rate plus and minus half of the window must be probabilities below 1, "
+                f"but drop_rate is {drop_rate} and window {window}"
+            )
+        self.drop_rate = drop_rate
+        self.window = window
+        self.seed = seed
+
+    def sparsify(self, block: TaskBlock) -> Tensor:
+        """τ_t / q where a draw from [0, 1) is below q."""
+        vector = block.vector
+        rows = vector.view(block.shape[0], -1) if len(block.shape) > 1 else vector.view(1, -1)
+        kept_with = self._probabilities(rows.abs()).view(-1)
+        draws = torch.rand(vector.shape, dtype=torch.float32, generator=block.generator).to(kept_with)
+        return draws.lt(kept_with).to(vector).mul_(vector).div_(kept_with)
+
+    def _probabilities(self, magnitudes: Tensor) -> Tensor:
+        of_rank = torch.full_like(magnitudes[0], 1 - self.drop_rate)
+        if len(of_rank) > 1:
+            ranks = torch.arange(len(of_rank), dtype=torch.float64, device=of_rank.device)
+            of_rank += (ranks / (len(of_rank) - 1) - 0.5) * self.window
+        order = magnitudes.argsort(dim=1, stable=True)
+        return torch.empty_like(magnitudes).scatter_(1, order, of_rank.expand_as(magnitudes))

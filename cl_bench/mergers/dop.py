@@ -1,0 +1,138 @@
+"""DOP: task by task, Adam looks for weights near to both models where each has learned something."""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.singular import singular
+
+
+class DOP(MatrixMerger):
+    """Dual orthogonal projection: a compromise between what is merged and the next task, found by Adam.
+
+    For each weight matrix, τ = τ_1 after the first task. Then, for each next task, with x_1 = τ, which stands for
+    stability, and x_2 = τ_t, for plasticity, each with its leading singular values and vectors U_i, Σ_i and V_i, Adam
+    starts from (x_1 + x_2) / 2 and takes ``steps`` steps along c · ∇L_1 + (1 - c) · ∇L_2, where
+
+        L_i(w) = ‖Σ_i · U_iᵀ · (w - x_i)‖²_F + ‖(w - x_i) · V_i · Σ_i‖²_F
+
+    c is ``stability`` at first; before each step it moves, c ← β · c + (1 - β) · γ, towards the share γ with which
+    γ · g_1 + (1 - γ) · g_2 is shortest (multiple-gradient descent), for g_i = ∇L_i / L_i; γ stays within
+    [0.001, 0.999].
+
+    Source: Yang et al., "Continual Model Merging without Data: Dual Projections for Balancing Stability and
+    Plasticity", NeurIPS 2025 (no arXiv number known). The rule in detail, and the settings, from FusionBench, whose
+    author is one of the paper's. It reads separate projections to queries, keys and values.
+
+    Differs from the publication in: g_i is 0 where L_i is, as for two equal models; published code divides 0 by 0.
+
+    Args:
+        scaling: λ, which the publication does not have; 1 leaves the merged vector as it is.
+        steps: Of Adam, per task; 0 leaves the running mean.
+        learning_rate: Of Adam, in units of the weights.
+        stability: What c starts from.
+        decay: β; 1 keeps c as it is.
+        energy: Share of the sum of singular values below which the leading ones stay: kept are those with
+            (σ_1 + … + σ_k) / Σσ < energy.
+        split_qkv: See ``MatrixMerger``.
+        matrices: See ``Matrices``.
+        rest: See ``Rest``.
+
+    Raises:
+        ValueError: A share is not in [0, 1], or ``steps`` or ``learning_rate`` is negative.
+    """
+
+    def __init__(
+        self,
+        scaling: float = 1.0,
+        steps: Annotated[int, Field(ge=0)] = 200,
+        learning_rate: Annotated[float, Field(ge=0)] = 1e-4,
+        stability: Annotated[float, Field(ge=0, le=1)] = 0.8,
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.999,
+        energy: Annotated[float, Field(ge=0, le=1)] = 0.99999,
+        split_qkv: bool = True,
+        matrices: Matrices = "linear",
+        rest: Rest = "halving",
+    ) -> None:
+        super().__init__(scaling, split_qkv, matrices, rest)
+        if steps < 0 or learning_rate < 0:
+            raise ValueError(f"steps and learning_rate must not be negative, but are {steps} and {learning_rate}")
+        for share in (stability, decay, energy):
+            if not 0 <= share <= 1:
+                raise ValueError(f"stability, decay and energy must be between 0 and 1, but one is {share}")
+        self._steps, self._learning_rate = steps, learning_rate
+        self._stability, self._decay, self._energy = stability, decay, energy
+
+    def combine_matrices(self, vectors: Tensor) -> Tensor:
+        """Task by task, τ ← the compromise of τ and τ_t."""
+        merged = vectors[0]
+        for vector in vectors[1:]:
+            merged = self._compromise(merged, vector)
+        return merged
+
+    def _compromise(self, merged: Tensor, vector: Tensor) -> Tensor:
+        targets = _target(merged, self._energy), _target(vector, self._energy)
+        weights, stability = (merged + vector).div_(2), self._stability
+        adam = torch.optim.Adam([weights], lr=self._learning_rate)
+        for _ in range(self._steps):
+            (loss, gradient), (other_loss, other_gradient) = (_loss(target, weights) for target in targets)
+            if self._decay < 1:
+                share = _shortest(_ratio(gradient, loss), _ratio(other_gradient, other_loss))
+                stability = self._decay * stability + (1 - self._decay) * share
+            weights.grad = gradient.mul_(stability).add_(other_gradient.mul_(1 - stability))
+            adam.step()
+        return weights.detach()
+
+
+class _Target(NamedTuple):
+    """A model to be near to: its task vector x, and what multiplies a distance from it, from the left and the right.
+
+    One after the other, the left matrices multiply to U · Σ² · Uᵀ, the right ones to V · Σ² · Vᵀ.
+    """
+
+    vector: Tensor
+    left: tuple[Tensor, ...]
+    right: tuple[Tensor, ...]
+
+
+def _target(vector: Tensor, energy: float) -> _Target:
+    left, values, right = singular(vector)
+    keep = int((values.cumsum(0) < energy * values.sum()).sum())
+    seen_left, seen_right = (left * values)[:, :keep].to(vector), (values[:, None] * right)[:keep].T.to(vector)
+    return _Target(vector, _factors(seen_left), _factors(seen_right))
+
+
+def _factors(seen: Tensor) -> tuple[Tensor, ...]:
+    """S · Sᵀ in whichever form takes less to multiply with."""
+    return (seen @ seen.T,) if seen.shape[0] <= 2 * seen.shape[1] else (seen.T, seen)
+
+
+def _loss(target: _Target, weights: Tensor) -> tuple[float, Tensor]:
+    """L_i and its gradient, 2 · (U · Σ² · Uᵀ · D + D · V · Σ² · Vᵀ) with D = w - x."""
+    distance = weights - target.vector
+    from_left, from_right = distance, distance
+    for factor in target.left:
+        from_left = factor @ from_left
+    for factor in target.right:
+        from_right = from_right @ factor.T
+    half_gradient = from_left.add_(from_right)
+    return float((distance * half_gradient).sum()), half_gradient.mul_(2)
+
+
+def _ratio(gradient: Tensor, loss: float) -> Tensor:
+    return gradient / loss if loss > 0 else torch.zeros_like(gradient)
+
+
+def _shortest(gradient: Tensor, other: Tensor) -> float:
+    """The share of the first with which the weighted mean of two vectors is shortest."""
+    own, both, others = (
+        (one * two).sum().item() for one, two in ((gradient, gradient), (gradient, other), (other, other))
+    )
+    if both >= own:
+        return 0.999
+    if both >= others:
+        return 0.001
+    return (others - both) / (own + others - 2 * both)

@@ -1,0 +1,37 @@
+"""Iso-C: the sum of the task vectors, with all singular values made equal."""
+
+from torch import Tensor
+
+from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.singular import singular
+
+
+class IsoC(MatrixMerger):
+    """Isotropic merging in the common subspace.
+
+    For each weight matrix, with Σ_t τ_t = U · diag(σ) · Vᵀ: τ = σ̄ · U · Vᵀ, where σ̄ is the mean of the
+    min(m, n) singular values.
+
+    Source: Marczak et al., "No Task Left Behind", ICML 2025, arXiv 2502.04959.
+
+    Differs from the publication in: singular vectors that nothing determines, where the sum's rank is not full, are
+    left out, not raised to σ̄ as LAPACK returns them. λ was chosen there on validation data; here it is 1.
+    As in the published code, "all" matrices are taken for the paper's layers, open_clip's fused attention in one
+    piece, positional embedding and projection too, and the rest is averaged.
+
+    Args:
+        scaling: λ.
+        split_qkv: See ``MatrixMerger``.
+        matrices: See ``Matrices``.
+        rest: See ``Rest``.
+    """
+
+    def __init__(
+        self, scaling: float = 1.0, split_qkv: bool = False, matrices: Matrices = "all", rest: Rest = "average"
+    ) -> None:
+        super().__init__(scaling, split_qkv, matrices, rest)
+
+    def combine_matrices(self, vectors: Tensor) -> Tensor:
+        """σ̄ · U · Vᵀ of the sum."""
+        left, values, right = singular(vectors.sum(0))
+        return (left @ right).mul_(values.mean())

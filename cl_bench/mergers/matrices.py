@@ -1,0 +1,78 @@
+"""What every method for weight matrices needs: which parameters are matrices, and what becomes of the rest."""
+
+from abc import abstractmethod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cl_bench.mergers.base import StackMerger
+from cl_bench.mergers.blocks import Stack
+from cl_bench.mergers.one_thread import one_thread
+
+Matrices = Literal["all", "linear"]
+"""Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "linear", the weights of
+linear layers, which are those with two dimensions whose name ends in ``weight`` and does not speak of an embedding
+(so that open_clip's ``positional_embedding`` and ``proj`` are not among them)."""
+
+Rest = Literal["average", "sum", "halving", "pretrained"]
+"""What becomes of every other parameter: the task vectors' mean; their sum; τ ← (τ + τ_t) / 2 task by task, in which
+the last task counts for a half; or nothing, so that it stays as it was in the pre-trained model."""
+
+
+class MatrixMerger(StackMerger):
+    """A method that merges one weight matrix of all tasks at a time, in one thread, see ``one_thread``.
+
+    Args:
+        scaling: λ, for matrices and the rest alike.
+        split_qkv: Whether the query, key and value projections of attention, which PyTorch and open_clip keep in
+            one matrix of shape (3d, d) named ``in_proj_weight`` (timm: ``qkv.weight``), are merged one by one.
+        matrices: See ``Matrices``.
+        rest: See ``Rest``.
+    """
+
+    def __init__(self, scaling: float, split_qkv: bool, matrices: Matrices, rest: Rest) -> None:
+        super().__init__(scaling)
+        if matrices not in ("all", "linear"):
+            raise ValueError(f"matrices must be 'all' or 'linear', not {matrices!r}")
+        if rest not in ("average", "sum", "halving", "pretrained"):
+            raise ValueError(f"rest must be 'average', 'sum', 'halving' or 'pretrained', not {rest!r}")
+        self._split_qkv, self._matrices, self._rest = split_qkv, matrices, rest
+
+    @abstractmethod
+    def combine_matrices(self, vectors: Tensor) -> Tensor:
+        """The merged task vector of one matrix, (m, n), of all tasks' (T, m, n), in any float type."""
+
+    def combine_stack(self, stack: Stack) -> Tensor:
+        """A matrix by the method's own rule, anything else as ``rest`` says."""
+        if not is_matrix(stack.name, stack.pretrained, self._matrices):
+            return combine_rest(stack.vectors, self._rest)
+        fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
+        parts = stack.vectors.chunk(3 if fused else 1, dim=1)
+        with one_thread():
+            return torch.cat([self.combine_matrices(part) for part in parts]).to(stack.pretrained)
+
+
+def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:
+    """Whether a parameter is merged as a matrix; one without elements is not."""
+    linear = name.endswith("weight") and "embed" not in name
+    return tensor.dim() == 2 and tensor.numel() > 0 and (matrices == "all" or linear)
+
+
+def is_fused_attention(name: str, tensor: Tensor) -> bool:
+    """Whether a matrix holds the projections to queries, keys and values, one below the other."""
+    return name.endswith(("in_proj_weight", "qkv.weight")) and tensor.shape[0] % 3 == 0
+
+
+def combine_rest(vectors: Tensor, rest: Rest) -> Tensor:
+    """The merged task vector of a parameter that is no matrix, of all tasks' (T, *shape)."""
+    if rest == "average":
+        return vectors.mean(0)
+    if rest == "sum":
+        return vectors.sum(0)
+    if rest == "pretrained":
+        return torch.zeros_like(vectors[0])
+    merged = vectors[0].clone()
+    for vector in vectors[1:]:
+        merged.add_(vector).div_(2)
+    return merged

@@ -1,0 +1,80 @@
+"""Rescale: the merged task vector gets the length that the tasks' have."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import InstanceOf
+from torch import Tensor
+
+from cl_bench.mergers.around import Around, Merged, Whole
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import Weights
+from cl_bench.mergers.one_thread import one_thread
+
+
+class Rescale(Around):
+    """τ ← τ · mean_t ‖τ_t‖ / ‖τ‖, whatever method has merged τ; 0 stays 0.
+
+    Merged task vectors are too short where tasks cancel each other out, and too long where they are summed. Here
+    the direction is the inner method's and the (Euclidean) length the tasks', so the inner method's λ does not count.
+
+    The memory beside the inner method's is a number, and one model while merging; or a number per parameter.
+
+    Source: the scaling of Tang et al., "Merging Models on the Fly Without Retraining" (OPCM), NeurIPS 2025,
+    arXiv 2501.09522. There it belongs to the projections of OPCM; to put it around any method is our own rule, and
+    so is ``per="parameter"``.
+
+    Args:
+        of: The inner method.
+        per: Whose length it is: "model", as published, or that of each "parameter" by itself.
+        scaling: λ, by which the result is multiplied.
+
+    Raises:
+        ValueError: ``per`` is unknown.
+    """
+
+    def __init__(
+        self, of: InstanceOf[Merger], per: Literal["model", "parameter"] = "model", scaling: float = 1.0
+    ) -> None:
+        super().__init__(of, scaling)
+        if per not in ("model", "parameter"):
+            raise ValueError(f"per must be 'model' or 'parameter', not {per!r}")
+        self._per = per
+
+    def notes(self, parameters: Weights) -> dict[str, Tensor]:
+        """Sums of lengths: that of the model, or one of each parameter."""
+        names = ["length"] if self._per == "model" else [f"length/{name}" for name in parameters]
+        return {name: torch.zeros((), dtype=torch.float64) for name in names}
+
+    def note(self, notes: Mapping[str, Tensor], vectors: Iterable[tuple[str, Tensor]]) -> None:
+        """Add the task's lengths."""
+        lengths = {name: _length(vector) for name, vector in vectors}
+        if self._per == "model":
+            notes["length"].add_(math.hypot(*lengths.values()))
+            return
+        for name, length in lengths.items():
+            notes[f"length/{name}"].add_(length)
+
+    def change(self, whole: Whole) -> Callable[[Merged], Tensor]:
+        """Times one factor, or one of each parameter."""
+        if self._per == "model":
+            length = math.hypot(*(_length(merged.vector) for merged in whole.parameters()))
+            factor = _ratio(whole.notes["length"], whole.tasks, length)
+            return lambda merged: merged.vector * factor
+
+        def change(merged: Merged) -> Tensor:
+            noted = whole.notes[f"length/{merged.name}"]
+            return merged.vector * _ratio(noted, whole.tasks, _length(merged.vector))
+
+        return change
+
+
+def _ratio(total: Tensor, tasks: int, length: float) -> float:
+    return total.item() / tasks / length if length else 0.0
+
+
+def _length(vector: Tensor) -> float:
+    with one_thread():
+        return float(torch.linalg.vector_norm(vector, dtype=torch.float64))

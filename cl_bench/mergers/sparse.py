@@ -1,0 +1,141 @@
+"""What many mergers share: sparsify each task vector, then combine what is left."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+
+
+class Combination(Protocol):
+    """A way to make one task vector of many sparse ones, given one after the other; as in ``Merger``."""
+
+    state: ClassVar[Mapping[str, torch.dtype | None]]
+    """The running state."""
+
+    def fold(self, state: State, kept: Tensor) -> None:
+        """Take in what was kept of one more task."""
+
+    def look_back(self, states: Iterator[State]) -> float:
+        """Look at the whole state before it is combined."""
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """The merged task vector of one block."""
+
+
+class Sum:
+    """Per element, the sum of the kept values; the memory is one number per element."""
+
+    state: ClassVar[Mapping[str, torch.dtype | None]] = {"sum": None}
+
+    def fold(self, state: State, kept: Tensor) -> None:
+        """sum ← sum + kept."""
+        state[0].add_(kept)
+
+    def look_back(self, states: Iterator[State]) -> float:
+        """Nothing to see."""
+        return 0.0
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """The sum itself."""
+        return state[0]
+
+
+class Mean(Sum):
+    """Per element, the sum of the kept values over the number of all tasks."""
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """sum / T."""
+        return state[0] / block.tasks
+
+
+class Elected:
+    """Per element, the mean of the kept values that have the elected sign; 0 where there is none.
+
+    Elected is the sign of the sum of the kept values. Where that sum is 0, it is the majority sign: the
+    sign of the sum of all elements' elected signs, negative if that is 0 too.
+
+    The memory is two sums and two counts per element.
+
+    Source: Yadav et al., "TIES-Merging", NeurIPS 2023, arXiv 2306.01708.
+    """
+
+    state: ClassVar[Mapping[str, torch.dtype | None]] = {
+        "positive_sum": None,
+        "negative_sum": None,
+        "positive_count": torch.int16,
+        "negative_count": torch.int16,
+    }
+
+    def fold(self, state: State, kept: Tensor) -> None:
+        """Add the kept values to the sum and the count of their sign."""
+        positive_sum, negative_sum, positive_count, negative_count = state
+        positive, negative = kept.clamp(min=0), kept.clamp(max=0)
+        positive_sum.add_(positive)
+        negative_sum.add_(negative)
+        # Comparing floats in place is several times faster than comparing to bool.
+        positive_count.add_(positive.gt_(0).to(positive_count.dtype))
+        negative_count.add_(negative.lt_(0).to(negative_count.dtype))
+
+    def look_back(self, states: Iterator[State]) -> float:
+        """The sum of all elements' elected signs."""
+        return float(
+            sum(int((positive + negative).sign_().sum(dtype=torch.float64)) for positive, negative, *_ in states)
+        )
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """The mean of the kept values of the elected sign."""
+        positive_sum, negative_sum, positive_count, negative_count = state
+        total = positive_sum + negative_sum
+        # A float mask, 1 or 0, as in MagMax.
+        positive_wins = total.ge_(0) if block.glance > 0 else total.gt_(0)
+        positive_mean = positive_sum / positive_count.clamp(min=1)
+        negative_mean = negative_sum / negative_count.clamp(min=1)
+        return negative_mean.lerp_(positive_mean, positive_wins)
+
+
+CombinationName = Literal["sum", "mean", "ties"]
+"""Of the ways to combine that a method offers as a setting."""
+
+_COMBINATIONS: dict[CombinationName, type[Combination]] = {"sum": Sum, "mean": Mean, "ties": Elected}
+
+
+class SparseMerger(Merger):
+    """A method that says which part of a task vector is kept, and leaves the rest to a ``Combination``.
+
+    Args:
+        scaling: λ.
+        combination: What is done with the parts that are kept: "sum"; "mean", over all tasks; or "ties",
+            the election of signs and the mean of the values that agree.
+
+    Raises:
+        ValueError: ``combination`` is unknown.
+    """
+
+    def __init__(self, scaling: float, combination: CombinationName) -> None:
+        super().__init__(scaling)
+        if combination not in _COMBINATIONS:
+            raise ValueError(f"combination must be 'sum', 'mean' or 'ties', not {combination!r}")
+        self._combination = _COMBINATIONS[combination]()
+        # The only kind of method whose state depends on a setting.
+        self.state = self._combination.state  # type: ignore[misc]
+
+    @abstractmethod
+    def sparsify(self, block: TaskBlock) -> Tensor:
+        """What is kept of one block of a task vector, zeros elsewhere, in a new tensor."""
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """Combine what is kept with that of the tasks before."""
+        self._combination.fold(state, self.sparsify(block))
+
+    def look_back(self, states: Iterator[State]) -> float:
+        """As the combination does."""
+        return self._combination.look_back(states)
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """As the combination does."""
+        return self._combination.combine(state, block)

@@ -1,0 +1,69 @@
+"""WUDI: the merged vector that disturbs each task least where the task's own vector lies, found by Adam."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+
+
+class Wudi(MatrixMerger):
+    """WUDI-Merging: a linear layer's task vector spans the inputs that it was trained on, so it can stand for them.
+
+    For each weight matrix, from τ = Σ_t τ_t on, Adam minimizes
+
+        L(τ) = Σ_t ‖(τ - τ_t) · τ_tᵀ‖²_F / ‖τ_t‖²_F
+
+    Its gradient is linear in τ, 2 Σ_t (τ - τ_t) · C_t with C_t = τ_tᵀ · τ_t / ‖τ_t‖²_F, so that a step costs one
+    product of matrices, however many tasks there are.
+
+    Source: Cheng et al., "Whoever Started the Interference Should End It", ICML 2025, arXiv 2503.08099; steps,
+    learning rate, which layers (those of attention and MLP, open_clip's fused attention in one piece), and that
+    everything else stays as pre-trained, from the authors' code. FusionBench takes all matrices and averages the rest.
+
+    Differs from the publication in: a task vector that is 0 has no part, where the published code divides by 0; what
+    Adam moves is the difference to Σ_t τ_t, not the sum itself, which loses less to rounding.
+
+    Args:
+        scaling: λ, which the publication does not have; 1 leaves the merged vector as it is.
+        steps: Of Adam; 0 leaves the sum.
+        learning_rate: Of Adam, in units of the weights.
+        split_qkv: See ``MatrixMerger``.
+        matrices: See ``Matrices``.
+        rest: See ``Rest``.
+
+    Raises:
+        ValueError: ``steps`` or ``learning_rate`` is negative.
+    """
+
+    def __init__(
+        self,
+        scaling: float = 1.0,
+        steps: Annotated[int, Field(ge=0)] = 300,
+        learning_rate: Annotated[float, Field(ge=0)] = 1e-5,
+        split_qkv: bool = False,
+        matrices: Matrices = "linear",
+        rest: Rest = "pretrained",
+    ) -> None:
+        super().__init__(scaling, split_qkv, matrices, rest)
+        if steps < 0 or learning_rate < 0:
+            raise ValueError(f"steps and learning_rate must not be negative, but are {steps} and {learning_rate}")
+        self._steps, self._learning_rate = steps, learning_rate
+
+    def combine_matrices(self, vectors: Tensor) -> Tensor:
+        """Σ_t τ_t, moved by Adam."""
+        total = vectors.sum(0)
+        curvature, start = total.new_zeros(total.shape[1], total.shape[1]), torch.zeros_like(total)
+        for vector in vectors:
+            if square := vector.square().sum():
+                own = vector.T @ vector / square
+                start += (total - vector) @ own
+                curvature += own
+        moved = torch.zeros_like(total)
+        adam = torch.optim.Adam([moved], lr=self._learning_rate)
+        for _ in range(self._steps):
+            moved.grad = torch.addmm(start, moved, curvature).mul_(2)
+            adam.step()
+        return total.add_(moved)

@@ -1,0 +1,96 @@
+"""Models as others left them, in memory or in files: read as names and tensors."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cl_bench.errors import UserError
+
+Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
+"""Names and tensors; a module; or the path of a file or folder, see ``read_model``."""
+
+
+def weights_of(model: Model) -> Mapping[str, Tensor]:
+    """Names and tensors of a model, not copied: of a file, they are mapped into memory.
+
+    Raises:
+        UserError: A file cannot be read, see ``read_model``.
+    """
+    if isinstance(model, nn.Module):
+        state: dict[str, Tensor] = model.state_dict()
+        return state
+    return read_model(Path(model)) if isinstance(model, (str, os.PathLike)) else model
+
+
+def read_model(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a model. Nothing that a file could hide beside them is ever run.
+
+    Files are mapped into memory: a tensor takes none before it is used, and the system may drop it again
+    at any time. Only PyTorch files from before version 1.6 are read whole.
+
+    Args:
+        path: A safetensors file; an index ``*.safetensors.index.json`` beside the files that it names; a
+            folder with one of either; or a PyTorch file with names and tensors, alone or under
+            ``state_dict``.
+
+    Raises:
+        UserError: There is no such file, it is damaged, or it holds something else; names the file.
+    """
+    path = _in_folder(path) if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"There is no model {path}.")
+    if path.suffix == ".json":
+        return _read_sharded(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+
+
+def _in_folder(folder: Path) -> Path:
+    found = sorted(folder.glob("*.safetensors.index.json")) or sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        held = f"several models ({', '.join(file.name for file in found)})" if found else "no safetensors file"
+        raise UserError(f"The folder {folder} holds {held}; name the file of the model.")
+    return found[0]
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as safetensors ({error}). Fetch or write it anew.") from error
+
+
+def _read_sharded(index: Path) -> dict[str, Tensor]:
+    try:
+        files: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        parts = {file: index.parent / file for file in files.values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index} is no index of safetensors files: it lacks a 'weight_map' of names.") from error
+    if absent := [str(path) for path in parts.values() if not path.is_file()]:
+        raise UserError(f"{index} names files that are not there: {', '.join(absent)}.")
+    tensors = {file: _read_safetensors(path) for file, path in parts.items()}
+    if lost := [name for name, file in files.items() if name not in tensors[file]]:
+        raise UserError(f"{index} says that {lost[0]!r} is in {files[lost[0]]}, where it is not.")
+    return {name: tensors[file][name] for name, file in files.items()}
+
+
+def _read_pytorch(path: Path) -> dict[str, Tensor]:
+    try:
+        # The format before PyTorch 1.6 is no zip archive, and cannot be mapped.
+        content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # there is no end to what an unpickler stumbles over in a file that is none of its own
+        raise UserError(
+            f"{path} cannot be read as a PyTorch file of tensors alone: it is damaged, or holds objects, which "
+            "would run their own code. From a model that you trust, save model.state_dict()."
+        ) from error
+    tensors = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{path} holds something else than names and tensors, alone or under 'state_dict'.")
+    return dict(tensors)

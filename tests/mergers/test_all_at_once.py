@@ -1,0 +1,58 @@
+"""A list is merged side by side, block by block: the same bits as task by task, in less memory."""
+
+from itertools import product
+from unittest import mock
+
+import pytest
+import torch
+from torch import Tensor
+
+from cl_bench.mergers import CMM, TSV, Average, Dare, MagMax, Merger, RandMix, Ties, blocks
+
+SHAPES = {"matrix": (60, 50), "vector": (70,), "number": (), "empty": (0, 3)}
+MERGERS = [MagMax(), Ties(), Average(), RandMix(), Dare(), CMM(), TSV()]
+
+
+def model(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    random = {name: torch.randn(shape, generator=generator).to(dtype) for name, shape in SHAPES.items()}
+    return random | {"steps": torch.tensor(seed)}
+
+
+def statistics(merger: Merger, seed: int) -> dict[str, dict[str, Tensor]]:
+    squares = {name: tensor.square() for name, tensor in model(seed).items() if name != "steps"}
+    return dict.fromkeys(merger.requires, squares)
+
+
+@pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_list_and_a_generator_give_the_same_bits_whatever_block_size_and_threads(
+    merger: Merger, dtype: torch.dtype
+) -> None:
+    models, left_behind = [model(seed, dtype) for seed in range(5)], [statistics(merger, seed) for seed in range(4)]
+    expected = merger.merge(models[0], (weights for weights in models[1:]), statistics=iter(left_behind))
+    for elements, threads in product([7, 1000, 2**19], [1, 2]):
+        torch.set_num_threads(threads)
+        with mock.patch.object(blocks, "BLOCK_ELEMENTS", elements):
+            merged = merger.merge(models[0], models[1:], statistics=left_behind)
+        torch.set_num_threads(1)
+        assert list(merged) == list(expected)
+        assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("merger", [MagMax(), Ties(), RandMix(), TSV()], ids=lambda merger: type(merger).__name__)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_are_checked_in_every_task_and_named(merger: Merger, value: float) -> None:
+    models = [model(seed) for seed in range(4)]
+    models[2]["vector"][-1] = value
+    with pytest.raises(ValueError, match=r"task 2\): 'vector' has a NaN or infinite value in torch\.float32"):
+        merger.merge(models[0], models[1:])
+
+
+@pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
+def test_progress_adds_up_to_the_whole(merger: Merger) -> None:
+    shares: list[float] = []
+    models = [model(seed) for seed in range(4)]
+    merger.merge(models[0], models[1:], 0, [statistics(merger, 1)] * 3, shares.append)
+    assert len(shares) > 3 and all(share >= 0 for share in shares)
+    assert sum(shares) == pytest.approx(1)
