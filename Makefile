@@ -58,12 +58,21 @@ trainers-%: export OMP_NUM_THREADS = 1
 trainers-%: .venv/installed-lora
 	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$*
 	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=lora_magmax optim.lr=1e-3,2e-3,4e-3,1e-2
-	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=head_only_magmax optim.lr=1e-2,4e-2,1e-1,4e-1
+	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=head_only_magmax optim.lr=1e-1,4e-1,1,4
 	$(BIN)/python run.py +sweep=trainers scenario=$*
 
 trainers:  ## docs/trainers.md: every trainer on two scenarios, 3 seeds; learning rates on validation images (30 minutes)
 	$(MAKE) --jobs=2 trainers-digits_5 trainers-glyphs_10
 	$(BIN)/python -m cl_bench.reports.trainers multirun/trainers multirun/trainer_learning_rates docs/trainers.md
+
+mergers-%: export OMP_NUM_THREADS = 1
+mergers-%: .venv/installed
+	$(BIN)/python run.py +sweep=mergers scenario=$*
+	$(BIN)/python run.py +sweep=mergers scenario=$* merger=lines merger.beta=0.5
+
+mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen on validation images (30 minutes)
+	$(MAKE) --jobs=2 mergers-digits_5 mergers-glyphs_10
+	$(BIN)/python -m cl_bench.reports.mergers multirun/mergers docs/mergers.md
 
 bench-data: export GOMP_SPINCOUNT = 1000
 bench-data: export THP_MEM_ALLOC_ENABLE = 1

@@ -64,14 +64,17 @@ def _copy(_: str) -> _Merge:
 
 
 def _cl_bench(method: str) -> _Merge:
-    import yaml
-
     sys.path.insert(0, str(_ROOT))
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
     from cl_bench.instantiate import instantiate
 
-    node = yaml.safe_load((_ROOT / "conf" / "merger" / f"{method}.yaml").read_text())
-    if node.get("scaling") == "???":
-        node["scaling"] = 0.3
+    with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):
+        config = compose("merge", [f"merger={method}"])
+    for missing in OmegaConf.missing_keys(config):
+        OmegaConf.update(config, missing, 0.3)
+    node = OmegaConf.to_container(config.merger, resolve=True)
     merger = instantiate(node, "merger")
     # The numbers do not matter for the time: θ₀'s own file takes the place of what training would leave behind.
     return lambda base, models: merger.merge(

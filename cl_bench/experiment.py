@@ -70,21 +70,37 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
+    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
     last = len(parts.experiences) - 1
     merged_is_finetuned = isinstance(parts.merger, Last) and parts.scalings == (1,)
     return MergeAndEvaluate(
-        RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters),
+        running,
         parts.evaluator(parts.evaluation.split),
         meter,
         parts.scalings,
         pretrained=parts.pretrained,
-        store=stream.write,
+        store=partial(_store, parts, stream, running.keeps_models),
         refine=partial(_refine, parts) if parts.trainer.refines else None,
         add=stream.add,
         due=lambda task: parts.evaluation.when == "every_task" or task == last,
         finetuned=parts.evaluation.finetuned and not merged_is_finetuned,
         on_row=partial(_log_row, parts),
     )
+
+
+def _store(
+    parts: Parts,
+    stream: Stream,
+    mapped: bool,
+    task: int,
+    weights: Weights,
+    record: dict[str, Any],
+    statistics: Mapping[str, Weights],
+) -> tuple[Weights, Mapping[str, Weights]]:
+    """Writes a task; a merge that keeps all models goes on with the files, which take no memory."""
+    stream.write(task, weights, record, statistics)
+    stored = _read(parts, stream, task) if mapped else None
+    return (weights, statistics) if stored is None else stored[:2]
 
 
 def _obtain(

@@ -27,7 +27,7 @@ def on_validation(parts: Parts, callback: MergeAndEvaluate, meter: Meter) -> lis
                 return evaluator(weights)
 
         first = [evaluate(parts.pretrained)] * len(parts.scalings)
-        last = [evaluate(callback.merged(scaling)) for scaling in parts.scalings]
+        last = [evaluate(model) for model in callback.merged_with_each()]
     return [_headline(parts, models) for models in zip(first, last, strict=True)]
 
 

@@ -1,6 +1,7 @@
 """After each task: store its weights, fold its task vector into the merged model, evaluate that, note one row."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -34,7 +35,8 @@ class MergeAndEvaluate(pl.Callback):
         meter: Gets the stages `training`, `merging` and `evaluation`.
         scalings: All λ with which the merged model is evaluated.
         pretrained: θ₀.
-        store: Called with the task's number, weights, record and statistics as soon as the task is trained.
+        store: Called with the task's number, weights, record and statistics as soon as the task is trained; returns
+            weights and statistics to go on with.
         refine: Called on all ranks with the task's number, the merged model before it and the one with it: what
             training once more changes of that, by name; None where nothing does.
         add: Called with the task's number, record and the refined tensors, to be stored beside the task.
@@ -56,7 +58,7 @@ class MergeAndEvaluate(pl.Callback):
         meter: Meter,
         scalings: Sequence[float],
         pretrained: Mapping[str, Tensor],
-        store: Callable[[int, Weights, dict[str, Any], Mapping[str, Weights]], None],
+        store: Callable[[int, Weights, dict[str, Any], Mapping[str, Weights]], tuple[Weights, Mapping[str, Weights]]],
         refine: Callable[[int, Weights, Weights], Weights] | None,
         add: Callable[[int, dict[str, Any], Mapping[str, Weights]], None],
         due: Callable[[int], bool],
@@ -94,7 +96,7 @@ class MergeAndEvaluate(pl.Callback):
         seconds, peak = self._meter.stop("training")
         record = {"seconds": self._before + seconds, "peak_memory_mib": peak, "steps": pl_module.steps}
         if distributed.is_main():
-            self._store(len(self.records), weights, record, statistics)
+            weights, statistics = self._store(len(self.records), weights, record, statistics)
         self.after_task(weights, statistics, record, reused=False)
 
     def after_task(
@@ -111,18 +113,22 @@ class MergeAndEvaluate(pl.Callback):
             self._go_on_from_refined(previous)
         self._note(
             Row(
-                merged=[self._evaluate(self.merged(scaling)) for scaling in self._scalings] if due else [],
+                merged=[self._evaluate(model) for model in self.merged_with_each()] if due else [],
                 finetuned=self._evaluate(weights) if due and self._finetuned else None,
             )
         )
 
-    def merged(self, scaling: float | None = None) -> Weights:
-        """What the merger has made of all tasks so far, with this λ; nothing on ranks other than 0."""
-        if not distributed.is_main():
-            return {}
-        with self._meter.stage("merging"), self._named_errors():
-            self._merge.merger.scaling = self._merge.merger.scaling if scaling is None else scaling
-            return self._merge.merged()
+    def merged(self) -> Weights:
+        """What the merger has made of all tasks so far; nothing on ranks other than 0."""
+        return next(self.merged_with_each())
+
+    def merged_with_each(self) -> Iterator[Weights]:
+        """The same with each λ in turn."""
+        models = self._merge.merged_with_each(self._scalings) if distributed.is_main() else itertools.repeat({})
+        for _ in self._scalings:
+            with self._meter.stage("merging"), self._named_errors():
+                model = next(models)
+            yield model
 
     def _fold(self) -> None:
         if distributed.is_main():

@@ -106,6 +106,10 @@ class RunningAround(RunningMerge):
         self._notes = merger.notes({name: self._start(name) for name in self._parameters})
 
     @property
+    def _merges_whole_parameters(self) -> bool:
+        return True
+
+    @property
     def keeps_models(self) -> bool:
         """As ``RunningMerge.keeps_models``."""
         return self._keeper() is not None
@@ -130,14 +134,16 @@ class RunningAround(RunningMerge):
         on_progress(0.5)
         return merged
 
-    def merged(self) -> dict[str, Tensor]:
-        """As ``RunningMerge.merged``."""
-        return self._model(self._from_vectors()) if self._tasks else super().merged()
+    def _from_state(self, keep: bool) -> Callable[[str, Tensor], None]:
+        return self._from_vectors()
 
     def vectors(self) -> Callable[[str], Tensor]:
-        """What changes the inner method's merged task vector of a parameter; λ of both is in it."""
-        inner = self._inner.vectors()
+        """What changes the inner method's merged task vector of a parameter, in which that method's λ is."""
+        unscaled = self._inner.vectors()
         looked_at: dict[str, Tensor] = {}
+
+        def inner(name: str) -> Tensor:
+            return unscaled(name).mul(self._inner.merger.scaling)
 
         def merged(name: str, vector: Tensor) -> Merged:
             return Merged(name, self._start(name), vector, self._all_vectors(name))
@@ -152,7 +158,7 @@ class RunningAround(RunningMerge):
 
         def vector(name: str) -> Tensor:
             own = looked_at.pop(name) if name in looked_at else inner(name)
-            return change(merged(name, own)).mul(self.merger.scaling)
+            return change(merged(name, own))
 
         return vector
 

@@ -216,6 +216,10 @@ class RunningMerge:
         return self._tasks
 
     @property
+    def _merges_whole_parameters(self) -> bool:
+        return isinstance(self.merger, StackMerger)
+
+    @property
     def keeps_models(self) -> bool:
         """Whether the weights of all tasks are kept by reference: they had better be mapped from files."""
         return isinstance(self.merger, StackMerger)
@@ -362,6 +366,16 @@ class RunningMerge:
         state_of = self._state.__getitem__ if keep else self._state.pop
         return lambda name, result: self._apply(self._kept(name, state_of(name)), glance, result)
 
+    def merged_with_each(self, scalings: Iterable[float]) -> Iterator[dict[str, Tensor]]:
+        """``merged`` with each λ in turn, bit for bit; methods that merge whole parameters do it once."""
+        if self._tasks and self._merges_whole_parameters:
+            vectors = {name: vector(name) for vector in [self.vectors()] for name in self._parameters}
+            for self.merger.scaling in scalings:
+                yield self._model(self._writer(vectors.__getitem__))
+        else:
+            for self.merger.scaling in scalings:
+                yield self.merged()
+
     def _model(self, write: Callable[[str, Tensor], object]) -> dict[str, Tensor]:
         """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it."""
         model: dict[str, Tensor] = {}
@@ -380,28 +394,28 @@ class RunningMerge:
             result.view(-1)[span] = self.merger.apply(state, MergeBlock(pretrained, self._tasks, glance))
 
     def vectors(self) -> Callable[[str], Tensor]:
-        """What gives the merged task vector of a parameter, λ · combined, in the working type and a new tensor."""
+        """What gives the merged task vector of a parameter, without λ, in the working type and a new tensor."""
         merger = self.merger
         if isinstance(merger, StackMerger):
             overview = merger.look_over(lambda: map(self._stack, self._parameters))
-            return lambda name: merger.combine_stack(self._stack(name, overview)).mul(merger.scaling)
+            return lambda name: merger.combine_stack(self._stack(name, overview))
         glance = merger.look_back(self._states())
 
         def vector(name: str) -> Tensor:
             whole = torch.empty_like(self._start(name))
             for span, pretrained, state in self._kept(name, self._state[name]):
-                combined = merger.combine(state, MergeBlock(pretrained, self._tasks, glance))
-                whole.view(-1)[span] = combined.mul(merger.scaling)
+                whole.view(-1)[span] = merger.combine(state, MergeBlock(pretrained, self._tasks, glance))
             return whole
 
         return vector
 
     def _from_vectors(self) -> Callable[[str, Tensor], None]:
         """What writes a merged parameter, for a method that merges whole parameters."""
-        vector = self.vectors()
+        return self._writer(self.vectors())
 
+    def _writer(self, vector: Callable[[str], Tensor]) -> Callable[[str, Tensor], None]:
         def write(name: str, result: Tensor) -> None:
-            result.copy_(vector(name).add_(self._start(name)))
+            result.copy_(vector(name).mul(self.merger.scaling).add_(self._start(name)))
 
         return write
 

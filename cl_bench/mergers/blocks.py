@@ -131,7 +131,7 @@ def sum_in_order(tensors: Tensor) -> Tensor:
 def is_finite(tensor: Tensor) -> bool:
     """Whether no element is NaN or infinite; one pass at memory speed where none is."""
     # A finite sum proves finite terms; only a sum that overflows needs the exact look.
-    total = float(tensor.sum(dtype=working_dtype(tensor)))
+    total = float(tensor.detach().sum(dtype=working_dtype(tensor)))
     return math.isfinite(total) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
 
 

@@ -1,0 +1,129 @@
+"""docs/mergers.md: what mergers there are, and what they make of the embedded data.
+
+Used by `make mergers` as `python -m cl_bench.reports.mergers FOLDER OUT`.
+"""
+
+import importlib
+import inspect
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cl_bench.mergers import Merger, StackMerger
+from cl_bench.mergers.around import Around
+from cl_bench.reports.markdown import Result, cell, grid, read_all
+from cl_bench.store import atomic
+
+_CONFIGURATIONS = Path(__file__).resolve().parents[2] / "conf" / "merger"
+
+_PAGE = """# Mergers
+
+Made by `make mergers`; nothing here is typed by hand. The first table is read from the classes and from `conf/merger/`,
+the second from the records of the sweep `multirun_configs/sweep/mergers.yaml`.
+
+## All of them
+
+*Needs*: beside the tasks' weights, what their training must leave behind. *Memory*, while tasks arrive one by one and
+beside θ₀ and one task's weights: numbers per element of the model; or the weights of all tasks, mapped from their
+files, of which one parameter at a time is read.
+
+{methods}
+## On the embedded data
+
+Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`), in percent, mean ±
+standard deviation over seeds {seeds}, each with its own order of arrival; {runs} runs, {machine}. Trained on four
+fifths of the training images with the scenarios' settings. λ was chosen by each run among {grid}, on the other fifth;
+all other settings are the ones above, and LiNeS' β is 0.5. Versions: {versions}.
+
+{accuracies}
+Chosen λ, mean ± standard deviation over seeds:
+
+{scalings}"""
+
+
+def write(folder: Path, out: Path) -> None:
+    """Writes the page, with all result records below `folder`."""
+    results = read_all(folder)
+    page = _PAGE.format(
+        methods=_methods(),
+        runs=len(results),
+        seeds=", ".join(map(str, sorted({result["seed"] for result in results}))),
+        machine=f"{os.cpu_count()} cores ({platform.machine()})",
+        grid=", ".join(sorted({f"{one['scaling']:g}" for result in results for one in result["scalings"]})),
+        versions=", ".join(f"{name} {number}" for name, number in sorted(results[0]["versions"].items())),
+        accuracies=_table(results, lambda result: result["headline"]["value"]),
+        scalings=_table(results, _chosen),
+    )
+    atomic.write_text(out, page)
+
+
+def _methods() -> str:
+    rows = []
+    for path in sorted(_CONFIGURATIONS.glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        settings: dict[str, Any] = yaml.safe_load(text)
+        settings.pop("defaults", None)
+        module, _, name = settings.pop("_target_").rpartition(".")
+        method: type[Merger] = getattr(importlib.import_module(module), name)
+        rows.append(
+            [path.stem, _rule(method), _paper(method, text), _needs(method), _memory(method), _settings(settings)]
+        )
+    return grid(["`merger=`", "rule", "source", "needs", "memory", "settings"], rows)
+
+
+def _rule(method: type[Merger]) -> str:
+    return " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _paper(method: type[Merger], text: str) -> str:
+    numbers = re.findall(r"arXiv\s+(\d{4}\.\d{5})", (method.__doc__ or "") + text)
+    return ", ".join(f"[{number}](https://arxiv.org/abs/{number})" for number in dict.fromkeys(numbers))
+
+
+def _needs(method: type[Merger]) -> str:
+    if issubclass(method, Around):
+        return "the inner method's"
+    return ", ".join(f"`{name}`" for name in sorted(method(scaling=1.0).requires))
+
+
+def _memory(method: type[Merger]) -> str:
+    if issubclass(method, Around):
+        return "all tasks" if method.sees_tasks else "the inner method's"
+    if issubclass(method, StackMerger):
+        return "all tasks"
+    return str(len(method(scaling=1.0).state))
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}={'?' if value == '???' else value}`" for name, value in settings.items())
+
+
+def _table(results: Sequence[Result], value: Any) -> str:
+    columns = sorted({_column(result) for result in results})
+    rows = [
+        [merger, *(cell([value(r) for r in results if (_merger(r), _column(r)) == (merger, c)]) for c in columns)]
+        for merger in sorted({_merger(result) for result in results})
+    ]
+    return grid(["merger", *(f"{scenario}, {trainer}" for scenario, trainer in columns)], rows)
+
+
+def _chosen(result: Result) -> float:
+    return next(one["scaling"] for one in result["scalings"] if one["chosen"])
+
+
+def _merger(result: Result) -> str:
+    return result["choices"]["merger"]
+
+
+def _column(result: Result) -> tuple[str, str]:
+    return result["choices"]["scenario"], result["choices"]["trainer"]
+
+
+if __name__ == "__main__":
+    write(*map(Path, sys.argv[1:]))
