@@ -23,8 +23,9 @@ Accuracy after the last task over all test images and among all classes (`accura
 forgetting is `forgetting_max_minus_last` of the same matrix, in points; mean ± standard deviation over seeds. *Own*:
 the weights of the last task as they are. *Merged*: all tasks' weights by MagMax with the published λ = 0.5; for `cmm`,
 whose tasks start from the merged weights, by its own merger with the published α = 0.4. Seconds of training of a whole
-stream, Fisher information and refinement included. MiB: the largest resident set of the process while training, PyTorch
-itself included, which is most of it for a model this small.
+stream, Fisher information and refinement included: where they spread, the machine had other work, and
+[bench_train.md](bench_train.md) compares steps side by side. MiB: the largest resident set of the process while
+training, PyTorch itself included, which is most of it for a model this small.
 
 Settings are the published ones of conf/trainer/, none of them chosen for these data: EWC's λ = 1e6 and LwF's 0.3 belong
 to ViT-B/16 with a smaller learning rate, and so does CMM's refinement, which at 1e-7 changes next to nothing here. The
