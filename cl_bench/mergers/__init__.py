@@ -5,7 +5,7 @@
 """
 
 from cl_bench.mergers.average import Average
-from cl_bench.mergers.base import Merger, RunningMerge
+from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.breadcrumbs import Breadcrumbs
 from cl_bench.mergers.cmm import CMM
 from cl_bench.mergers.cofima import CoFiMA
@@ -26,6 +26,7 @@ from cl_bench.mergers.pcb import PCB
 from cl_bench.mergers.rand_mix import RandMix
 from cl_bench.mergers.regmean import RegMean
 from cl_bench.mergers.rescale import Rescale
+from cl_bench.mergers.running import RunningMerge
 from cl_bench.mergers.svc import SVC
 from cl_bench.mergers.task_arithmetic import TaskArithmetic
 from cl_bench.mergers.ties import Ties
@@ -58,6 +59,7 @@ __all__ = [
     "RegMean",
     "Rescale",
     "RunningMerge",
+    "StackMerger",
     "TaskArithmetic",
     "Ties",
     "Wudi",

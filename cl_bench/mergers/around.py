@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger, RunningMerge, StackMerger
+from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, Weights
+from cl_bench.mergers.running import RunningMerge
 from cl_bench.store.models import Model, weights_of
 
 

@@ -74,7 +74,8 @@ def _methods() -> str:
         rows.append(
             [path.stem, _rule(method), _paper(method, text), _needs(method), _memory(method), _settings(settings)]
         )
-    return grid(["`merger=`", "rule", "source", "needs", "memory", "settings"], rows)
+    header = ["`merger=`", "rule", "source", "needs", "memory", "settings"]
+    return grid(header, rows).replace("---:", "---")  # words in all columns
 
 
 def _rule(method: type[Merger]) -> str:
@@ -101,7 +102,10 @@ def _memory(method: type[Merger]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{name}={'?' if value == '???' else value}`" for name, value in settings.items())
+    def shown(value: Any) -> str:
+        return "?" if value == "???" else yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
+
+    return ", ".join(f"`{name}={shown(value)}`" for name, value in settings.items())
 
 
 def _table(results: Sequence[Result], value: Any) -> str:

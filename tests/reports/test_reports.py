@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from cl_bench.errors import UserError
-from cl_bench.reports import first_results, heat_maps, learning_rates, show, trainers
+from cl_bench.reports import first_results, heat_maps, learning_rates, mergers, show, trainers
 from cl_bench.store import write_result
+from tests.conftest import ROOT
 
 
 def record(tasks=3, joint=False, finetuned=True, **more):
@@ -106,6 +107,24 @@ def test_trainers_has_a_row_per_trainer_and_columns_per_scenario(tmp_path):
     assert "| ewc | 72.0 ± 2.8 | 1.0 ± 0.0 | 61.2 ± 0.0 | 7.5 ± 0.0 | 3.0 ± 0.0 | 900.0 ± 0.0 |  |" in page
     assert page.index("| sequential |") < page.index("| ewc |")
     assert "| lora | 0.0002 | 72.0 ± 2.8 | 82.0 ± 2.8 | 77.0 |" in page
+
+
+def test_mergers_has_every_method_and_a_row_of_accuracies_for_each_that_was_run(tmp_path):
+    for seed, value in ((1, 60.0), (2, 64.0)):
+        for trainer in ("independent", "sequential"):
+            choices = {"scenario": "digits_5", "trainer": trainer, "merger": "ties"}
+            scalings = [{"scaling": 0.2, "chosen": seed == 1}, {"scaling": 0.4, "chosen": seed == 2}]
+            headline = {"name": "accuracy.task_agnostic", "value": value}
+            result = record(seed=seed, choices=choices, headline=headline, finetuned=False)
+            write_result(tmp_path / f"runs/{trainer}/{seed}/result.json", {**result, "scalings": scalings})
+    mergers.write(tmp_path / "runs", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    rows = {line[3 : line.index("]")]: line for line in page.splitlines() if line.startswith("| [")}
+    assert {path.stem for path in (ROOT / "conf" / "merger").glob("*.yaml")} == rows.keys()
+    assert all((ROOT / "docs" / line.split("(")[1].split(")")[0]).is_file() for line in rows.values())
+    assert "| ties | 62.0 ± 2.8 | 62.0 ± 2.8 |" in page and "| ties | 0.3 ± 0.1 | 0.3 ± 0.1 |" in page
+    assert "`second_moments` | 2 | `alpha=0.4`" in rows["cmm"] and "2509.23592" in rows["cmm"]
+    assert "all tasks" in rows["tsv"] and "among 0.2, 0.4," in page
 
 
 def test_a_page_without_records_names_the_folder(tmp_path):
