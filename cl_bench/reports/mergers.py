@@ -69,11 +69,10 @@ def _methods() -> str:
         text = path.read_text(encoding="utf-8")
         settings: dict[str, Any] = yaml.safe_load(text)
         settings.pop("defaults", None)
-        module, _, name = settings.pop("_target_").rpartition(".")
-        method: type[Merger] = getattr(importlib.import_module(module), name)
-        rows.append(
-            [path.stem, _rule(method), _paper(method, text), _needs(method), _memory(method), _settings(settings)]
-        )
+        module, _, class_name = settings.pop("_target_").rpartition(".")
+        method: type[Merger] = getattr(importlib.import_module(module), class_name)
+        name = f"[{path.stem}](../{module.replace('.', '/')}/{path.stem}.py)"
+        rows.append([name, _rule(method), _paper(method, text), _needs(method), _memory(method), _settings(settings)])
     header = ["`merger=`", "rule", "source", "needs", "memory", "settings"]
     return grid(header, rows).replace("---:", "---")  # words in all columns
 
