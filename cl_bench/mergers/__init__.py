@@ -5,7 +5,7 @@
 """
 
 from cl_bench.mergers.average import Average
-from cl_bench.mergers.base import Merger, StackMerger
+from cl_bench.mergers.base import Merger
 from cl_bench.mergers.breadcrumbs import Breadcrumbs
 from cl_bench.mergers.cmm import CMM
 from cl_bench.mergers.cofima import CoFiMA
@@ -59,7 +59,6 @@ __all__ = [
     "RegMean",
     "Rescale",
     "RunningMerge",
-    "StackMerger",
     "TaskArithmetic",
     "Ties",
     "Wudi",

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from cl_bench.mergers import Merger, StackMerger
 from cl_bench.mergers.around import Around
+from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.store import atomic
 
