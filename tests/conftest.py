@@ -38,7 +38,7 @@ def run_py(tmp_path):
     def run_py(*arguments: str, **options) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *arguments],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300, **options,
+            cwd=tmp_path, capture_output=True, text=True, timeout=600, **options,
         )  # fmt: skip
 
     return run_py
