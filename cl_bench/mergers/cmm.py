@@ -4,15 +4,14 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import State, TaskBlock
+from cl_bench.mergers.running_model import RunningModel
 
 _EPSILON = 1e-30  # float32 still has it and its products; no gradient that was ever of use has so small a square
 
 
-class CMM(Merger):
+class CMM(RunningModel):
     """Continual model merging: per element, the average of two models, weighted by their Fisher information.
 
     After the first task θ = θ_1 and F = F_1; then, from task 2 on,
@@ -65,15 +64,3 @@ class CMM(Merger):
         # Towards θ_t by a share of the way: no sum of tiny products, and what both have stays as it is.
         merged.add_(block.weights.sub(merged).mul_(new / (old + new)))
         fisher.mul_(1 - self._alpha).add_(of_task.mul(self._alpha))
-
-    def restart(self, state: State, weights: Tensor) -> None:
-        """θ ← the refined weights; F stays."""
-        state[0].copy_(weights)
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """θ - θ_0."""
-        return state[0] - block.pretrained
-
-    def apply(self, state: State, block: MergeBlock) -> Tensor:
-        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
-        return state[0] if self.scaling == 1 else super().apply(state, block)

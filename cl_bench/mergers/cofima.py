@@ -4,15 +4,14 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import State, TaskBlock
+from cl_bench.mergers.running_model import RunningModel
 
 _EPSILON = 1e-30  # see CMM
 
 
-class CoFiMA(Merger):
+class CoFiMA(RunningModel):
     """Continual Fisher-weighted model averaging: per element, a weighted mean of the merged model and each new one.
 
     After the first task θ = θ_1; then, from task 2 on,
@@ -67,15 +66,3 @@ class CoFiMA(Merger):
             old, new = fisher.add(_EPSILON).mul_(1 - self._alpha), of_task.add(_EPSILON).mul_(self._alpha)
             merged.add_(block.weights.sub(merged).mul_(new / (old + new)))
         fisher.copy_(of_task)
-
-    def restart(self, state: State, weights: Tensor) -> None:
-        """θ ← the weights; F stays."""
-        state[0].copy_(weights)
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """θ - θ_0."""
-        return state[0] - block.pretrained
-
-    def apply(self, state: State, block: MergeBlock) -> Tensor:
-        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
-        return state[0] if self.scaling == 1 else super().apply(state, block)

@@ -3,13 +3,12 @@
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import State, TaskBlock
+from cl_bench.mergers.running_model import RunningModel
 
 
-class EMA(Merger):
+class EMA(RunningModel):
     """Continual model averaging (CoMA): each task's model is mixed into what was merged before it.
 
     After the first task θ = θ_1; then, from task 2 on, θ ← (1 - α) θ + α θ_t. With α = 1/t, the
@@ -49,15 +48,3 @@ class EMA(Merger):
         else:
             share = 1 / block.task if isinstance(self._alpha, str) else self._alpha
             merged.add_(block.weights.sub(merged).mul_(share))
-
-    def restart(self, state: State, weights: Tensor) -> None:
-        """θ ← the other weights."""
-        state[0].copy_(weights)
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """θ - θ_0."""
-        return state[0] - block.pretrained
-
-    def apply(self, state: State, block: MergeBlock) -> Tensor:
-        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
-        return state[0] if self.scaling == 1 else super().apply(state, block)

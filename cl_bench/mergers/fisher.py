@@ -8,13 +8,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, TaskVector, flat
+from cl_bench.mergers.blocks import State, TaskBlock, TaskVector, flat
+from cl_bench.mergers.running_model import RunningModel
 
 _SERIAL = 2**14  # so few elements are summed by one thread, in an order that does not depend on how many there are
 
 
-class Fisher(Merger):
+class Fisher(RunningModel):
     """Per element, the mean of the models, weighted by the diagonal of their Fisher information.
 
         θ = Σ_t w_t θ_t / Σ_t w_t,  w_t = max(F_t, floor) / ‖F_t‖
@@ -64,14 +64,6 @@ class Fisher(Merger):
         of_task = of_task.clamp(min=self._floor).div_(block.glance)
         weight.add_(of_task)
         mean.add_(block.weights.sub(mean).mul_(of_task.div_(weight)))
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """θ - θ_0."""
-        return state[0] - block.pretrained
-
-    def apply(self, state: State, block: MergeBlock) -> Tensor:
-        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
-        return state[0] if self.scaling == 1 else super().apply(state, block)
 
 
 def _norm(tensors: Mapping[str, Tensor]) -> float:

@@ -1,0 +1,25 @@
+"""What methods share whose state is a model, not a task vector."""
+
+from torch import Tensor
+
+from cl_bench.mergers.base import Merger
+from cl_bench.mergers.blocks import MergeBlock, State
+
+
+class RunningModel(Merger):
+    """A method whose first state is what it has merged, θ: with λ = 1 it comes out bit for bit.
+
+    The difference to θ_0 is rounded, and would not lead back to θ.
+    """
+
+    def restart(self, state: State, weights: Tensor) -> None:
+        """θ ← the other weights; what else there is stays."""
+        state[0].copy_(weights)
+
+    def combine(self, state: State, block: MergeBlock) -> Tensor:
+        """θ - θ_0."""
+        return state[0] - block.pretrained
+
+    def apply(self, state: State, block: MergeBlock) -> Tensor:
+        """θ itself where λ = 1, otherwise θ_0 + λ · (θ - θ_0)."""
+        return state[0] if self.scaling == 1 else super().apply(state, block)
