@@ -1,0 +1,33 @@
+"""What is made of result records: `python -m cl_bench.reports COMMAND …`; each command has its own `--help`."""
+
+import importlib
+import sys
+
+from cl_bench.errors import UserError
+
+_COMMANDS = {
+    "table": "one table as Markdown, LaTeX and CSV",
+    "figures": "all figures that the records allow, as SVG, PDF and PNG",
+    "page": "one self-contained page with tables, figures and every run",
+    "compare": "two sets of runs, with a paired test over seeds",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command; the exit code is 2 where the user has to mend something."""
+    if not arguments or arguments[0] not in _COMMANDS:
+        print("usage: python -m cl_bench.reports COMMAND …", file=sys.stderr)
+        for name, meaning in _COMMANDS.items():
+            print(f"  {name:<8} {meaning}", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"cl_bench.reports.{arguments[0]}")
+    try:
+        command.main(arguments[1:])
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
