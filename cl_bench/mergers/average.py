@@ -21,6 +21,7 @@ class Average(Merger):
     """
 
     state: ClassVar = {"sum": None}
+    carries_nan = True
 
     def __init__(self, scaling: float = 1.0) -> None:
         super().__init__(scaling)

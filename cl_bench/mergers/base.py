@@ -22,7 +22,8 @@ class Merger(ABC):
 
     A method names its running state, says how one block of it takes in one more task (``fold``) and
     what it amounts to (``combine``). It may look at the whole task vector before it is folded
-    (``look``), and at the whole state before it is combined (``look_back``).
+    (``look``), and at the whole state before it is combined (``look_back``). Blocks of several parameters may be
+    worked on at the same time, in threads.
 
     Args:
         scaling: λ, by which the merged task vector is multiplied.
@@ -43,8 +44,15 @@ class Merger(ABC):
     whole_parameters: bool = False
     """Whether a block is always one whole parameter, as ranks and norms within it need; costs memory by its size."""
 
+    looks_back: bool = False
+    """Whether the method looks at the whole state, by ``look_back``, before it is combined."""
+
     restarts: bool = False
     """Whether the method can go on from weights that take the place of what it has merged so far."""
+
+    carries_nan: bool = False
+    """Whether a NaN or infinite value in any task's weights is always in what they are merged to: then it is looked for
+    there, once, where all tasks are merged at once."""
 
     runs_as: type[RunningMerge] | None = None
     """The kind of running merge that the method needs, where ``RunningMerge`` itself will not do."""
@@ -70,13 +78,27 @@ class Merger(ABC):
         """Go on from the weights of one block as if they were what was merged; where ``restarts`` says so."""
         raise NotImplementedError
 
-    def look_back(self, states: Iterator[State]) -> float:
-        """Look at the whole state, block by block, before it is combined; ``combine`` gets the answer."""
-        return 0.0
+    def look_back(self, state: State) -> float:
+        """Look at one block of the state before any is combined; ``combine`` gets the sum over all blocks."""
+        raise NotImplementedError
 
     @abstractmethod
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The merged task vector of one block. The state may be returned itself, but not changed."""
+
+    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """What ``fold`` of all tasks and then ``combine`` give, bit for bit, for methods that have a faster way.
+
+        It must carry what is not finite, see ``carries_nan``.
+
+        Args:
+            pretrained: θ_0, 1-D, in the working type; may not be changed.
+            weights: θ_t of each task, in order, as ``pretrained``; may not be changed.
+
+        Returns:
+            The merged task vector, in a new tensor.
+        """
+        raise NotImplementedError
 
     def apply(self, state: State, block: MergeBlock) -> Tensor:
         """The merged weights of one block, θ_0 + λ · combined, in the working type."""

@@ -5,7 +5,6 @@ kernel rounds differently in the vectorised body of a block and in its tail, and
 would depend on where the blocks end.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,9 +17,9 @@ Weights = Mapping[str, Tensor]
 State = tuple[Tensor, ...]
 """A method's running state for one block (or one parameter), in the order of ``Merger.state``."""
 
-BLOCK_ELEMENTS = 2**19
-"""Elements of one block: two megabytes in float32. Small enough that a block and its temporaries stay in
-cache, large enough that threads spend little of their time waiting for each other."""
+BLOCK_ELEMENTS = 2**16
+"""Elements of one block: 256 KiB in float32. Small enough that a block and its temporaries stay in the cache of one
+core, large enough that calling torch takes little of the time."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,11 @@ def working_dtype(tensor: Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
-def spans(elements: int) -> Iterator[slice]:
-    """Cut ``elements`` into runs of at most ``BLOCK_ELEMENTS``."""
-    for start in range(0, elements, BLOCK_ELEMENTS):
-        yield slice(start, min(start + BLOCK_ELEMENTS, elements))
+def spans(elements: int, block: int | None = None) -> Iterator[slice]:
+    """Cut ``elements`` into runs of at most ``block``, or else ``BLOCK_ELEMENTS``."""
+    block = block or BLOCK_ELEMENTS
+    for start in range(0, elements, block):
+        yield slice(start, min(start + block, elements))
 
 
 def flat(tensor: Tensor) -> Tensor:
@@ -126,13 +126,6 @@ def sum_in_order(tensors: Tensor) -> Tensor:
     for tensor in tensors[1:]:
         total.add_(tensor)
     return total
-
-
-def is_finite(tensor: Tensor) -> bool:
-    """Whether no element is NaN or infinite; one pass at memory speed where none is."""
-    # A finite sum proves finite terms; only a sum that overflows needs the exact look.
-    total = float(tensor.detach().sum(dtype=working_dtype(tensor)))
-    return math.isfinite(total) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
 
 
 def keep_freed_memory() -> None:

@@ -1,7 +1,9 @@
 """MagMax: every element from the task that moved it most."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
@@ -37,3 +39,26 @@ class MagMax(Merger):
         """The largest values themselves."""
         (largest,) = state
         return largest
+
+    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
+        largest, smallest = weights[0].clone(), weights[0].clone()
+        for own in weights[1:]:
+            torch.maximum(largest, own, out=largest)
+            torch.minimum(smallest, own, out=smallest)
+        largest.sub_(pretrained)
+        smallest.sub_(pretrained)
+        tied = largest.eq(-smallest).logical_and_(largest.gt(0))
+        largest.lerp_(smallest, smallest.abs().gt_(largest.abs()))
+        if bool(tied.any()):
+            _give_to_the_later(largest, tied.nonzero().view(-1), pretrained, weights)
+        return largest
+
+
+def _give_to_the_later(largest: Tensor, tied: Tensor, pretrained: Tensor, weights: Sequence[Tensor]) -> None:
+    """Where τ and -τ are both the largest, take the one of the later task; ``tied`` holds the indices."""
+    start, found = pretrained[tied], largest[tied]
+    for own in weights:
+        vector = own[tied] - start
+        found = vector.where(vector.abs() == found.abs(), found)
+    largest[tied] = found

@@ -34,6 +34,7 @@ class ModelStock(Merger):
 
     state: ClassVar = {"sum": None, "directions": None, "moved": torch.int16}
     whole_parameters = True
+    carries_nan = True
 
     def __init__(self, scaling: float = 1.0) -> None:
         super().__init__(scaling)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,12 +21,16 @@ from cl_bench.mergers.blocks import (
     TaskVector,
     Weights,
     flat,
-    is_finite,
     keep_freed_memory,
     spans,
     working_dtype,
 )
+from cl_bench.mergers.checks import check_kind, check_names, check_task, check_values, is_finite, needed_statistics
+from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.store.models import Model, weights_of
+
+_LOOKED_AT = 2**19
+"""Elements of a block of a task vector that is looked at: counting in it then costs more than beginning to count."""
 
 
 class _Task(NamedTuple):
@@ -60,8 +64,8 @@ class RunningMerge:
         self.merger = merger
         self._pretrained = dict(weights_of(pretrained))
         for name, tensor in self._pretrained.items():
-            _check_kind("pretrained", name, tensor)
-            _check_values("pretrained", name, tensor)
+            check_kind("pretrained", name, tensor)
+            check_values("pretrained", name, tensor)
         self._frozen_parameters = frozen_parameters
         self._tasks = 0
         self._models: list[tuple[Weights, Mapping[str, Weights]]] = []  # of methods that see all tasks together
@@ -100,12 +104,12 @@ class RunningMerge:
             ValueError: Names or shapes differ from ``pretrained``, a value is NaN or infinite, or
                 statistics that the method requires are missing.
         """
-        task = self._task(self._tasks + 1, weights, statistics, check_values=True)
+        task = self._task(self._tasks + 1, weights, statistics, values=True)
         if isinstance(self.merger, StackMerger):
             self._models.append((task.weights, task.statistics))
         else:
-            for name in self._parameters:
-                _exhaust(self._folded(name, [task], self._state[name]))
+            state = self._state
+            _exhaust(side_by_side(lambda name: _exhaust(self._folded(name, [task], state[name])), self._parameters))
         self._tasks = task.number
 
     def all_at_once(
@@ -123,39 +127,59 @@ class RunningMerge:
         Raises:
             ValueError: As for ``add`` and ``merged``.
         """
-        looks = isinstance(self.merger, StackMerger) or type(self.merger).look is not Merger.look
-        share_of_looks, tasks = 0.5 if looks else 0.0, []
-        for number, (weights, statistics) in enumerate(models, start=1):
-            tasks.append(self._task(number, weights, statistics, check_values=looks))
+        looks = isinstance(self.merger, StackMerger) or _own(self.merger, "look")
+        share_of_looks, tasks = 0.5 if looks else 0.0, list[_Task]()
+
+        def look(number: int) -> _Task:
+            return self._task(number, *models[number - 1], values=looks)
+
+        for task in side_by_side(look, range(1, len(models) + 1)):
+            tasks.append(task)
             on_progress(share_of_looks / len(models))
         self._tasks = len(tasks)
-        write, elements = self._at_once(tasks), sum(self._pretrained[name].numel() for name in self._parameters)
+        elements = sum(self._pretrained[name].numel() for name in self._parameters)
 
-        def write_and_tell(name: str, result: Tensor) -> None:
-            write(name, result)
-            on_progress((1 - share_of_looks) * result.numel() / max(elements, 1))
+        def tell(name: str) -> None:
+            on_progress((1 - share_of_looks) * self._pretrained[name].numel() / max(elements, 1))
 
-        return self._model(write_and_tell)
+        return self._model(self._at_once(tasks), tell)
 
     def _at_once(self, tasks: Sequence[_Task]) -> Callable[[str, Tensor], None]:
         """What writes a merged parameter, for the models of all tasks."""
         if isinstance(self.merger, StackMerger):
             self._models = [(task.weights, task.statistics) for task in tasks]
             return self._from_vectors()
-        if type(self.merger).look_back is Merger.look_back:
-            return lambda name, result: self._apply(self._folded(name, tasks), 0.0, result)
-        for name in self._parameters:
-            _exhaust(self._folded(name, tasks, self._state[name]))
-        return self._from_state(keep=False)
+        if _own(self.merger, "combine_at_once"):
+            return partial(self._combined_at_once, tasks)
+        # The state is made twice where it is looked back at, since that takes no memory.
+        folded = ((state for _, _, state in self._folded(name, tasks)) for name in self._parameters)
+        return partial(self._folded_and_combined, tasks, self._looked_back(folded))
 
-    def _task(self, number: int, weights: Model, statistics: Mapping[str, Model], check_values: bool) -> _Task:
+    def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
+        """Write one parameter by the method's own way for all tasks together."""
+        pretrained, values = flat(self._pretrained[name]), [flat(task.weights[name]) for task in tasks]
+        for span in self._spans(pretrained.numel()):
+            start = pretrained[span].to(working_dtype(pretrained))
+            vector = self.merger.combine_at_once(start, [own[span].to(start) for own in values])
+            result.view(-1)[span] = vector.mul_(self.merger.scaling).add_(start)
+        _check_if_carried(tasks, name, result)
+
+    def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
+        """Write one parameter block by block, with a state that lasts for the block."""
+        carries = self.merger.carries_nan
+        unchecked = [task._replace(values_checked=task.values_checked or carries) for task in tasks]
+        self._apply(self._folded(name, unchecked), glance, result)
+        if carries:
+            _check_if_carried(tasks, name, result)
+
+    def _task(self, number: int, weights: Model, statistics: Mapping[str, Model], values: bool) -> _Task:
         """Check a task and look at it."""
         what, weights = f"finetuned (task {number})", weights_of(weights)
-        self._check_task(what, weights, check_values)
-        needed = self._needed(what, statistics)
-        looks = type(self.merger).look is not Merger.look
+        check_task(what, weights, self._pretrained, values)
+        needed = needed_statistics(what, statistics, self.merger, self._pretrained)
+        looks = _own(self.merger, "look")
         glance = self.merger.look(self._task_vector(weights, needed)) if looks else 0.0
-        return _Task(number, what, weights, needed, check_values, glance)
+        return _Task(number, what, weights, needed, values, glance)
 
     def _folded(
         self, name: str, tasks: Sequence[_Task], kept: State | None = None
@@ -174,7 +198,7 @@ class RunningMerge:
             vector = torch.empty_like(start)
             for task, whole, generator in zip(tasks, values, generators, strict=True):
                 if not task.values_checked:
-                    _check_values(task.what, name, whole[span])
+                    check_values(task.what, name, whole[span])
                 weights = whole[span].to(device=start.device, dtype=start.dtype)
                 torch.sub(weights, start, out=vector)
                 left_behind = {key: _part(own.get(name), span, weights) for key, own in task.statistics.items()}
@@ -196,7 +220,7 @@ class RunningMerge:
         """
         if not self.merger.restarts:
             raise ValueError(f"{type(self.merger).__name__} cannot go on from other weights than it has merged")
-        self._check_task("weights", weights)
+        check_task("weights", weights, self._pretrained)
         for name, state in self._state.items():
             values = flat(weights[name])
             for span in self._spans(values.numel()):
@@ -225,7 +249,7 @@ class RunningMerge:
         """What writes a merged parameter from the state, which is kept, or goes parameter by parameter."""
         if isinstance(self.merger, StackMerger):
             return self._from_vectors()
-        glance = self.merger.look_back(self._states())
+        glance = self._looked_back(self._states())
         state_of = self._state.__getitem__ if keep else self._state.pop
         return lambda name, result: self._apply(self._kept(name, state_of(name)), glance, result)
 
@@ -239,16 +263,29 @@ class RunningMerge:
             for self.merger.scaling in scalings:
                 yield self.merged()
 
-    def _model(self, write: Callable[[str, Tensor], object]) -> dict[str, Tensor]:
+    def _model(
+        self, write: Callable[[str, Tensor], object], done: Callable[[str], None] = lambda name: None
+    ) -> dict[str, Tensor]:
         """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it."""
-        model: dict[str, Tensor] = {}
-        for name, tensor in self._pretrained.items():
-            if tensor.is_floating_point():
-                model[name] = torch.empty_like(tensor, memory_format=torch.contiguous_format)
-                write(name, model[name])
-                _check_values("merged", name, model[name])
-            else:
-                model[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        contiguous = torch.contiguous_format
+        model = {
+            name: torch.empty_like(tensor, memory_format=contiguous, requires_grad=False)
+            if tensor.is_floating_point()
+            else tensor.detach().clone(memory_format=contiguous)
+            for name, tensor in self._pretrained.items()
+        }
+
+        def write_and_check(name: str) -> None:
+            write(name, model[name])
+            check_values("merged", name, model[name])
+
+        if self._merges_whole_parameters:  # which takes the memory of all tasks' values, once
+            for name in self._parameters:
+                write_and_check(name)
+                done(name)
+        else:
+            for name, _ in zip(self._parameters, side_by_side(write_and_check, self._parameters), strict=True):
+                done(name)
         return model
 
     def _apply(self, blocks: Iterator[tuple[slice, Tensor, State]], glance: float, result: Tensor) -> None:
@@ -262,7 +299,7 @@ class RunningMerge:
         if isinstance(merger, StackMerger):
             overview = merger.look_over(lambda: map(self._stack, self._parameters))
             return lambda name: merger.combine_stack(self._stack(name, overview))
-        glance = merger.look_back(self._states())
+        glance = self._looked_back(self._states())
 
         def vector(name: str) -> Tensor:
             whole = torch.empty_like(self._start(name))
@@ -318,7 +355,7 @@ class RunningMerge:
             ValueError: The names, shapes or types are not those of this merge, or a model's value is NaN or
                 infinite.
         """
-        _check_names("state_dict", {"tasks"}, {"tasks"} & state_dict.keys())
+        check_names("state_dict", {"tasks"}, {"tasks"} & state_dict.keys())
         tasks = int(state_dict["tasks"])
         if isinstance(self.merger, StackMerger):
             self._models = self._saved_models(state_dict, tasks)
@@ -333,7 +370,7 @@ class RunningMerge:
 
     def _check_state(self, state_dict: Weights) -> None:
         own = self._named_state()
-        _check_names("state_dict", {"tasks", *own}, set(state_dict))
+        check_names("state_dict", {"tasks", *own}, set(state_dict))
         for name, part in own.items():
             saved = state_dict[name]
             if saved.shape != part.shape or saved.dtype != part.dtype:
@@ -354,9 +391,9 @@ class RunningMerge:
         models: list[tuple[Weights, Mapping[str, Weights]]] = []
         for task in range(1, tasks + 1):
             what, weights = f"state_dict (task {task})", parts[str(task)]
-            self._check_task(what, weights)
+            check_task(what, weights, self._pretrained)
             statistics: dict[str, Weights] = {key: parts[part] for part, key in self._statistics_of(task).items()}
-            models.append((weights, self._needed(what, statistics)))
+            models.append((weights, needed_statistics(what, statistics, self.merger, self._pretrained)))
         return models
 
     def _statistics_of(self, task: int) -> dict[str, str]:
@@ -368,32 +405,6 @@ class RunningMerge:
             for name, state in self._state.items()
             for part_name, part in zip(self.merger.state, state, strict=True)
         }
-
-    def _check_task(self, what: str, weights: Weights, check_values: bool = True) -> None:
-        if not isinstance(weights, Mapping):
-            raise ValueError(f"{what} must be a mapping of names to tensors, not {type(weights).__name__}")
-        _check_names(what, set(self._pretrained), set(weights))
-        for name, own in self._pretrained.items():
-            tensor = weights[name]
-            if tensor.shape != own.shape:
-                raise ValueError(
-                    f"{what}: {name!r} has shape {tuple(tensor.shape)}, but {tuple(own.shape)} in pretrained"
-                )
-            if own.is_floating_point():
-                _check_kind(what, name, tensor)
-                if check_values:
-                    _check_values(what, name, tensor)
-
-    def _needed(self, what: str, statistics: Mapping[str, Model]) -> dict[str, Weights]:
-        if missing := sorted(self.merger.requires - statistics.keys()):
-            raise ValueError(f"{what}: {type(self.merger).__name__} needs the statistics {_some(missing)}")
-        needed = {key: weights_of(statistics[key]) for key in sorted(self.merger.requires)}
-        for key, tensors in needed.items():
-            for name, tensor in tensors.items():
-                if name not in self._parameters or not self.merger.fits(tensor, self._pretrained[name]):
-                    raise ValueError(f"{what}: {key} of {name!r}, of shape {tuple(tensor.shape)}, fit no parameter")
-                _check_values(f"{what}: {key}", name, tensor)
-        return needed
 
     def _task_vector(self, weights: Weights, statistics: Mapping[str, Weights]) -> TaskVector:
         def blocks() -> Iterator[Tensor]:
@@ -414,7 +425,7 @@ class RunningMerge:
         pretrained, weights = flat(self._pretrained[name]), flat(weights)
         dtype, device = working_dtype(pretrained), pretrained.device
         scratch: Tensor | None = None
-        for span in self._spans(pretrained.numel()):
+        for span in spans(pretrained.numel(), _LOOKED_AT):
             block = weights[span].to(device=device, dtype=dtype)
             scratch = torch.empty_like(block) if scratch is None else scratch[: block.numel()]
             yield torch.sub(block, pretrained[span].to(dtype), out=scratch)
@@ -431,10 +442,28 @@ class RunningMerge:
             for dtype in self.merger.state.values()
         )
 
-    def _states(self) -> Iterator[State]:
+    def _states(self) -> Iterator[Iterator[State]]:
+        """Of each parameter, its state block by block."""
         for state in self._state.values():
-            for span in self._spans(state[0].numel()):
-                yield tuple(part[span] for part in state)
+            yield (tuple(part[span] for part in state) for span in self._spans(state[0].numel()))
+
+    def _looked_back(self, states: Iterator[Iterator[State]]) -> float:
+        """What the method sees in the whole state: the sum over blocks."""
+        if not self.merger.looks_back:
+            return 0.0
+        return sum(side_by_side(lambda blocks: sum(map(self.merger.look_back, blocks)), list(states)))
+
+
+def _own(merger: Merger, method: str) -> bool:
+    """Whether the method has its own way of what mergers need not do."""
+    return getattr(type(merger), method) is not getattr(Merger, method)
+
+
+def _check_if_carried(tasks: Sequence[_Task], name: str, result: Tensor) -> None:
+    """Only where a result is not finite does it matter whose values were not."""
+    if not is_finite(result):
+        for task in tasks:
+            check_values(task.what, name, task.weights[name])
 
 
 def _exhaust(blocks: Iterator[object]) -> None:
@@ -443,28 +472,6 @@ def _exhaust(blocks: Iterator[object]) -> None:
 
 def _part(tensor: Tensor | None, span: slice, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if tensor is None else flat(tensor)[span].to(like.device, like.dtype)
-
-
-def _check_names(what: str, expected: set[str], given: set[str]) -> None:
-    missing, extra = sorted(expected - given), sorted(given - expected)
-    if missing or extra:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has the unknown {_some(extra)}"] * bool(extra)
-        raise ValueError(f"{what} {' and '.join(parts)}")
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
-
-
-def _check_kind(what: str, name: str, tensor: Tensor) -> None:
-    if tensor.is_complex():
-        raise ValueError(f"{what}: {name!r} is complex, only real parameters can be merged")
-
-
-def _check_values(what: str, name: str, tensor: Tensor) -> None:
-    if tensor.is_floating_point() and not is_finite(tensor):
-        raise ValueError(f"{what}: {name!r} has a NaN or infinite value in {tensor.dtype}")
 
 
 def _generator(seed: int, task: int, parameter: str) -> torch.Generator:

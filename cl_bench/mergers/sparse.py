@@ -1,7 +1,7 @@
 """What many mergers share: sparsify each task vector, then combine what is left."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -20,8 +20,11 @@ class Combination(Protocol):
     def fold(self, state: State, kept: Tensor) -> None:
         """Take in what was kept of one more task."""
 
-    def look_back(self, states: Iterator[State]) -> float:
-        """Look at the whole state before it is combined."""
+    looks_back: ClassVar[bool]
+    """As ``Merger.looks_back``."""
+
+    def look_back(self, state: State) -> float:
+        """Look at one block of the state before any is combined."""
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The merged task vector of one block."""
@@ -31,12 +34,13 @@ class Sum:
     """Per element, the sum of the kept values; the memory is one number per element."""
 
     state: ClassVar[Mapping[str, torch.dtype | None]] = {"sum": None}
+    looks_back: ClassVar[bool] = False
 
     def fold(self, state: State, kept: Tensor) -> None:
         """sum ← sum + kept."""
         state[0].add_(kept)
 
-    def look_back(self, states: Iterator[State]) -> float:
+    def look_back(self, state: State) -> float:
         """Nothing to see."""
         return 0.0
 
@@ -70,6 +74,7 @@ class Elected:
         "positive_count": torch.int16,
         "negative_count": torch.int16,
     }
+    looks_back: ClassVar[bool] = True
 
     def fold(self, state: State, kept: Tensor) -> None:
         """Add the kept values to the sum and the count of their sign."""
@@ -81,11 +86,10 @@ class Elected:
         positive_count.add_(positive.gt_(0).to(positive_count.dtype))
         negative_count.add_(negative.lt_(0).to(negative_count.dtype))
 
-    def look_back(self, states: Iterator[State]) -> float:
-        """The sum of all elements' elected signs."""
-        return float(
-            sum(int((positive + negative).sign_().sum(dtype=torch.float64)) for positive, negative, *_ in states)
-        )
+    def look_back(self, state: State) -> float:
+        """The sum of the elements' elected signs."""
+        positive, negative, *_ = state
+        return float((positive + negative).sign_().sum(dtype=torch.float64))
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The mean of the kept values of the elected sign."""
@@ -123,6 +127,7 @@ class SparseMerger(Merger):
         self._combination = _COMBINATIONS[combination]()
         # The only kind of method whose state depends on a setting.
         self.state = self._combination.state  # type: ignore[misc]
+        self.looks_back = self._combination.looks_back
 
     @abstractmethod
     def sparsify(self, block: TaskBlock) -> Tensor:
@@ -132,9 +137,9 @@ class SparseMerger(Merger):
         """Combine what is kept with that of the tasks before."""
         self._combination.fold(state, self.sparsify(block))
 
-    def look_back(self, states: Iterator[State]) -> float:
+    def look_back(self, state: State) -> float:
         """As the combination does."""
-        return self._combination.look_back(states)
+        return self._combination.look_back(state)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """As the combination does."""

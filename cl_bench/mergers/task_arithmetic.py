@@ -30,6 +30,7 @@ class TaskArithmetic(Merger):
     """
 
     state: ClassVar = {"sum": None}
+    carries_nan = True
 
     def __init__(self, scaling: float, divide_by: Literal["one", "tasks", "sqrt_tasks"] = "one") -> None:
         super().__init__(scaling)

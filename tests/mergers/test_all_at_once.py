@@ -3,8 +3,12 @@
 from itertools import product
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from cl_bench.mergers import CMM, TSV, Average, Dare, MagMax, Merger, RandMix, Ties, blocks
@@ -40,13 +44,30 @@ def test_a_list_and_a_generator_give_the_same_bits_whatever_block_size_and_threa
         assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.parametrize("merger", [MagMax(), Ties(), RandMix(), TSV()], ids=lambda merger: type(merger).__name__)
+WHOLE_NUMBERS = arrays(np.float32, (4, 12), elements=st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
+@given(values=WHOLE_NUMBERS, scaling=st.sampled_from([-1.0, 0.0, 0.5, 1.0]))
+@settings(max_examples=60, deadline=None)
+def test_ties_and_zeros_end_alike_in_a_list_and_a_generator(merger: Merger, values: np.ndarray, scaling: float) -> None:
+    models = [{"weight": torch.tensor(row)} for row in values]
+    left_behind = [{name: {"weight": torch.ones(12)} for name in merger.requires}] * 3
+    with mock.patch.object(merger, "scaling", scaling):
+        expected = merger.merge(models[0], iter(models[1:]), statistics=left_behind)["weight"]
+        merged = merger.merge(models[0], models[1:], statistics=left_behind)["weight"]
+    assert torch.equal(merged.view(torch.int32), expected.view(torch.int32))
+
+
+@pytest.mark.parametrize(
+    "merger", [MagMax(), Average(), Ties(), RandMix(), TSV()], ids=lambda merger: type(merger).__name__
+)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_are_checked_in_every_task_and_named(merger: Merger, value: float) -> None:
     models = [model(seed) for seed in range(4)]
     models[2]["vector"][-1] = value
     with pytest.raises(ValueError, match=r"task 2\): 'vector' has a NaN or infinite value in torch\.float32"):
-        merger.merge(models[0], models[1:])
+        merger.merge(models[0], models[1:], statistics=[statistics(merger, 1)] * 3)
 
 
 @pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
