@@ -1,4 +1,4 @@
-"""Markdown tables over many runs: mean ± standard deviation over seeds."""
+"""Markdown tables: of many runs, mean ± standard deviation over seeds, or of a `Table` as it is."""
 
 import statistics
 from collections import defaultdict
@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.errors import UserError
+from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
+from cl_bench.reports.table import Table
 from cl_bench.store import read_result
 
 Result = Mapping[str, Any]
 
 
 def read_all(folder: Path) -> list[dict[str, Any]]:
-    """All result records below a folder.
+    """All result records below a folder, each with its file's name under `path`.
 
     Raises:
         UserError: There is none, or one is damaged.
     """
-    results = [read_result(path) for path in sorted(folder.glob("**/result.json"))]
+    results = [{**read_result(path), "path": str(path)} for path in sorted(folder.glob("**/result.json"))]
     if not results:
         raise UserError(f"There is no result.json below {folder}; run the sweep first.")
     return results
@@ -52,3 +54,21 @@ def cell(values: Sequence[float]) -> str:
         return ""
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.1f}{spread}"
+
+
+def page(table: Table) -> str:
+    """A table with its caption above and its notes below."""
+    rows = [[row.name, *map(_shown, cells)] for row, cells in zip(table.rows, shown(table), strict=True)]
+    notes = [LEGEND] * has_ranks(table) + list(table.notes)
+    notes += [f"<sup>{mark}</sup> {text}" for text, mark in footnotes(table).items()]
+    below = "".join(f"\n{note}\n" for note in notes)
+    return f"{table.caption}\n\n{grid(['method', *table.columns], rows)}{below}"
+
+
+def _shown(cell: Shown | None) -> str:
+    if cell is None:
+        return ""
+    number = f"{cell.mean} ± {cell.deviation}" if cell.deviation else cell.mean
+    text = {0: number, 1: f"**{number}**", 2: f"<u>{number}</u>"}[cell.rank]
+    of = f" (n = {cell.n})" if cell.n else ""
+    return text + of + (f"<sup>{','.join(cell.marks)}</sup>" if cell.marks else "")

@@ -1,8 +1,13 @@
-"""A table of results, before it becomes Markdown, LaTeX, CSV or a part of the page."""
+"""A table of results, before it becomes Markdown, LaTeX, CSV or a part of the page.
 
+As a command: `python -m cl_bench.reports table NAME FOLDER OUT`.
+"""
+
+import argparse
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A method, and its cell in each column where there is one."""
+    """A method, and its cell in each column where there is one.
+
+    Attributes:
+        competes: Whether it may be the best of a column; bounds such as zero-shot and joint training may not.
+    """
 
     name: str
     cells: Mapping[str, Cell]
+    competes: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,3 +70,28 @@ class Table:
     references: frozenset[str] = frozenset()
     higher_is_better: bool = True
     notes: tuple[str, ...] = field(default=())
+
+
+def main(arguments: list[str]) -> None:
+    """Writes a table, and its table of forgetting, as OUT/NAME.md, .tex and .csv.
+
+    Raises:
+        UserError: There are no records, none of this table's kind, or some that contradict each other.
+    """
+    from cl_bench.reports.latex import latex
+    from cl_bench.reports.markdown import page, read_all
+    from cl_bench.reports.tables import NAMES, tables_named
+    from cl_bench.reports.tidy import tidy
+    from cl_bench.store import atomic
+
+    parser = argparse.ArgumentParser(
+        prog="python -m cl_bench.reports table", description="Writes one of the papers' tables."
+    )
+    parser.add_argument("name", choices=NAMES, help="which table")
+    parser.add_argument("folder", type=Path, nargs="+", help="of the sweep's records; several are read together")
+    parser.add_argument("out", type=Path, help="where the files go")
+    asked = parser.parse_args(arguments)
+    for table in tables_named(asked.name, [result for folder in asked.folder for result in read_all(folder)]):
+        for ending, written in (("md", page), ("tex", latex), ("csv", tidy)):
+            atomic.write_text(asked.out / f"{table.name}.{ending}", written(table))
+        print(f"written: {asked.out / table.name}.{{md,tex,csv}}")

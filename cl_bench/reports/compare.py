@@ -1,0 +1,188 @@
+"""Two sets of runs, pair by pair: `python -m cl_bench.reports compare A B`.
+
+A pair has its scenario, order of arrival and seed in common, and its method, too, unless each set has but one: so two
+methods are compared, or all methods before and after a change. Differences are B − A of the headline accuracy, in
+points.
+
+The test is Student's paired t over seeds. With three or five seeds a test of ranks can never be significant (the
+smallest two-sided p of Wilcoxon's is 0.25 and 0.06), while t makes use of how large differences are, and gives the
+interval; in turn it assumes that they are about normal.
+"""
+
+import argparse
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+
+from cl_bench.errors import UserError
+from cl_bench.reports.flags import flattened
+from cl_bench.reports.layouts import place
+from cl_bench.reports.markdown import read_all
+from cl_bench.reports.methods import position, readable
+from cl_bench.reports.runs import Run, distinct
+
+_WIDTH = 120  # where the output is no terminal
+
+Key: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of one method, or of one against another, on one scenario.
+
+    Attributes:
+        method: Its readable name, or both.
+        pairs: A run of A and one of B each.
+    """
+
+    method: str
+    scenario: str
+    pairs: tuple[tuple[Run, Run], ...]
+
+    @property
+    def a(self) -> list[float]:
+        """Accuracies of A's runs in percent."""
+        return [_accuracy(run) for run, _ in self.pairs]
+
+    @property
+    def b(self) -> list[float]:
+        """Accuracies of B's runs, in the same order."""
+        return [_accuracy(run) for _, run in self.pairs]
+
+    @property
+    def differences(self) -> list[float]:
+        """B − A, pair by pair."""
+        return [b - a for a, b in zip(self.a, self.b, strict=True)]
+
+    def interval(self) -> tuple[float, float] | None:
+        """Where the mean difference lies with 95 % confidence; None where a single pair, or equal ones, say nothing."""
+        if not self._varies():
+            return None
+        from scipy import stats
+
+        low, high = stats.ttest_rel(self.b, self.a).confidence_interval(0.95)
+        return float(low), float(high)
+
+    def p(self) -> float | None:
+        """Of the paired t-test, two-sided; None where a single pair, or equal ones, say nothing."""
+        if not self._varies():
+            return None
+        from scipy import stats
+
+        return float(stats.ttest_rel(self.b, self.a).pvalue)
+
+    def _varies(self) -> bool:
+        return len(self.a) > 1 and max(self.differences) - min(self.differences) > 1e-9
+
+
+def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list[Run]]:
+    """All comparisons, in the papers' order, and the runs that have no partner.
+
+    Raises:
+        UserError: There is no pair, or one of the sets has two different runs for one place in a pair.
+    """
+    a, b = list(a), list(b)
+    methods = [{run.method for run in runs} for runs in (a, b)]
+    one_each = all(len(names) == 1 for names in methods)
+    names = " → ".join(dict.fromkeys(readable(method) for names in methods for method in names)) if one_each else None
+
+    def key(run: Run) -> Key:
+        return names or readable(run.method), run.scenario, run.result["split"], repr(run.order), str(run.seed)
+
+    first, second = distinct(a, key), distinct(b, key)
+    if not first.keys() & second.keys():
+        raise UserError("No run of A has a partner in B: pairs have scenario, order, seed and method in common.")
+    groups: dict[tuple[str, str], list[tuple[Run, Run]]] = defaultdict(list)
+    for common in sorted(first.keys() & second.keys(), key=lambda common: _place(first[common])):
+        groups[common[0], common[1]].append((first[common], second[common]))
+    unpaired = [run for runs, other in ((first, second), (second, first)) for k, run in runs.items() if k not in other]
+    return [Comparison(*group, tuple(pairs)) for group, pairs in groups.items()], unpaired
+
+
+def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]]:
+    """Settings, versions and devices that differ within pairs: by name, the different pairs of values."""
+    found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+    for a, b in (tuple(map(_settings, pair)) for pair in pairs):
+        for name in sorted(a.keys() | b.keys()):
+            values = (a.get(name), b.get(name))
+            if values[0] != values[1] and values not in found[name]:
+                found[name].append(values)
+    return {name: values for name, values in found.items() if values}
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """All but where files lie and what the run is called."""
+    config = {k: v for k, v in run.result["config"].items() if k not in ("logger", "paths", "debug", "method")}
+    return flattened({**config, "versions": run.result["versions"], "device": run.result["devices"]["kind"]})
+
+
+def _place(run: Run) -> tuple[tuple[float, str], tuple[int, str], str, int]:
+    return position(run.method), place(run.scenario), repr(run.order), run.seed
+
+
+def _accuracy(run: Run) -> float:
+    return float(run.result["headline"]["value"])
+
+
+def main(arguments: list[str]) -> None:
+    """Prints a table of differences between two sets of runs.
+
+    Raises:
+        UserError: A folder has no records, or two that contradict each other; there is no pair.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m cl_bench.reports compare", description="Two sets of runs, pair by pair, with a paired t-test."
+    )
+    parser.add_argument("a", type=Path, help="folder of the runs to compare with")
+    parser.add_argument("b", type=Path, help="folder of the runs that are compared")
+    asked = parser.parse_args(arguments)
+    found, unpaired = compared(*(map(Run.of, read_all(folder)) for folder in (asked.a, asked.b)))
+    console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
+    console.print(_table(found))
+    console.print(*_remarks(found, unpaired), sep="\n", soft_wrap=True, markup=False)
+
+
+def _table(found: Sequence[Comparison]) -> Table:
+    table = Table(title="Accuracy in percent; B − A in points, with its 95 % interval", title_justify="left")
+    table.add_column("method", overflow="fold")
+    table.add_column("scenario", no_wrap=True)
+    for name in ("n", "A", "B", "B − A", "95 %", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found:
+        interval, p = one.interval(), one.p()
+        table.add_row(
+            one.method,
+            one.scenario,
+            str(len(one.a)),
+            *(_spread(values) for values in (one.a, one.b)),
+            _spread(one.differences, sign="+"),
+            "" if interval is None else f"{interval[0]:+.2f} … {interval[1]:+.2f}",
+            "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001",
+        )
+    return table
+
+
+def _spread(values: Sequence[float], sign: str = "") -> str:
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{sign}.2f}{deviation}"
+
+
+def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[str]:
+    tests = sum(one.p() is not None for one in found)
+    if tests:
+        yield "p: paired t-test over seeds, two-sided" + (f", not corrected for {tests} tests" if tests > 1 else "")
+    if any(len(one.a) < 2 for one in found):
+        yield "n = 1: a single pair says nothing of chance, so there is neither interval nor p"
+    if any(len(one.a) > 1 and one.p() is None for one in found):
+        yield "where all differences are the same, there is neither interval nor p"
+    for name, values in changes(pair for one in found for pair in one.pairs).items():
+        yield f"{name}: " + (" → ".join(map(str, values[0])) if len(values) == 1 else "different in each pair")
+    for run in unpaired:
+        yield f"without a partner: {run.place}"

@@ -1,0 +1,64 @@
+"""The runs of a table or a comparison, each experiment once."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cl_bench.errors import UserError
+from cl_bench.reports.markdown import Result
+from cl_bench.reports.methods import method_of
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A record, and what it is one of."""
+
+    method: str
+    scenario: str
+    seed: int
+    result: Result
+
+    @classmethod
+    def of(cls, result: Result) -> "Run":
+        """The run that left this record."""
+        return cls(method_of(result), result["choices"]["scenario"], result["seed"], result)
+
+    @property
+    def place(self) -> str:
+        """Its file, for messages."""
+        return str(self.result.get("path", f"the run {self.result['fingerprint']}"))
+
+    @property
+    def order(self) -> Any:
+        """The setting of its scenario that decides what arrives when; None where there is none."""
+        scenario: Mapping[str, Any] = self.result["config"].get("scenario", {})
+        return next((value for name, value in scenario.items() if name.endswith("_order")), None)
+
+
+def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
+    """One run for each key, though several sweeps may have done the same experiment.
+
+    Raises:
+        UserError: Two runs have one key, but other settings or numbers. Names both.
+    """
+    found: dict[Key, Run] = {}
+    for run in runs:
+        first = found.setdefault(key(run), run)
+        if first is not run:
+            _check_same(first, run)
+    return found
+
+
+def _check_same(first: Run, second: Run) -> None:
+    what = f"{first.place} and {second.place} are both {first.method} on {first.scenario} with seed {first.seed}"
+    if _experiment(first) != _experiment(second):
+        raise UserError(f"{what}, with different settings: name a folder that has only one of them.")
+    if first.result["headline"]["value"] != second.result["headline"]["value"]:
+        raise UserError(f"{what}, with the same settings, but their numbers differ: delete one and run it again.")
+
+
+def _experiment(run: Run) -> tuple[Any, ...]:
+    """What decides the numbers: how weights were trained, merged and evaluated."""
+    return run.result["fingerprint"], run.result["config"].get("merger"), run.result["split"]

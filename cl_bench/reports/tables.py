@@ -1,0 +1,170 @@
+"""From records to the papers' tables, published numbers in columns of their own."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cl_bench.errors import UserError
+from cl_bench.reports.flags import flags
+from cl_bench.reports.layouts import LAYOUTS, Layout, place
+from cl_bench.reports.markdown import Result
+from cl_bench.reports.methods import BOUNDS, position, readable
+from cl_bench.reports.published import Reference, references, sources
+from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.table import Cell, Row, Table
+
+NAMES = tuple(f"{layout.name}{size}" for size in ("", "_mini") for layout in LAYOUTS)
+
+_MEAN = "mean"
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """Every table that the records can fill, and a table of forgetting after each, in a fixed order.
+
+    A record says by its `path` which table it is for: the one of the sweep below whose folder it lies, such as
+    `multirun/table_cil/…`. Records of other sweeps (other λ, other orders of arrival) are in no table.
+    """
+    found = []
+    for name in NAMES:
+        own = [r for r in results if f"table_{name}" in Path(r.get("path", "")).absolute().parts]
+        if _of(_layout(name), own):
+            found += tables_named(name, own)
+    return found
+
+
+def tables_named(name: str, results: Sequence[Result]) -> list[Table]:
+    """One table, from all of the records that are of its kind, and its table of forgetting if there is any.
+
+    Raises:
+        UserError: None of the records is of its kind, or two of them cannot be told apart.
+    """
+    layout = _layout(name)
+    chosen = _of(layout, results)
+    if not chosen:
+        kinds = " or ".join(sorted(layout.kinds))
+        raise UserError(f"Table {name} is of {kinds} runs on test images, and there is none among these records.")
+    runs = sorted(distinct(map(Run.of, chosen), _identity).values(), key=_place)
+    both = [_table(name, layout, runs, metric) for metric in ("accuracy", "forgetting")]
+    return [table for table in both if table.rows]
+
+
+def _layout(name: str) -> Layout:
+    return next(layout for layout in LAYOUTS if layout.name == name.removesuffix("_mini"))
+
+
+def _of(layout: Layout, results: Iterable[Result]) -> list[Result]:
+    """Validation images are for choosing; tables are of test images."""
+    kinds = {f"cl_bench.scenarios.{kind}" for kind in layout.kinds}
+    return [r for r in results if r["split"] == "test" and r["config"].get("scenario", {}).get("_target_") in kinds]
+
+
+def _identity(run: Run) -> tuple[str, str, int]:
+    return run.method, run.scenario, run.seed
+
+
+def _place(run: Run) -> tuple[tuple[int, str], tuple[float, str], int]:
+    return place(run.scenario), position(run.method), run.seed
+
+
+def _table(name: str, layout: Layout, runs: Sequence[Run], metric: str) -> Table:
+    scenarios = list(dict.fromkeys(run.scenario for run in runs))
+    if layout.datasets and len(scenarios) > 1:
+        raise UserError(f"Table {name} is of one scenario, and these records are of {' and '.join(scenarios)}.")
+    cells = _cells(layout, runs, metric)
+    own = [column for column in _every_column(layout, runs) if any(column == c for _, c in cells)]
+    beside = _beside(layout, own, scenarios, metric, methods={method for method, _ in cells})
+    caption = (
+        f"{layout.captions[metric]}; {_over(runs, max((len(cell.values) for cell in cells.values()), default=0))}."
+    )
+    cells |= {(r.method, column): Cell((r.value,), source=r.source, note=r.note) for r, column in beside.items()}
+    columns = [
+        c for column in own for c in (column, *sorted({c for c in beside.values() if c.startswith(f"{column} ref. ")}))
+    ]
+    return Table(
+        name=name if metric == "accuracy" else f"{name}_{metric}",
+        caption=caption,
+        columns=tuple(columns),
+        rows=tuple(
+            Row(readable(m), {c: cells[m, c] for c in columns if (m, c) in cells}, competes=m not in BOUNDS)
+            for m in sorted({method for method, _ in cells}, key=position)
+        ),
+        references=frozenset(beside.values()),
+        higher_is_better=metric == "accuracy",
+        notes=tuple(_notes(beside)),
+    )
+
+
+def _cells(layout: Layout, runs: Sequence[Run], metric: str) -> dict[tuple[str, str], Cell]:
+    """Ours, by method and column."""
+    odd = flags(runs)
+    values: dict[tuple[str, str], dict[Run, float]] = defaultdict(dict)
+    for run in runs:
+        for column, value in _values(layout, run, metric).items():
+            if value is not None:
+                values[run.method, column][run] = value
+    return {place: Cell(tuple(own.values()), _flags(list(own), odd)) for place, own in values.items()}
+
+
+def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:
+    """A run's numbers, by column."""
+    headline = run.result["headline"]
+    kind = "task_aware" if "task_aware" in headline["name"] else "task_agnostic"
+    overall = headline["value"] if metric == "accuracy" else run.result["metrics"][kind]["forgetting_max_minus_last"]
+    if not layout.datasets:
+        return {run.scenario: overall}
+    own = dict(zip(_arrival(run), run.result["matrix"][kind][-1], strict=True)) if metric == "accuracy" else {}
+    return {**own, _MEAN: overall}
+
+
+def _arrival(run: Run) -> list[str]:
+    """The data sets of a run as its configuration calls them, in order of arrival."""
+    from cl_bench.scenarios.order import resolve  # loads Avalanche
+
+    names = list(run.result["config"]["scenario"]["datasets"])
+    return [names[i] for i in resolve(run.order, names, "datasets", "dataset_order", some=True)]
+
+
+def _every_column(layout: Layout, runs: Sequence[Run]) -> list[str]:
+    """Ours, in the papers' order, whether or not there is a number."""
+    if layout.datasets:
+        return [*runs[0].result["config"]["scenario"]["datasets"], _MEAN]
+    return list(dict.fromkeys(run.scenario for run in runs))
+
+
+def _flags(runs: Sequence[Run], odd: Mapping[Run, tuple[str, ...]]) -> tuple[str, ...]:
+    """Of a cell: what all its runs do differently, and what some do."""
+    seeds: dict[str, list[int]] = defaultdict(list)
+    for run in runs:
+        for text in odd.get(run, ()):
+            seeds[text].append(run.seed)
+    return tuple(text if len(s) == len(runs) else f"{text} ({_seeds(s)})" for text, s in seeds.items())
+
+
+def _beside(
+    layout: Layout, own: Sequence[str], scenarios: Sequence[str], metric: str, methods: set[str]
+) -> dict[Reference, str]:
+    """Published numbers and their columns: one for each source, beside the column of ours."""
+    found = {}
+    for reference in references():
+        column = _MEAN if layout.datasets else reference.scenario
+        shown = layout.published_rows or reference.method in methods
+        if reference.metric == metric and reference.scenario in scenarios and column in own and shown:
+            found[reference] = f"{column} ref. {sources()[reference.source]}"
+    return found
+
+
+def _over(runs: Sequence[Run], most: int) -> str:
+    seeds = _seeds(sorted({run.seed for run in runs}))
+    spread = f"mean ± the sample's standard deviation over {seeds}, n = {most} where the cell says nothing else"
+    return spread if most > 1 else seeds
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+
+
+def _notes(published: Iterable[Reference]) -> Iterator[str]:
+    for source, letter in sources().items():
+        kinds = sorted({r.kind for r in published if r.source == source})
+        if kinds:
+            yield f"ref. {letter}, reference, not ours: {source}, {', '.join(kinds)}."

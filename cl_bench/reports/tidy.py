@@ -1,0 +1,23 @@
+"""A table as tidy CSV: a line for each cell, numbers unrounded."""
+
+import csv
+import io
+
+from cl_bench.reports.table import Table
+
+COLUMNS = ("table", "row", "column", "mean", "std", "n", "values", "flags", "source", "note")
+
+
+def tidy(table: Table) -> str:
+    """`values` are apart by blanks, `flags` by semicolons; `source` is empty for results of our own."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in table.rows:
+        for column in table.columns:
+            if (cell := row.cells.get(column)) is not None:
+                deviation = "" if cell.deviation is None else repr(cell.deviation)
+                values, flags = " ".join(map(repr, cell.values)), "; ".join(cell.flags)
+                of = (repr(cell.mean), deviation, len(cell.values), values)
+                writer.writerow([table.name, row.name, column, *of, flags, cell.source, cell.note])
+    return file.getvalue()

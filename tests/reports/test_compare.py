@@ -1,0 +1,101 @@
+"""Pairs of runs, their differences and the paired test."""
+
+import math
+import statistics
+
+import pytest
+
+from cl_bench.errors import UserError
+from cl_bench.reports import compare
+from cl_bench.reports.runs import Run
+from tests.reports.made_up import record, write
+
+
+def runs(method, values, scenario="cars_5", **more):
+    return [Run.of(record(method, scenario, seed, value, **more)) for seed, value in values.items()]
+
+
+def test_differences_interval_and_p_are_those_of_the_paired_t_test():
+    a, b = {1: 60.0, 3: 62.0, 5: 61.0}, {5: 63.0, 1: 63.5, 3: 63.0}
+    ((one,), unpaired) = compare.compared(runs("sequential_last", a), runs("sequential_magmax", b))
+    assert one.differences == [3.5, 1.0, 2.0] and unpaired == [] and one.method == "Sequential fine-tuning → MagMax"
+    mean, error = statistics.mean(one.differences), statistics.stdev(one.differences) / math.sqrt(3)
+    t = mean / error
+    assert one.p() == pytest.approx(1 - t / math.sqrt(t * t + 2))  # Student's t with two degrees of freedom
+    quantile = 4.302652729911275
+    assert one.interval() == pytest.approx((mean - quantile * error, mean + quantile * error))
+
+
+def test_several_methods_are_paired_with_themselves():
+    a = runs("cmm", {1: 50.0, 2: 51.0}) + runs("sequential_magmax", {1: 60.0, 2: 61.0}, "cifar100_5")
+    b = runs("sequential_magmax", {2: 63.0, 1: 61.0}, "cifar100_5") + runs("cmm", {1: 50.0, 2: 50.0})
+    found, unpaired = compare.compared(a, b)
+    assert [(one.method, one.scenario, one.differences) for one in found] == [
+        ("MagMax", "cifar100_5", [1.0, 2.0]),
+        ("CMM", "cars_5", [0.0, -1.0]),
+    ]
+    assert unpaired == []
+
+
+def test_other_orders_seeds_scenarios_and_splits_make_no_pair():
+    paired, order, seed, scenario, split = (
+        runs("cmm", {1: 50.0}),
+        runs("cmm", {2: 50.0}, changes={"scenario.class_order": 7}),
+        runs("cmm", {3: 50.0}),
+        runs("cmm", {1: 50.0}, "cub200_5"),
+        runs("cmm", {4: 50.0}, split="validation"),
+    )
+    partners = runs("cmm", {1: 52.0, 2: 52.0, 4: 52.0})
+    (one,), unpaired = compare.compared([*paired, *order, *seed, *scenario, *split], partners)
+    assert one.differences == [2.0]
+    assert unpaired == [*order, *seed, *scenario, *split, *partners[1:]]
+
+
+@pytest.mark.parametrize("values", [{1: 50.0}, {1: 50.0, 2: 60.0}])
+def test_a_single_pair_and_equal_differences_say_nothing_of_chance(values):
+    ((one,), _) = compare.compared(runs("cmm", values), runs("cmm", {s: v + 2 for s, v in values.items()}))
+    assert one.p() is None and one.interval() is None
+
+
+def test_two_different_runs_for_one_place_are_refused():
+    a = runs("cmm", {1: 50.0}) + runs("cmm", {1: 50.0}, changes={"merger.scaling": 0.2})
+    with pytest.raises(UserError, match="are both cmm on cars_5 with seed 1, with different settings"):
+        compare.compared(a, runs("cmm", {1: 50.0}))
+
+
+def test_sets_without_a_pair_are_refused():
+    with pytest.raises(UserError, match="No run of A has a partner"):
+        compare.compared(runs("cmm", {1: 50.0}), runs("cmm", {2: 50.0}))
+
+
+def test_what_differs_within_pairs_is_listed():
+    a = runs("cmm", {1: 50.0, 2: 51.0}, changes={"paths.store_dir": "here", "optim.lr": 1e-3})
+    b = [
+        *runs("cmm", {1: 50.0}, changes={"optim.lr": 1e-4, "optim.batch_size": 64}),
+        *runs("cmm", {2: 51.0}, changes={"optim.lr": 1e-4, "optim.batch_size": 32}, devices={"kind": "A100"}),
+    ]
+    found, _ = compare.compared(a, b)
+    assert compare.changes(found[0].pairs) == {
+        "optim.batch_size": [(128, 64), (128, 32)],
+        "optim.lr": [(1e-3, 1e-4)],
+        "device": [("cpu", "A100")],
+    }
+
+
+def test_the_command_prints_what_was_compared_and_what_was_not(tmp_path, capsys):
+    write(tmp_path / "a", *(record("sequential_last", "cars_5", seed, 50.0 + seed**2) for seed in (1, 2, 3, 4)))
+    write(tmp_path / "b", *(record("sequential_magmax", "cars_5", seed, 53.0) for seed in (1, 2, 3)))
+    compare.main([str(tmp_path / "a"), str(tmp_path / "b")])
+    printed = capsys.readouterr().out
+    for text in (
+        "54.67 ± 4.04",
+        "53.00 ± 0.00",
+        "-1.67 ± 4.04",
+        "-11.71 … +8.37",
+        "0.549",
+        "paired t-test",
+        "merger._target_: ",
+    ):
+        assert text in printed
+    assert f"without a partner: {tmp_path}/a/cars_5/sequential_last/seed_4/result.json" in printed
+    assert printed.count("without") == 1 and "n = 1" not in printed

@@ -1,0 +1,44 @@
+"""Names of methods, and their order."""
+
+import pytest
+
+from cl_bench.reports.methods import method_of, position, readable
+
+
+@pytest.mark.parametrize(
+    ("choices", "method"),
+    [
+        (("sequential", "last"), "sequential_last"),
+        (("sequential", "magmax"), "sequential_magmax"),
+        (("ewc", "last"), "ewc"),
+        (("ewc", "magmax"), "ewc_magmax"),
+        (("joint", "last"), "joint"),
+        (("cmm", "cmm"), "cmm"),
+    ],
+)
+def test_a_record_without_a_method_is_named_by_its_choices(choices, method):
+    trainer, merger = choices
+    result = {"choices": {"trainer": trainer, "merger": merger}, "config": {}}
+    assert method_of(result) == method
+    assert method_of({**result, "config": {"method": "my_own"}}) == "my_own"
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("independent_magmax", "MaxAbs"),
+        ("cmm_without_refinement", "CMM without refinement"),
+        ("head_only_magmax", "Linear probe + magmax"),
+        ("sequential_model_stock", "Sequential + model stock"),
+        ("replay", "Replay"),
+        ("my_own", "my own"),
+    ],
+)
+def test_readable_names(method, name):
+    assert readable(method) == name
+
+
+def test_methods_that_are_not_the_papers_stand_before_cmm():
+    papers = ["zero_shot", "joint", "lwf", "ewc", "independent_ties", "sequential_magmax", "tangent_magmax"]
+    ordered = [*papers, "aaa", "lora_magmax", "cmm", "cmm_without_tangent", "cmm_a"]
+    assert sorted(reversed(ordered), key=position) == ordered

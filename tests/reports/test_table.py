@@ -1,0 +1,67 @@
+"""The commands that write a table and compare runs, on a real sweep and on made-up records."""
+
+import csv
+import subprocess
+import sys
+
+import pytest
+
+from cl_bench.reports.__main__ import main
+from tests.conftest import ROOT, SHORT
+from tests.reports.made_up import record, write
+
+
+def reports(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "cl_bench.reports", *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "PATH": ""},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_same_records_give_the_same_bytes_and_more_folders_more_rows(tmp_path):
+    write(tmp_path / "a", record("sequential_magmax", "cifar100_10", 5, 80.0))
+    write(tmp_path / "b", record("cmm", "cifar100_10", 5, 81.0))
+    for out, folders in (("one", ("a", "b")), ("two", ("b", "a"))):
+        done = reports(tmp_path, "table", "cil", *folders, out)
+        assert done.returncode == 0 and done.stderr == "" and f"{out}/cil.{{md,tex,csv}}" in done.stdout
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == [f"cil{name}.{ending}" for name in ("", "_forgetting") for ending in ("csv", "md", "tex")]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert "| CMM | **81.00** |" in (tmp_path / "one/cil.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("cil", "empty", "out"), "There is no result.json below empty"),
+        (("dil", "records", "out"), "Table dil is of DomainIncremental runs"),
+        (("unknown", "records", "out"), "invalid choice: 'unknown'"),
+    ],
+)
+def test_mistakes_get_one_message(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "records", record("cmm", "cars_5", 5, 80.0))
+    try:
+        code = main(["table", *arguments])
+    except SystemExit as exit:
+        code = exit.code
+    assert code == 2 and message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py):
+    sweep = ("hydra.sweep.dir=multirun/table_cil_mini", "hydra.sweep.subdir=${merger.scaling}/seed_${seed}")
+    done = run_py("-m", *SHORT, *sweep, "seed=1,2", "merger.scaling=0.5,0.9")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "multirun" / "table_cil_mini"
+    done = reports(tmp_path, "table", "cil_mini", folder / "0.5", "out")
+    assert done.returncode == 0, done.stderr
+    (line,) = csv.DictReader((tmp_path / "out/cil_mini.csv").open())
+    assert (line["row"], line["column"], line["n"], line["flags"]) == ("MagMax", "digits_5", "2", "")
+    assert 20 < float(line["mean"]) < 90
+    done = reports(tmp_path, "compare", folder / "0.5", folder / "0.9")
+    assert done.returncode == 0 and "MagMax" in done.stdout and "without" not in done.stdout
+    done = reports(tmp_path, "table", "cil_mini", folder, "out")
+    assert done.returncode == 2 and "with different settings: name a folder" in done.stderr
