@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.image import AxesImage
+
+from cl_bench.reports.grid import draw_grid, outline_learned
 
 _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
 
@@ -16,8 +17,8 @@ _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
 def heat_maps(result: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes `matrix_merged.png` and, where there are such rows, `matrix_finetuned.png`.
 
-    Each shows both matrices: rows after each training task, columns the tasks that are evaluated. Learned tasks are
-    framed; the others are answered zero-shot.
+    Each shows both matrices: rows after each training task, columns the tasks that are evaluated. A stepped line
+    parts the learned tasks, below it, from those that are answered zero-shot.
     """
     matrices = {"merged": result["matrix"], "finetuned": (result["finetuned"] or {}).get("matrix")}
     paths = []
@@ -39,7 +40,7 @@ def _draw(matrix: Mapping[str, Sequence], title: str, result: Mapping[str, Any])
     figure = Figure(figsize=(2 * (cell * columns + 1.2) + 1, max(2.6, cell * rows + 1.6)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, (kind, among) in zip(axes, _KINDS.items(), strict=True):
-        image = _panel(axis, np.array(matrix[kind], dtype=float), joint=rows != columns + 1)
+        image = _panel(axis, np.array(matrix[kind], dtype=float))
         axis.set_title(f"{kind.replace('_', '-')}: among {among}", fontsize=9)
         axis.set_xlabel("evaluated on task")
     axes[0].set_ylabel("after training task")
@@ -48,16 +49,9 @@ def _draw(matrix: Mapping[str, Sequence], title: str, result: Mapping[str, Any])
     return figure
 
 
-def _panel(axis: Axes, values: np.ndarray, joint: bool) -> matplotlib.image.AxesImage:
+def _panel(axis: Axes, values: np.ndarray) -> AxesImage:
     rows, columns = values.shape
-    image = axis.imshow(values, cmap="viridis", vmin=0, vmax=100, aspect="equal")
-    step = 1 if columns <= 20 else 5
-    axis.set_xticks(range(0, columns, step), [str(i + 1) for i in range(0, columns, step)], fontsize=8)
-    axis.set_yticks(range(0, rows, step), ["zero-shot", *map(str, range(1, rows))][::step], fontsize=8)
-    for (row, column), value in np.ndenumerate(values):
-        if columns <= 10 and np.isfinite(value):
-            color = "black" if value > 60 else "white"
-            axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=color, fontsize=8)
-        if row > 0 and (column < row or joint):
-            axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="white", lw=0.8))
+    image = draw_grid(axis, values, (0.0, 100.0), digits=0, rows_from=0, first_row="zero-shot", size=8)
+    joint = rows != columns + 1
+    outline_learned(axis, [0, *(columns if joint else row for row in range(1, rows))])
     return image

@@ -50,12 +50,12 @@ def test_heat_maps_show_each_value_in_its_cell(tmp_path):
     values = {kind: [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]] for kind in ("task_agnostic", "task_aware")}
     (path,) = heat_maps(record(2, finetuned=False, matrix=values), tmp_path)
     picture = matplotlib.image.imread(path)[..., :3]
-    yellow = (np.abs(picture - np.array([0.993, 0.906, 0.144])) < 0.02).all(axis=-1)
-    purple = (np.abs(picture - np.array([0.267, 0.005, 0.329])) < 0.02).all(axis=-1)
+    yellow = (np.abs(picture - np.array([0.995, 0.909, 0.218])) < 0.02).all(axis=-1)
+    blue = (np.abs(picture - np.array([0.0, 0.135, 0.305])) < 0.02).all(axis=-1)
     left = slice(0, picture.shape[1] // 2)
     rows, _ = np.nonzero(yellow[:, left])
-    assert yellow[:, left].sum() == pytest.approx(purple[:, left].sum(), rel=0.25)  # three cells each
-    assert rows.mean() > np.nonzero(purple[:, left])[0].mean()
+    assert yellow[:, left].sum() == pytest.approx(blue[:, left].sum(), rel=0.25)  # three cells each
+    assert rows.mean() > np.nonzero(blue[:, left])[0].mean()
 
 
 def test_joint_and_unevaluated_matrices_are_drawn(tmp_path):

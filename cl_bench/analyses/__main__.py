@@ -1,0 +1,94 @@
+"""Analyses of finished runs: `python -m cl_bench.analyses FOLDER [--only NAME …]`.
+
+Of all runs below the folder, each analysis takes the first of each kind that it makes sense for, and writes
+`analyses/<name>.json` beside the run's record; what is there already is not computed again.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cl_bench.analyses.source import representatives, source_of
+from cl_bench.errors import UserError
+from cl_bench.store import atomic, read_result
+
+NAMES = (
+    "sign_conflicts",
+    "task_shares",
+    "cosine_similarity",
+    "merge_cost",
+    "pruning",
+    "interpolation",
+    "feature_mismatch",
+    "tsne",
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the command; the exit code is 2 where the user has to mend something."""
+    parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="where the runs lie, multirun for example")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    chosen = parser.parse_args(arguments)
+    try:
+        analyze(chosen.folder, chosen.only)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def analyze(folder: Path, names: Sequence[str]) -> None:
+    """Does what is not done yet, run by run, and says which.
+
+    Raises:
+        UserError: There is no run, or one of them cannot be opened again.
+    """
+    records = {path: read_result(path) for path in sorted(folder.glob("**/result.json"))}
+    if not records:
+        raise UserError(f"There is no result.json below {folder}; run something first.")
+    due: dict[Path, list[str]] = {}
+    for name in names:
+        module = importlib.import_module(f"cl_bench.analyses.{name}")
+        paths = representatives(records, module.wants)
+        if not paths:
+            print(f"{name}: needs {module.WANTED}; there is no such run below {folder}")
+        for path in paths:
+            due.setdefault(path, []).append(name)
+    for path, wanted in sorted(due.items()):
+        _of_run(path, records[path], wanted)
+
+
+def _of_run(path: Path, record: dict[str, Any], names: Sequence[str]) -> None:
+    source = source_of(record)
+    missing = [name for name in names if not _is_there(_path(path, name), source)]
+    there = [name for name in names if name not in missing]
+    print(f"{path.parent}: {', '.join(missing) or 'nothing'}" + (f" (there already: {', '.join(there)})" * bool(there)))
+    if not missing:
+        return
+    from cl_bench.analyses.run import open_run
+
+    run = open_run(path)
+    for name in missing:
+        numbers = importlib.import_module(f"cl_bench.analyses.{name}").compute(run)
+        atomic.write_json(_path(path, name), {"schema": 1, "analysis": name, "source": source, **numbers})
+
+
+def _path(record: Path, name: str) -> Path:
+    return record.parent / "analyses" / f"{name}.json"
+
+
+def _is_there(path: Path, source: dict[str, Any]) -> bool:
+    """Whether the analysis is there, and still of this run."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["source"] == source
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

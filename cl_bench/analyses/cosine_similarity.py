@@ -1,0 +1,39 @@
+"""How alike the directions of task vectors are."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_bench.analyses.run import Run
+from cl_bench.analyses.source import Result, has_all_parts
+from cl_bench.analyses.task_vectors import TaskVectors
+
+WANTED = "trainer independent, sequential, ewc, lwf, tangent or (with all parts) cmm, with two tasks at least"
+_TRAINERS = ("independent", "sequential", "ewc", "lwf", "tangent", "cmm")
+
+
+def wants(record: Result) -> bool:
+    """See `WANTED`."""
+    known = record["choices"]["trainer"] in _TRAINERS and has_all_parts(record)
+    return known and len(record["training"]) > 1
+
+
+def compute(run: Run) -> dict[str, Any]:
+    """The (T, T) cosines of all pairs."""
+    cosines = cosine_similarity(TaskVectors(run.parts.pretrained, run.finetuned))
+    return {
+        "units": {"task": "1", "cosine": "1"},
+        "task": list(range(1, len(cosines) + 1)),
+        "cosine": cosines.tolist(),
+    }
+
+
+def cosine_similarity(vectors: TaskVectors) -> Tensor:
+    """(T, T) float64: τ_s·τ_t / (|τ_s| |τ_t|); NaN for a task that changed nothing."""
+    products = torch.zeros(len(vectors), len(vectors), dtype=torch.float64)
+    for block in vectors.blocks():
+        wide = block.double()
+        products += wide @ wide.T
+    norms = products.diagonal().sqrt()
+    return products / torch.outer(norms, norms)

@@ -1,0 +1,51 @@
+"""What is left of a task's accuracy if only the largest elements of its task vector are kept, or those removed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_bench.analyses.encoding import Encoding, score
+from cl_bench.analyses.run import Run
+from cl_bench.analyses.source import Result
+from cl_bench.analyses.spread import spread
+from cl_bench.analyses.task_vectors import TaskVectors, thresholds
+
+WANTED = "trainer independent or sequential"
+_SHARES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.0)
+_MOST_TASKS = 5
+
+
+def wants(record: Result) -> bool:
+    """See `WANTED`."""
+    return record["choices"]["trainer"] in ("independent", "sequential")
+
+
+def compute(run: Run) -> dict[str, Any]:
+    """Test accuracy of θ₀ + pruned τ_t on task t among its classes, for up to five tasks from the first to the last."""
+    encoding, test = Encoding(run.parts), run.parts.scenario.streams["test"]
+    vectors = TaskVectors(run.parts.pretrained, run.finetuned)
+    tasks = spread(len(vectors), _MOST_TASKS)
+    accuracy: dict[bool, list[list[float]]] = {True: [], False: []}
+    for task in tasks:
+        vector, samples = vectors.whole(task), test[task].samples
+        for kept, rows in accuracy.items():
+            models = map(
+                vectors.applied, (pruned(vector, threshold, kept) for threshold in thresholds(vector, _SHARES))
+            )
+            features = (encoding.features(model, samples) for model in models)
+            allowed = test[task].class_masks[0]
+            rows.append([score(each, samples.labels, run.parts.head, allowed).accuracy for each in features])
+    return {
+        "units": {"task": "1", "share": "%", "kept": "%", "removed": "%"},
+        "task": [task + 1 for task in tasks],
+        "share": [100 * share for share in _SHARES],
+        "kept": accuracy[True],
+        "removed": accuracy[False],
+    }
+
+
+def pruned(vector: Tensor, threshold: float, kept: bool) -> Tensor:
+    """The vector with nothing but the elements of at least that magnitude, or without them."""
+    large = vector.abs() >= threshold
+    return torch.where(large == kept, vector, 0)

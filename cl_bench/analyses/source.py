@@ -1,0 +1,54 @@
+"""Which run an analysis is of, and which runs are alike, so that one of them is enough."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Result = Mapping[str, Any]
+Source = Mapping[str, Any]
+
+
+def source_of(record: Result) -> dict[str, Any]:
+    """What an analysis keeps of the record it was made from: enough to name it, and to see that it is still the one."""
+    config = record["config"]
+    return {
+        "choices": {group: record["choices"][group] for group in ("scenario", "trainer", "merger")},
+        "method": config.get("method"),
+        "trainer": config["trainer"],
+        "merger": config["merger"],
+        "seed": record["seed"],
+        "fingerprint": record["fingerprint"],
+        "tasks": [task["name"] for task in record["tasks"]],
+    }
+
+
+def kind(source: Source) -> str:
+    """The same for runs that differ in seed, order of arrival or optimization alone.
+
+    The merger and its settings, but for λ, count where tasks start from the merged weights; elsewhere the weights are
+    the same whatever the merger.
+    """
+    merger = {key: value for key, value in source["merger"].items() if key != "scaling"}
+    shapes_the_stream = source["trainer"].get("starts_from") == "merged"
+    settings = [source["choices"]["scenario"], source["trainer"], merger if shapes_the_stream else None]
+    return json.dumps(settings, sort_keys=True)
+
+
+def has_all_parts(record: Result) -> bool:
+    """False for CMM without refinement or second moments, whose task vectors are much like those of CMM itself."""
+    config = record["config"]
+    refines = config["trainer"].get("refinement", "") is not None
+    return refines and config["merger"].get("second_moments") is not False
+
+
+def representatives(records: Mapping[Path, Result], wants: Callable[[Result], bool]) -> list[Path]:
+    """The first run of each kind that is wanted: of the smallest seed, then by path.
+
+    Only runs whose test images were looked at count, so that no choice of settings is among them.
+    """
+    first: dict[str, Path] = {}
+    for path in sorted(records, key=lambda path: (records[path]["seed"], str(path))):
+        if records[path]["split"] == "test" and wants(records[path]):
+            first.setdefault(kind(source_of(records[path])), path)
+    return sorted(first.values())

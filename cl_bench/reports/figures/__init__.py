@@ -1,0 +1,68 @@
+"""All figures that records and analyses allow: `python -m cl_bench.reports figures FOLDER OUT`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cl_bench.reports.figures import (
+    accuracy_over_scaling,
+    accuracy_over_time,
+    cosine_similarity,
+    feature_mismatch,
+    interpolation,
+    merge_cost,
+    pruning,
+    sign_conflicts,
+    task_shares,
+    tsne,
+)
+from cl_bench.reports.figures.drawing import save
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.figures.style import style
+
+_FIGURES = (
+    accuracy_over_time,
+    accuracy_over_scaling,
+    sign_conflicts,
+    pruning,
+    task_shares,
+    cosine_similarity,
+    merge_cost,
+    interpolation,
+    feature_mismatch,
+    tsne,
+)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command.
+
+    Raises:
+        UserError: There is no record, or one is damaged.
+    """
+    parser = argparse.ArgumentParser(prog="python -m cl_bench.reports figures", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the runs lie, multirun for example")
+    parser.add_argument("out", type=Path, help="folder for the figures: .svg, .pdf, .png, and the caption in .txt")
+    chosen = parser.parse_args(arguments)
+    write(chosen.folder, chosen.out)
+
+
+def write(folder: Path, out: Path) -> list[str]:
+    """Writes every figure that the records below `folder` allow, says what is missing for others, returns the names.
+
+    Raises:
+        UserError: There is no record, or one is damaged.
+    """
+    records, names = Records.below(folder), []
+    for figure in _FIGURES:
+        kind, drawn = figure.__name__.rpartition(".")[2], []
+        with style():
+            for drawing in figure.drawings(records):
+                save(drawing.figure, drawing.caption, out / f"{kind}_{drawing.scenario}")
+                drawn.append(drawing.scenario)
+        names += [f"{kind}_{scenario}" for scenario in drawn]
+        if drawn:
+            print(f"{kind}: {', '.join(drawn)}")
+        if without := [scenario for scenario in records.scenarios if scenario not in drawn]:
+            print(f"{kind}: not for {', '.join(without)}, which needs {figure.NEEDS}")
+    return names

@@ -1,0 +1,53 @@
+"""Heat maps: the accuracy on each task after each training task; learned tasks and zero-shot ones told apart."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cl_bench.analyses.source import source_of
+from cl_bench.reports.figures import names
+from cl_bench.reports.figures.drawing import Drawing, panels
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.grid import draw_grid, outline_learned
+from cl_bench.reports.markdown import Result
+
+NEEDS = "a run of several tasks with evaluation=every_task"
+_MOST_PANELS = 6
+_PREFERRED = ("sequential", "sequential + MagMax", "independent + MagMax", "EWC", "LwF", "CMM")
+
+
+def drawings(records: Records) -> Iterator[Drawing]:
+    """One figure per scenario: a panel for up to six methods, each with the run of its smallest seed."""
+    for scenario in records.scenarios:
+        first: dict[str, Result] = {}
+        for result in sorted(records.results, key=lambda result: result["seed"]):
+            if result["choices"]["scenario"] == scenario and _is_complete(result):
+                first.setdefault(names.method(source_of(result)), result)
+        preferred = [name for name in _PREFERRED if name in first]
+        others = [name for name in names.in_order(first) if name not in preferred]
+        shown = names.in_order([*preferred, *others][:_MOST_PANELS])
+        if not shown:
+            continue
+        aware = "task_aware" in first[shown[0]]["headline"]["name"]
+        kind = "task_aware" if aware else "task_agnostic"
+        figure, axes = panels(len(shown), 2.1, 2.1)
+        for axis, name in zip(axes, shown, strict=True):
+            matrix = np.array(first[name]["matrix"][kind], dtype=float)
+            image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, rows_from=0, first_row="zero-shot")
+            outline_learned(axis, range(len(matrix)))
+            axis.set(title=name, xlabel="evaluated on task")
+        axes[0].set_ylabel("after training task")
+        figure.colorbar(image, ax=axes, label="accuracy (%)", shrink=0.85)
+        figure.suptitle(scenario)
+        among = "the task's classes" if aware else "all classes"
+        yield Drawing(
+            scenario,
+            figure,
+            f"{scenario}: test accuracy among {among} on each task (column) after each training task (row); below the "
+            "stepped line are tasks that were learned, above it those answered zero-shot.",
+        )
+
+
+def _is_complete(result: Result) -> bool:
+    matrix = np.array(result["matrix"]["task_agnostic"], dtype=float)
+    return matrix.shape[0] == matrix.shape[1] + 1 > 2 and bool(np.isfinite(matrix).all())

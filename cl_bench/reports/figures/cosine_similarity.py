@@ -1,0 +1,30 @@
+"""Cosines between task vectors."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cl_bench.reports.figures import names
+from cl_bench.reports.figures.drawing import Drawing, panels
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.grid import draw_grid
+
+NEEDS = "the analysis cosine_similarity: python -m cl_bench.analyses"
+
+
+def drawings(records: Records) -> Iterator[Drawing]:
+    """One figure per scenario: a matrix per trainer."""
+    for scenario, analyses in records.analyses_of("cosine_similarity").items():
+        by_name = {names.trainer(analysis["source"]): analysis for analysis in analyses}
+        matrices = {name: np.array(by_name[name]["cosine"], dtype=float) for name in names.in_order(by_name)}
+        lowest = min(0.0, *(float(np.nanmin(matrix)) for matrix in matrices.values()))
+        figure, axes = panels(len(matrices), 2.1, 2.1)
+        for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
+            image = draw_grid(axis, matrix, (lowest, 1.0), digits=2, rows_from=1)
+            axis.set(title=name, xlabel="task")
+        axes[0].set_ylabel("task")
+        figure.colorbar(image, ax=axes, label="cosine similarity", shrink=0.85)
+        figure.suptitle(scenario)
+        yield Drawing(
+            scenario, figure, f"{scenario}: cosine similarity of all pairs of task vectors, by how tasks were trained."
+        )

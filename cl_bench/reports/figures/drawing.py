@@ -1,0 +1,63 @@
+"""What each figure's file makes, and how it is written."""
+
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cl_bench.store import atomic
+
+
+class Drawing(NamedTuple):
+    """One figure."""
+
+    scenario: str
+    figure: Figure
+    caption: str  # one sentence; also the text for those who cannot see the figure
+
+
+_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+def save(figure: Figure, caption: str, path: Path) -> None:
+    """Writes `<path>.svg`, `.pdf`, `.png` and the caption as `.txt`; the same figure gives the same bytes."""
+    for kind, metadata in _METADATA.items():
+        content = io.BytesIO()
+        titled = {**metadata, "Title": path.name} | ({"Description": caption} if kind == "svg" else {})
+        figure.savefig(content, format=kind, metadata=titled)
+        atomic.write_bytes(_with_ending(path, kind), content.getvalue())
+    atomic.write_text(_with_ending(path, "txt"), caption + "\n")
+
+
+def _with_ending(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}.{ending}")
+
+
+def columns(count: int, rows: int, width: float, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels side by side, each so large in inches, and its axes row by row."""
+    figure = Figure(figsize=(width * count + 0.5, height * rows + 0.3))
+    return figure, figure.subplots(rows, count, squeeze=False, **options).tolist()
+
+
+def panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels, up to three in a row, each so large in inches."""
+    across = min(3, count)
+    figure, rows = columns(across, -(-count // across), width, height, **options)
+    axes = [axis for row in rows for axis in row]
+    for spare in axes[count:]:
+        spare.set_axis_off()
+    return figure, axes[:count]
+
+
+def over_tasks(axis: Axes, first: int, last: int) -> None:
+    """Makes the horizontal axis one of whole numbers."""
+    axis.set_xlim(first - 0.5, last + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def markers(count: int) -> int:
+    """Of how many points one gets a marker, so that lines stay lines."""
+    return max(1, count // 12)

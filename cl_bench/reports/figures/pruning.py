@@ -1,0 +1,34 @@
+"""Accuracy with only the largest elements of a task vector, and without them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cl_bench.reports.figures import names
+from cl_bench.reports.figures.drawing import Drawing, columns
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.figures.style import look
+
+NEEDS = "the analysis pruning: python -m cl_bench.analyses"
+
+
+def drawings(records: Records) -> Iterator[Drawing]:
+    """One figure per scenario: what is kept, what is removed; a line per trainer, the mean over its tasks."""
+    for scenario, analyses in records.analyses_of("pruning").items():
+        by_name = {names.trainer(analysis["source"]): analysis for analysis in analyses}
+        figure, ((kept, removed),) = columns(2, 1, 2.9, 2.3, sharey=True)
+        for place, name in enumerate(names.in_order(by_name)):
+            analysis, line = by_name[name], look(name, place)
+            for axis, way in ((kept, "kept"), (removed, "removed")):
+                axis.plot(analysis["share"], np.mean(np.array(analysis[way], dtype=float), axis=0), label=name, **line)
+        kept.set(xlabel="largest elements kept (%)", ylabel="accuracy on the vector's task (%)", title="kept")
+        removed.set(xlabel="largest elements removed (%)", title="removed")
+        kept.legend()
+        figure.suptitle(scenario)
+        tasks = max(len(analysis["task"]) for analysis in analyses)
+        yield Drawing(
+            scenario,
+            figure,
+            f"{scenario}: test accuracy on a task, among its classes, of the pre-trained model plus the task's vector "
+            f"with only its largest elements kept (left) or those removed (right), mean over {tasks} tasks.",
+        )

@@ -1,0 +1,31 @@
+"""Three short runs, made once, on which analyses are checked against what the runs themselves have measured."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, SHORT
+
+SUBFOLDER = "hydra.sweep.subdir=${method}"
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """The folder from which the runs were started; the records lie in `runs/<method>/`."""
+    folder = tmp_path_factory.mktemp("analyses")
+    methods = "+method=sequential_magmax,independent_magmax,cmm"
+    subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER],
+        cwd=folder, check=True, capture_output=True, timeout=600,
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def opened(runs, monkeypatch):
+    """Opens one of the runs as the command does."""
+    from cl_bench.analyses.run import open_run
+
+    monkeypatch.chdir(runs)
+    return lambda method: open_run(runs / "runs" / method / "result.json")

@@ -1,0 +1,60 @@
+"""Which runs stand for others."""
+
+from pathlib import Path
+
+from cl_bench.analyses.source import has_all_parts, representatives, source_of
+
+
+def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
+    return {
+        "choices": {"scenario": "digits_5", "trainer": trainer, "merger": merger},
+        "config": {
+            "method": None,
+            "trainer": {"_target_": trainer, "starts_from": starts_from},
+            "merger": {"_target_": merger, **merger_settings},
+        },
+        "seed": seed,
+        "split": split,
+        "fingerprint": f"{trainer}{seed}",
+        "tasks": [{"name": "a"}, {"name": "b"}],
+    }
+
+
+def chosen(records, wants=lambda record: True):
+    return [str(path) for path in representatives({Path(name): each for name, each in records.items()}, wants)]
+
+
+def test_one_run_stands_for_all_seeds_and_mergers_of_a_trainer():
+    records = {
+        "c": record(seed=1),
+        "b": record(seed=1, merger="ties"),
+        "a": record(seed=2),
+        "d": record("independent"),
+    }
+    assert chosen(records) == ["b", "d"]
+
+
+def test_where_tasks_start_from_the_merged_weights_the_merger_counts_but_not_its_scaling():
+    records = {
+        "a": record("cmm", starts_from="merged", alpha=0.4),
+        "b": record("cmm", starts_from="merged", alpha=0.5),
+        "c": record("cmm", starts_from="merged", alpha=0.4, scaling=0.5),
+    }
+    assert chosen(records) == ["a", "b"]
+
+
+def test_runs_that_choose_settings_and_unwanted_ones_are_left_out():
+    records = {"a": record(split="validation"), "b": record("ewc"), "c": record()}
+    assert chosen(records, lambda record: record["choices"]["trainer"] == "sequential") == ["c"]
+
+
+def test_a_source_names_its_tasks_in_order():
+    assert source_of(record())["tasks"] == ["a", "b"]
+
+
+def test_cmm_without_refinement_or_second_moments_has_not_all_parts():
+    assert has_all_parts(record()) and has_all_parts(record("cmm", "cmm", second_moments=True))
+    assert not has_all_parts(record("cmm", "cmm", second_moments=False))
+    without = record("cmm", "cmm")
+    without["config"]["trainer"]["refinement"] = None
+    assert not has_all_parts(without)
