@@ -24,6 +24,7 @@ from cl_bench.callbacks import (
     TrainingLog,
 )
 from cl_bench.evaluation import KINDS
+from cl_bench.loggers import logged
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
 from cl_bench.parts import Parts, build
@@ -56,12 +57,11 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     stream = Stream(parts.store_dir / "streams", parts.training)
     meter = Meter(parts.devices.device)
     callback = _callback(parts, stream, meter)
-    with Progress(len(parts.experiences)) as progress:
+    with logged(parts.logger, config), Progress(len(parts.experiences)) as progress:
         callback.before_tasks()
         for task, experience in enumerate(parts.experiences):
             _obtain(parts, stream, callback, progress, task, experience)
             progress.advance()
-    parts.logger.finalize("success")
     validation = scalings.on_validation(parts, callback, meter)
     result = compose(config, parts, stream.fingerprint, callback, meter, validation)
     if distributed.is_main():

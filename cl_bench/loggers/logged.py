@@ -1,0 +1,37 @@
+"""The beginning and the end of what a logger is told of a run."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+from cl_bench import distributed
+
+_FILES = ("metrics.csv", "hparams.yaml", "events.out.tfevents.*")
+
+
+@contextmanager
+def logged(logger: Logger, config: Mapping[str, Any]) -> Iterator[None]:
+    """Logs the resolved configuration, once, and closes the logger at the end of the run, however it ends.
+
+    A logger that is left open would take in the next run of the same process, too; and what a run that was killed has
+    logged in the same folder would mix with this one's.
+    """
+    if distributed.is_main():
+        if logger.log_dir is not None:
+            _clear(Path(logger.log_dir))
+        logger.log_hyperparams(dict(config))
+    try:
+        yield
+    except BaseException:
+        logger.finalize("failed")
+        raise
+    logger.finalize("success")
+
+
+def _clear(folder: Path) -> None:
+    for pattern in _FILES:
+        for file in folder.glob(pattern):
+            file.unlink()

@@ -1,0 +1,48 @@
+"""MLflow with its store in a file: all runs of a store in one, and no server."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from filelock import FileLock
+from pytorch_lightning.loggers import MLFlowLogger
+
+from cl_bench.errors import UserError
+from cl_bench.loggers.run_name import run_name
+
+
+class Mlflow(MLFlowLogger):
+    """One MLflow run for each run; `mlflow ui --backend-store-uri sqlite:///store/mlflow.db` shows them.
+
+    Args:
+        save_dir: The run's folder, after which the run is called.
+        database: The SQLite file of MLflow's local store, which runs share; made where there is none. (Its store of
+            plain files, `mlruns`, is no longer offered by MLflow.)
+        experiment: Under which runs are kept together.
+
+    Raises:
+        UserError: `mlflow` is not installed.
+    """
+
+    def __init__(self, save_dir: Path, database: Path, experiment: str = "cl_bench"):
+        if importlib.util.find_spec("mlflow") is None:
+            raise UserError("logger=mlflow needs the package mlflow: pip install -e .[loggers]")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # how it makes its tables is of no interest
+        _make(database.resolve(), experiment)
+        super().__init__(experiment, run_name=run_name(save_dir), tracking_uri=_uri(database.resolve()))
+
+
+def _make(database: Path, experiment: str) -> None:
+    """Makes the tables and the experiment; of processes that begin at the same time, all but one would fail at it."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock"):
+        client = MlflowClient(_uri(database))
+        if client.get_experiment_by_name(experiment) is None:
+            client.create_experiment(experiment)
+
+
+def _uri(database: Path) -> str:
+    return f"sqlite:///{database}"

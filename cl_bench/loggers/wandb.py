@@ -1,0 +1,43 @@
+"""Weights & Biases, offline unless `logger.mode=online`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Literal
+
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from cl_bench.errors import UserError
+from cl_bench.loggers.run_name import run_name
+
+
+class Wandb(WandbLogger):
+    """One Weights & Biases run for each run, in its folder; `wandb sync` uploads it later.
+
+    Args:
+        save_dir: The run's folder; it gets a folder `wandb`.
+        mode: `offline` keeps everything there; `online` needs `wandb login`.
+        project: Under which runs are kept together.
+
+    Raises:
+        UserError: `wandb` is not installed.
+    """
+
+    def __init__(self, save_dir: Path, mode: Literal["offline", "online"] = "offline", project: str = "cl_bench"):
+        if importlib.util.find_spec("wandb") is None:
+            raise UserError("logger=wandb needs the package wandb: pip install -e .[loggers]")
+        super().__init__(
+            name=run_name(save_dir),
+            save_dir=save_dir,
+            project=project,
+            mode=mode,
+            reinit="create_new",  # runs of a sweep share a process, and by default the first one's entry, too
+            settings={"silent": True, "console": "off", "disable_git": True, "x_disable_stats": True},
+        )
+        self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and wandb warns that it means nothing
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Writes what is left, and closes the run; Lightning would leave that to the end of the process."""
+        super().finalize(status)
+        self.experiment.finish(exit_code=0 if status == "success" else 1)

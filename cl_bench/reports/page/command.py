@@ -1,0 +1,31 @@
+"""The command line of the page."""
+
+import argparse
+from pathlib import Path
+
+from cl_bench.reports.markdown import read_all
+from cl_bench.reports.page.html import html
+from cl_bench.reports.page.pictures import pictures
+from cl_bench.store import atomic
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the page from all result records below a folder.
+
+    Raises:
+        UserError: There is no record or figure where one was named, a record is damaged, or a package is missing.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m cl_bench.reports page",
+        description="One self-contained HTML file of all runs below a folder, with the papers' tables.",
+    )
+    parser.add_argument("folder", type=Path, help="where result.json files lie, such as multirun")
+    parser.add_argument("out", type=Path, help="the file to write, such as report/index.html")
+    parser.add_argument("--figures", type=Path, help="a folder of *.svg files, with captions in *.txt beside them")
+    given = parser.parse_args(arguments)
+    from cl_bench.reports.tables import tables
+
+    results = read_all(given.folder)
+    found = pictures(given.figures) if given.figures else []
+    atomic.write_text(given.out, html(results, given.folder, tables(results), found))
+    print(f"written: {given.out}, {len(results)} runs")

@@ -1,0 +1,75 @@
+"""Everything in one file, as text."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+from cl_bench.errors import UserError
+from cl_bench.reports.markdown import Result
+from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.overview import overview
+from cl_bench.reports.page.pictures import Picture
+from cl_bench.reports.shown import LEGEND, footnotes, has_ranks, shown
+from cl_bench.reports.table import Table
+
+_HERE = Path(__file__).parent
+_SCRIPTS = ("elements.js", "sorting.js", "tables.js", "runs.js", "plots.js", "run.js")  # each needs those before it
+
+_compact = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def html(results: Sequence[Result], folder: Path, tables: Sequence[Table], pictures: Sequence[Picture]) -> str:
+    """The page.
+
+    Nothing is fetched when it is opened, and its security policy lets nothing be: style, scripts, plotly.js and data
+    are inside. What people named themselves (folders, methods, classes) is escaped: in HTML by Jinja, in JSON by its
+    signs for `<`, `>` and `&`, and the page's scripts set text alone.
+
+    Args:
+        results: Records, each with its file's name under `path`, below `folder`.
+        folder: What was read.
+        tables: The papers' tables.
+        pictures: Figures that were drawn before.
+
+    Raises:
+        UserError: A package is missing.
+    """
+    jinja2, plotly = _packages()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    to_json = partial(jinja2.utils.htmlsafe_json_dumps, dumps=_compact)
+    return environment.get_template("page.html").render(
+        overview=overview(results),
+        tables=[(table, list(zip(table.rows, shown(table), strict=True)), footnotes(table)) for table in tables],
+        legend=LEGEND,
+        has_ranks=has_ranks,
+        pictures=pictures,
+        entries=to_json([entry(result, folder) for result in results]),
+        details=[to_json(everything(result)) for result in results],
+        style=_inlined((_HERE / "page.css").read_text(encoding="utf-8")),
+        scripts=[_inlined((_HERE / name).read_text(encoding="utf-8")) for name in _SCRIPTS],
+        plotly=_inlined(plotly.get_plotlyjs()),
+    )
+
+
+def _inlined(source: str) -> str:
+    """A script within HTML must not seem to end before it does; within its strings, the backslash changes nothing."""
+    from markupsafe import Markup
+
+    return Markup(source.replace("</script", "<\\/script"))
+
+
+def _packages() -> tuple[ModuleType, ModuleType]:
+    try:
+        import jinja2
+        from plotly import offline
+    except ImportError as error:
+        raise UserError(f"The page needs the package {error.name}: pip install -e .[report]") from error
+    return jinja2, offline

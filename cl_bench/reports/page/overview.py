@@ -1,0 +1,35 @@
+"""What the runs of a page are, in a few lines."""
+
+from collections.abc import Iterable, Sequence
+
+from cl_bench.reports.markdown import Result
+from cl_bench.reports.methods import method_of
+
+
+def overview(results: Sequence[Result]) -> dict[str, str]:
+    """Words and what they stand for, in order."""
+    streams = {result["fingerprint"]: result["seconds"]["training"] for result in results if result["training"]}
+    evaluation = sum(result["seconds"]["evaluation"] for result in results)
+    merging = sum(result["seconds"]["merging"] for result in results)
+    devices = {f"{result['devices']['count']} × {result['devices']['kind']}" for result in results}
+    versions = {f"{name} {number}" for result in results for name, number in result["versions"].items()}
+    return {
+        "runs": str(len(results)),
+        "trained streams": str(len(streams)),
+        "scenarios": _listed(result["choices"]["scenario"] for result in results),
+        "methods": _listed(method_of(result) for result in results),
+        "seeds": ", ".join(map(str, sorted({result["seed"] for result in results}))),
+        "time": f"training {_span(sum(streams.values()))}, merging {_span(merging)}, evaluation {_span(evaluation)}",
+        "devices": _listed(devices),
+        "versions": _listed(versions),
+    }
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names)))
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
