@@ -93,6 +93,7 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 	touch $@
 
 bench-merge: export GOMP_SPINCOUNT = 1000
+bench-merge: export THP_MEM_ALLOC_ENABLE = 1
 bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: seconds and memory of every merger, mergekit and fusion-bench (7 GB of disk)
 	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
 

@@ -7,6 +7,7 @@ would depend on where the blocks end.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,8 +23,7 @@ BLOCK_ELEMENTS = 2**16
 core, large enough that calling torch takes little of the time."""
 
 
-@dataclass(frozen=True)
-class TaskBlock:
+class TaskBlock(NamedTuple):
     """One block of one parameter in the task that is being added; 1-D tensors of one length and dtype.
 
     Attributes:
@@ -45,8 +45,7 @@ class TaskBlock:
     statistics: Mapping[str, Tensor]
 
 
-@dataclass(frozen=True)
-class MergeBlock:
+class MergeBlock(NamedTuple):
     """One block of one parameter while the merged weights are computed.
 
     Attributes:

@@ -23,6 +23,7 @@ class MagMax(Merger):
     """
 
     state: ClassVar = {"largest": None}
+    carries_nan = True
 
     def __init__(self, scaling: float = 0.5) -> None:
         super().__init__(scaling)
@@ -42,23 +43,22 @@ class MagMax(Merger):
 
     def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
-        largest, smallest = weights[0].clone(), weights[0].clone()
-        for own in weights[1:]:
+        largest, smallest = torch.maximum(weights[0], weights[-1]), torch.minimum(weights[0], weights[-1])
+        for own in weights[1:-1]:
             torch.maximum(largest, own, out=largest)
             torch.minimum(smallest, own, out=smallest)
         largest.sub_(pretrained)
         smallest.sub_(pretrained)
-        tied = largest.eq(-smallest).logical_and_(largest.gt(0))
-        largest.lerp_(smallest, smallest.abs().gt_(largest.abs()))
-        if bool(tied.any()):
-            _give_to_the_later(largest, tied.nonzero().view(-1), pretrained, weights)
-        return largest
+        sums = largest + smallest  # below 0 where the smallest is the larger one by magnitude, 0 where both are equal
+        if float(sums.abs().amin()) == 0:
+            _give_to_the_later(largest, sums, pretrained, weights)
+        return largest.lerp_(smallest, sums.lt_(0))
 
 
-def _give_to_the_later(largest: Tensor, tied: Tensor, pretrained: Tensor, weights: Sequence[Tensor]) -> None:
-    """Where τ and -τ are both the largest, take the one of the later task; ``tied`` holds the indices."""
-    start, found = pretrained[tied], largest[tied]
-    for own in weights:
-        vector = own[tied] - start
-        found = vector.where(vector.abs() == found.abs(), found)
-    largest[tied] = found
+def _give_to_the_later(largest: Tensor, sums: Tensor, pretrained: Tensor, weights: Sequence[Tensor]) -> None:
+    """Where τ and -τ are the largest by magnitude, and their sum is 0, take the one of the later task."""
+    tied = (sums == 0).logical_and_(largest != 0).nonzero().view(-1)
+    vectors = torch.stack([own[tied] for own in weights]) - pretrained[tied]
+    reached = vectors.abs() == largest[tied]
+    last = len(weights) - 1 - reached.flip(0).int().argmax(0)
+    largest[tied] = vectors.gather(0, last[None])[0]

@@ -131,7 +131,8 @@ class RunningMerge:
         share_of_looks, tasks = 0.5 if looks else 0.0, list[_Task]()
 
         def look(number: int) -> _Task:
-            return self._task(number, *models[number - 1], values=looks)
+            task = self._task(number, *models[number - 1], values=looks)
+            return task._replace(values_checked=looks or self.merger.carries_nan)
 
         for task in side_by_side(look, range(1, len(models) + 1)):
             tasks.append(task)
@@ -142,7 +143,11 @@ class RunningMerge:
         def tell(name: str) -> None:
             on_progress((1 - share_of_looks) * self._pretrained[name].numel() / max(elements, 1))
 
-        return self._model(self._at_once(tasks), tell)
+        def blame(name: str) -> None:
+            for task in tasks:
+                check_values(task.what, name, task.weights[name])
+
+        return self._model(self._at_once(tasks), tell, blame)
 
     def _at_once(self, tasks: Sequence[_Task]) -> Callable[[str, Tensor], None]:
         """What writes a merged parameter, for the models of all tasks."""
@@ -162,15 +167,10 @@ class RunningMerge:
             start = pretrained[span].to(working_dtype(pretrained))
             vector = self.merger.combine_at_once(start, [own[span].to(start) for own in values])
             result.view(-1)[span] = vector.mul_(self.merger.scaling).add_(start)
-        _check_if_carried(tasks, name, result)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""
-        carries = self.merger.carries_nan
-        unchecked = [task._replace(values_checked=task.values_checked or carries) for task in tasks]
-        self._apply(self._folded(name, unchecked), glance, result)
-        if carries:
-            _check_if_carried(tasks, name, result)
+        self._apply(self._folded(name, tasks), glance, result)
 
     def _task(self, number: int, weights: Model, statistics: Mapping[str, Model], values: bool) -> _Task:
         """Check a task and look at it."""
@@ -264,9 +264,15 @@ class RunningMerge:
                 yield self.merged()
 
     def _model(
-        self, write: Callable[[str, Tensor], object], done: Callable[[str], None] = lambda name: None
+        self,
+        write: Callable[[str, Tensor], object],
+        done: Callable[[str], None] = lambda name: None,
+        blame: Callable[[str], None] = lambda name: None,
     ) -> dict[str, Tensor]:
-        """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it."""
+        """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it.
+
+        ``done`` is told of each parameter; ``blame`` may say what made one NaN or infinite.
+        """
         contiguous = torch.contiguous_format
         model = {
             name: torch.empty_like(tensor, memory_format=contiguous, requires_grad=False)
@@ -277,7 +283,9 @@ class RunningMerge:
 
         def write_and_check(name: str) -> None:
             write(name, model[name])
-            check_values("merged", name, model[name])
+            if not is_finite(model[name]):
+                blame(name)
+                check_values("merged", name, model[name])
 
         if self._merges_whole_parameters:  # which takes the memory of all tasks' values, once
             for name in self._parameters:
@@ -457,13 +465,6 @@ class RunningMerge:
 def _own(merger: Merger, method: str) -> bool:
     """Whether the method has its own way of what mergers need not do."""
     return getattr(type(merger), method) is not getattr(Merger, method)
-
-
-def _check_if_carried(tasks: Sequence[_Task], name: str, result: Tensor) -> None:
-    """Only where a result is not finite does it matter whose values were not."""
-    if not is_finite(result):
-        for task in tasks:
-            check_values(task.what, name, task.weights[name])
 
 
 def _exhaust(blocks: Iterator[object]) -> None:
