@@ -4,10 +4,15 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean first-results learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
+.PHONY: help run test lint clean tables tables-mini sweeps-mini figures figures-mini report first-results \
+	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
+
+# Where tables, figures and the page are written.
+REPORT ?= report
+TABLES := cil dil 8ds ablation
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,6 +31,14 @@ help:  ## list the targets
 	$(INSTALL) .[lora]
 	touch $@
 
+.venv/installed-sweeps: .venv/installed
+	$(INSTALL) .[sweeps]
+	touch $@
+
+.venv/installed-report: .venv/installed
+	$(INSTALL) .[report]
+	touch $@
+
 run: .venv/installed  ## the default benchmark: real handwritten digits, 5 tasks, about a minute
 	$(BIN)/python run.py
 
@@ -37,6 +50,37 @@ lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+table-cil: table_cil  ## one table of the papers: class-incremental; the embedded twin of each is table-cil-mini
+table-dil: table_dil  ## the same, domain-incremental
+table-8ds: table_8ds  ## the same, eight data sets
+table-ablation: table_ablation  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
+tables: $(TABLES:%=table-%)  ## all four: many GPU days, see the README
+table-%-mini: table_%_mini ;
+tables-mini: $(TABLES:%=table-%-mini)  ## all four in small, on the embedded data
+
+# Runs what is missing, and then writes the table.
+table_%: .venv/installed
+	$(BIN)/python run.py +sweep=table_$*
+	$(BIN)/python -m cl_bench.reports table $* multirun/table_$* $(REPORT)/tables
+
+# In small, two jobs at a time and one thread each: for a model this small that is twice as fast as two threads.
+table_%_mini: export OMP_NUM_THREADS = 1
+table_%_mini: .venv/installed-sweeps
+	$(BIN)/python run.py +sweep=table_$*_mini hydra/launcher=joblib
+	$(BIN)/python -m cl_bench.reports table $*_mini multirun/table_$*_mini $(REPORT)/tables
+
+figures: .venv/installed  ## every figure that the runs in multirun/ allow
+	$(BIN)/python -m cl_bench.analyses multirun
+	$(BIN)/python -m cl_bench.reports figures multirun $(REPORT)/figures
+
+figures-mini: export OMP_NUM_THREADS = 1
+figures-mini: tables-mini lambda-mini  ## the same, after the sweeps of the embedded data that they need
+	$(MAKE) figures
+
+report: .venv/installed-report  ## one page of all runs in multirun/, with tables and figures: $(REPORT)/index.html
+	$(BIN)/python -m cl_bench.reports page multirun $(REPORT)/index.html \
+		$(if $(wildcard $(REPORT)/figures/*.svg),--figures $(REPORT)/figures)
 
 # Two sweeps side by side, one thread each: for a model this small that is twice as fast as one with two threads.
 sweep-%: export OMP_NUM_THREADS = 1
@@ -92,7 +136,7 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 		--constraint .venv/peers/constraints.txt mergekit==0.1.5 fusion-bench==0.2.33
 	touch $@
 
-bench-merge: export GOMP_SPINCOUNT = 1000
+bench-merge: export GOMP_SPINCOUNT = 5000
 bench-merge: export THP_MEM_ALLOC_ENABLE = 1
 bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: seconds and memory of every merger, mergekit and fusion-bench (7 GB of disk)
 	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
@@ -101,4 +145,4 @@ tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or
 	$(BIN)/python -m cl_bench.backbones.tiny_clip
 
 clean:  ## remove the environment, outputs, stored streams and caches
-	rm -rf .venv outputs multirun store build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv outputs multirun store $(REPORT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # threads that wait for long crawl where others want the cores, too
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # new tensors lie in huge pages: there in a fraction of the time
 _CONFIGURATIONS = Path(__file__).resolve().parent.parent / "conf"
 

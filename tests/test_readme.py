@@ -47,8 +47,8 @@ def test_commands_run(command, folder, monkeypatch, capfd):
 
 
 def test_the_readme_names_the_make_targets_and_every_choice():
-    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"make ([a-z0-9-]+)", README)) <= targets
     tables = README[README.index("| group | choices |") : README.index("### Your own images")].splitlines()
     for path in (ROOT / "conf").glob("*/*.yaml"):
         if path.parent.name not in ("hydra",):

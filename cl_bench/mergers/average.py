@@ -1,11 +1,12 @@
 """Average: the mean of the task vectors."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
 
 
 class Average(Merger):
@@ -35,3 +36,7 @@ class Average(Merger):
         """sum / T."""
         (total,) = state
         return total / block.tasks
+
+    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """The same, without a state between tasks."""
+        return sum_of_vectors(pretrained, weights).div_(len(weights))

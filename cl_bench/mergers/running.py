@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cl_bench.mergers import blocks
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import (
     MergeBlock,
@@ -147,7 +148,7 @@ class RunningMerge:
             for task in tasks:
                 check_values(task.what, name, task.weights[name])
 
-        return self._model(self._at_once(tasks), tell, blame)
+        return self._model(self._at_once(tasks), tell, blame, one_by_one=_own(self.merger, "combine_at_once"))
 
     def _at_once(self, tasks: Sequence[_Task]) -> Callable[[str, Tensor], None]:
         """What writes a merged parameter, for the models of all tasks."""
@@ -162,11 +163,15 @@ class RunningMerge:
 
     def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
         """Write one parameter by the method's own way for all tasks together."""
-        pretrained, values = flat(self._pretrained[name]), [flat(task.weights[name]) for task in tasks]
-        for span in self._spans(pretrained.numel()):
-            start = pretrained[span].to(working_dtype(pretrained))
-            vector = self.merger.combine_at_once(start, [own[span].to(start) for own in values])
-            result.view(-1)[span] = vector.mul_(self.merger.scaling).add_(start)
+        start = self._pretrained[name].detach()
+        # As many blocks as there are threads: these operations are so short that torch's own threads do them best.
+        dtype, size = working_dtype(start), blocks.BLOCK_ELEMENTS * torch.get_num_threads()
+        tensors = result, start, *(task.weights[name] for task in tasks)
+        for written, own, *weights in zip(*(torch.split(flat(tensor), size) for tensor in tensors), strict=True):
+            if len(own):
+                pretrained = own.to(dtype)
+                vector = self.merger.combine_at_once(pretrained, [part.to(pretrained) for part in weights])
+                torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""
@@ -268,10 +273,12 @@ class RunningMerge:
         write: Callable[[str, Tensor], object],
         done: Callable[[str], None] = lambda name: None,
         blame: Callable[[str], None] = lambda name: None,
+        one_by_one: bool = False,
     ) -> dict[str, Tensor]:
         """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it.
 
-        ``done`` is told of each parameter; ``blame`` may say what made one NaN or infinite.
+        ``done`` is told of each parameter; ``blame`` may say what made one NaN or infinite. Whole parameters of all
+        tasks are written one by one, since that takes the memory of one.
         """
         contiguous = torch.contiguous_format
         model = {
@@ -287,7 +294,7 @@ class RunningMerge:
                 blame(name)
                 check_values("merged", name, model[name])
 
-        if self._merges_whole_parameters:  # which takes the memory of all tasks' values, once
+        if one_by_one or self._merges_whole_parameters:
             for name in self._parameters:
                 write_and_check(name)
                 done(name)

@@ -1,12 +1,13 @@
 """Task arithmetic: the sum of the task vectors."""
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
 
 
 class TaskArithmetic(Merger):
@@ -46,6 +47,11 @@ class TaskArithmetic(Merger):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum / d."""
         (total,) = state
-        if self.divide_by == "one":
-            return total
-        return total / (block.tasks if self.divide_by == "tasks" else math.sqrt(block.tasks))
+        return total / self._divisor(block.tasks)
+
+    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """The same, without a state between tasks."""
+        return sum_of_vectors(pretrained, weights).div_(self._divisor(len(weights)))
+
+    def _divisor(self, tasks: int) -> float:
+        return {"one": 1.0, "tasks": tasks, "sqrt_tasks": math.sqrt(tasks)}[self.divide_by]
