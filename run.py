@@ -1,4 +1,4 @@
-"""The command line: composes and resolves the configuration and hands plain data to `cl_bench.launch`."""
+"""The command line: composes and resolves the configuration and hands plain data to `cl_bench`."""
 
 import os
 import sys
@@ -7,7 +7,10 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
@@ -15,40 +18,72 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches of images lie in h
 _ROOT = Path(__file__).resolve().parent
 os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 
-_failed: list[str] = []
-
 
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
 def job(config: DictConfig) -> float | None:
-    """One run. In a multirun a run that the user has to mend does not keep the others from theirs."""
+    """One run, alone or in a sweep, where it may happen in another process."""
+    from cl_bench import own_device, sweep
     from cl_bench.errors import UserError
-    from cl_bench.launch import launch
+    from cl_bench.launch import launch, objective
 
     hydra_config = HydraConfig.get()
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
-    plain["choices"] = {k: v for k, v in hydra_config.runtime.choices.items() if not k.startswith("hydra/")}
+    folder = Path(hydra_config.runtime.output_dir)
+    if hydra_config.mode == RunMode.MULTIRUN:
+        _check_objective(config)
+        if hydra_config.runtime.choices["hydra/launcher"] == "joblib":
+            own_device.claim()
+        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
+            plain = _plain(config)
+            done = sweep.result(plain, folder)
+            return launch(plain, folder) if done is None else objective(done)
+        return None
     try:
-        return launch(plain, Path(hydra_config.runtime.output_dir))
+        return launch(_plain(config), folder)
     except UserError as error:
         if config.debug:
             raise
         print(f"Error: {error}", file=sys.stderr)
-        _failed.append(" ".join(hydra_config.overrides.task))
-        return None
+        sys.exit(2)
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
+    choices = HydraConfig.get().runtime.choices
+    plain["choices"] = {key: value for key, value in choices.items() if not key.startswith("hydra/")}
+    return plain
+
+
+def _check_objective(config: DictConfig) -> None:
+    """Optuna gets to see validation images only; without them the sweep ends here, before anything is trained."""
+    if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna" and config.evaluation.split != "validation":
+        raise HydraException(
+            "hydra/sweeper=optuna would choose settings on test images; "
+            "add evaluation.split=validation scenario.validation_share=0.2."
+        )
 
 
 def main() -> None:
-    """Runs, and turns every mistake of the user's into one message and exit code 2."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
+    """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
+    from cl_bench import sweep
 
+    sweep.begin()
+    code, failed = 0, []
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
-        print(f"Error: {str(error).partition('Config search path:')[0].strip()}", file=sys.stderr)
-        sys.exit(2)
-    if _failed:
-        sys.exit(2)
+        print(f"Error: {sweep.message(error)}", file=sys.stderr)
+        code = 2
+    except Exception as error:
+        failed = sweep.failures()
+        if not failed:
+            raise
+        print(f"The sweep was broken off: {type(error).__name__}: {error}", file=sys.stderr)
+    if failed := failed or sweep.failures():
+        print(f"\n{len(failed)} failed:", file=sys.stderr)
+        for failure in failed:
+            print(f"  {failure.overrides}\n    {failure.reason}", file=sys.stderr)
+        code = 2 if all(failure.mistake for failure in failed) else 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
+from pytorch_lightning.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
 from cl_bench import distributed
 from cl_bench.errors import UserError
@@ -28,7 +29,8 @@ class Devices:
 
     Args:
         accelerator: Kind of device; `auto` takes the best one there is.
-        devices: How many, one process each; `auto` takes all there are.
+        devices: How many on each node, one process each; `auto` takes all there are.
+        nodes: Machines that work on a run together; the run is started on each of them: see `cl_bench.nodes`.
         precision: Of training and evaluation.
         compile: Whether the encoder goes through `torch.compile`.
         workers: Processes per device that fetch images; 0: the training process does. None: none for images in arrays,
@@ -40,6 +42,7 @@ class Devices:
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    nodes: Annotated[int, Field(ge=1)] = 1
     precision: Precision = "32-true"
     compile: bool = False
     workers: Annotated[int, Field(ge=0)] | None = None
@@ -66,7 +69,7 @@ class Devices:
 
     @property
     def count(self) -> int:
-        """Number of devices, and of processes.
+        """Number of devices, and of processes, on this node.
 
         Raises:
             UserError: More GPUs are asked for than there are.
@@ -77,6 +80,11 @@ class Devices:
         if there is not None and self.devices > there:
             raise UserError(f"lightning.devices={self.devices}: this machine has {there}.")
         return self.devices
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes on all nodes."""
+        return self.nodes * self.count
 
     @property
     def device(self) -> torch.device:
@@ -98,7 +106,9 @@ class Devices:
         return pl.Trainer(
             accelerator={"cuda": "gpu"}.get(self.kind, self.kind),
             devices=self.count,
-            strategy="ddp" if self.count > 1 else "auto",
+            num_nodes=self.nodes,
+            strategy="ddp" if self.world_size > 1 else "auto",
+            plugins=[TorchElasticEnvironment() if self.world_size > 1 else LightningEnvironment()],  # never SLURM's
             precision=self.precision,
             max_epochs=1,
             gradient_clip_val=gradient_clip,

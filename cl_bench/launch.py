@@ -1,7 +1,7 @@
 """Starts a run on the devices it asks for.
 
-One device: the run happens in this process. More: PyTorch's elastic launcher (torchrun) starts one process each, and
-all of them read the same resolved configuration.
+One device: the run happens in this process. More: PyTorch's elastic launcher (torchrun) starts one process each, on
+each node those of its own devices, and all of them read the same resolved configuration.
 """
 
 import json
@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cl_bench.errors import UserError
 from cl_bench.terminal_log import TerminalHandler
+
+if TYPE_CHECKING:
+    from cl_bench.devices import Devices
 
 _PATIENCE = timedelta(days=7)  # a run may wait that long for another one that trains the same stream
 _OF_A_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "PL_")
@@ -29,7 +32,7 @@ def launch(config: Mapping[str, Any], folder: Path) -> float | None:
         folder: Where the run's outputs go.
 
     Returns:
-        The headline accuracy on the validation share; None where the test images were looked at.
+        What `objective` says of it; None on all nodes but the first, where the result is.
 
     Raises:
         UserError: Something has to be mended by the user.
@@ -40,43 +43,55 @@ def launch(config: Mapping[str, Any], folder: Path) -> float | None:
     from cl_bench.store import read_result
 
     devices: Devices = instantiate(config["lightning"], "lightning")
-    if devices.count == 1:
+    if devices.world_size == 1:
         from cl_bench.experiment import run
 
         run(config, folder)
-    else:
-        _run_in_processes(config, folder, devices.count)
+    elif not _run_in_processes(config, folder, devices):
+        return None
     result = read_result(folder / "result.json")
     reports.heat_maps(result, folder)
     reports.show(result, folder)
+    return objective(result)
+
+
+def objective(result: Mapping[str, Any]) -> float | None:
+    """What a sweeper may optimize: the headline on validation images; None where the test images were looked at."""
     return result["headline"]["value"] if result["split"] == "validation" else None
 
 
-def _run_in_processes(config: Mapping[str, Any], folder: Path, count: int) -> None:
+def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices") -> bool:
+    """Does a run in several processes; whether this is the node that has its result."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    settings = folder / "resolved.json"
-    settings.write_text(json.dumps(config))
-    (folder / "error.txt").unlink(missing_ok=True)
+    from cl_bench.nodes import this_node
+    from cl_bench.store import atomic
+
+    node = this_node(devices.nodes) if devices.nodes > 1 else None
+    settings, message = folder / "resolved.json", folder / f"error_{node.number if node else 0}.txt"
+    atomic.write_text(settings, json.dumps(config))
+    message.unlink(missing_ok=True)
     group = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
+        min_nodes=devices.nodes,
+        max_nodes=devices.nodes,
+        nproc_per_node=devices.count,
         max_restarts=0,  # a process that failed would fail again
         monitor_interval=0.5,
-        run_id=str(os.getpid()),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
+        run_id="cl_bench",
+        rdzv_backend="static" if node else "c10d",
+        rdzv_endpoint=node.meeting_point if node else "localhost:0",
+        rdzv_configs={"rank": node.number} if node else {},
     )
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # a failure is told once, below
     with _environment_without_group():
         try:
-            elastic_launch(group, sys.executable)("-m", "cl_bench.launch", str(settings), str(folder))
+            elastic_launch(group, sys.executable)("-m", "cl_bench.launch", str(settings), str(folder), str(message))
         except ChildFailedError as error:
-            if (folder / "error.txt").is_file():
-                raise UserError((folder / "error.txt").read_text()) from None
+            if message.is_file():
+                raise UserError(message.read_text()) from None
             raise RuntimeError("A process of the group failed; its traceback is above.") from error
+    return node is None or node.number == 0
 
 
 @contextmanager
@@ -89,8 +104,8 @@ def _environment_without_group() -> Iterator[None]:
         os.environ.update(left)
 
 
-def _process(settings: Path, folder: Path) -> None:
-    """What each process of a group does."""
+def _process(settings: Path, folder: Path, message: Path) -> None:
+    """What each process of a group does; a mistake of the user's goes to the file `message`."""
     import torch
 
     from cl_bench.devices import Devices
@@ -107,15 +122,15 @@ def _process(settings: Path, folder: Path) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices.count))
     torch.distributed.init_process_group("nccl" if devices.kind == "cuda" else "gloo", timeout=_PATIENCE)
     size = torch.distributed.get_world_size()
-    if size != devices.count:
-        raise RuntimeError(f"{devices.count} devices were asked for, but the process group has {size}.")
+    if size != devices.world_size:
+        raise RuntimeError(f"{devices.world_size} devices were asked for, but the process group has {size}.")
     try:
         run(config, folder)
     except UserError as error:
-        (folder / "error.txt").write_text(str(error))
+        message.write_text(str(error))
         os._exit(2)  # an orderly exit would wait for the other processes, which wait for this one
     torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    _process(Path(sys.argv[1]), Path(sys.argv[2]))
+    _process(*map(Path, sys.argv[1:]))

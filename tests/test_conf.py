@@ -13,8 +13,6 @@ from tests.conftest import ROOT
 CHOICES = [
     (path.parent.name, path.stem) for path in sorted((ROOT / "conf").glob("*/*.yaml")) if path.parent.name != "hydra"
 ]
-SWEEPS = [path.stem for path in sorted((ROOT / "multirun_configs" / "sweep").glob("*.yaml"))]
-METHODS = [path.stem for path in sorted((ROOT / "multirun_configs" / "method").glob("*.yaml"))]
 
 
 def _composed(*overrides):
@@ -73,31 +71,6 @@ def test_published_scaling(merger, scaling):
 def test_references_report_their_own_weights_unless_told_otherwise(trainer):
     assert _composed(f"trainer={trainer}")["merger"]["_target_"].endswith("Last")
     assert _composed(f"trainer={trainer}", "merger=average")["merger"]["_target_"].endswith("Average")
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_methods_name_their_trainer_and_merger(method):
-    config = _composed(f"+method={method}")
-    trainer, merger = config["trainer"]["_target_"], config["merger"]["_target_"]
-    flat = (trainer.rpartition(".")[2] + merger.rpartition(".")[2]).lower()
-    assert config["method"] == method and flat.startswith(method.replace("_", ""))
-
-
-@pytest.mark.parametrize("sweep", SWEEPS)
-def test_sweeps_compose(sweep):
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", [f"+sweep={sweep}", "logger.save_dir=."], return_hydra_config=True)
-    params = config.hydra.sweeper.params
-    assert config.hydra.mode.name == "MULTIRUN" and {"seed", "scenario"} <= set(params)
-    assert config.scenario.get("class_order") == config.seed  # each seed has its own order of arrival
-    if "+method" in params:
-        assert set(params["+method"].replace(" ", "").split(",")) <= set(METHODS)
-
-
-def test_the_sweep_over_trainers_has_them_all():
-    sweep = OmegaConf.load(ROOT / "multirun_configs" / "sweep" / "trainers.yaml").hydra.sweeper.params["+method"]
-    trainers = {_composed(f"+method={method}")["trainer"]["_target_"] for method in sweep.replace(" ", "").split(",")}
-    assert len(trainers) == len(sweep.split(",")) == len([name for group, name in CHOICES if group == "trainer"])
 
 
 def test_unknown_choices_are_refused():

@@ -43,3 +43,8 @@ def test_mixed_precision_is_used_for_evaluation_too():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     with Devices(accelerator="cpu").autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == product.dtype == torch.float32
+
+
+def test_nodes_multiply_the_processes():
+    assert Devices(accelerator="cpu", devices=3, nodes=2).world_size == 6
+    assert Devices(accelerator="cpu", devices=3, nodes=2).count == 3

@@ -73,7 +73,7 @@ def test_a_group_of_another_size_than_asked_for_stops(configure, tmp_path):
         "MASTER_PORT": "0",
     }
     stopped = subprocess.run(
-        [sys.executable, "-m", "cl_bench.launch", str(settings), str(tmp_path)],
+        [sys.executable, "-m", "cl_bench.launch", str(settings), str(tmp_path), str(tmp_path / "error")],
         env=_environment(**group_of_one), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert stopped.returncode != 0

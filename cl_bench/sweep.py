@@ -1,0 +1,122 @@
+"""Jobs of a sweep: one whose result is there already is left out, and none is in the way of the others.
+
+Jobs run in this process, in others or on other machines, whatever the launcher. So what became of them is told by
+files: each job writes a note when it begins, which says why it failed as soon as it does, and takes it away when it
+has done its work. The notes that are left at the end are what failed, also where a process was killed.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from cl_bench.errors import UserError
+
+log = logging.getLogger(__name__)
+
+MISTAKES = (UserError, HydraException, OmegaConfBaseException)
+"""Errors that are for the user to mend."""
+
+_NOTES = "CL_BENCH_SWEEP"  # the folder of the notes; all jobs of a sweep inherit it
+_KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning")
+_BUT_OF_LIGHTNING = ("precision", "limit_train_batches")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that did not end well.
+
+    Attributes:
+        overrides: What it was told on the command line.
+        reason: One line or more.
+        mistake: Whether it is for the user to mend.
+    """
+
+    overrides: str
+    reason: str
+    mistake: bool
+
+
+def begin() -> None:
+    """To be called once, before any job: this sweep's jobs will leave their notes in a folder of their own."""
+    os.environ[_NOTES] = str(Path.cwd() / "multirun" / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def failures() -> list[Failure]:
+    """Jobs that failed or were killed, in their order; forgets them."""
+    folder = Path(os.environ[_NOTES])
+    notes = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+    found = [Failure(**json.loads(note.read_text(encoding="utf-8"))) for note in notes]
+    shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def message(error: Exception) -> str:
+    """What people are told of an error: Hydra's own ones without the list of folders that it searched."""
+    text = str(error).partition("Config search path:")[0].strip()
+    if "'hydra/launcher" in text or "'hydra/sweeper" in text:
+        text += "\nLaunchers and sweepers other than basic come with: pip install -e .[sweeps]"
+    return text
+
+
+@contextlib.contextmanager
+def job(number: int, overrides: Sequence[str], debug: bool) -> Iterator[None]:
+    """Whatever fails within is told at once, noted for the end of the sweep, and goes no further.
+
+    Args:
+        number: Of the job, within the sweep.
+        overrides: What distinguishes it from the others.
+        debug: Whether mistakes of the user's, too, are shown with their traceback.
+    """
+    from cl_bench.store import atomic
+
+    def note(reason: str, mistake: bool) -> None:
+        atomic.write_json(path, asdict(Failure(" ".join(overrides), reason, mistake)))
+
+    path = Path(os.environ[_NOTES]) / f"{number}.json"
+    note("its process was stopped", mistake=False)
+    try:
+        yield
+    except Exception as error:
+        mistake = isinstance(error, MISTAKES)
+        print(f"Error: {message(error)}" if mistake and not debug else traceback.format_exc(), file=sys.stderr)
+        note(message(error) if mistake else f"{type(error).__name__}: {error}", mistake)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The result that `folder` has of exactly this configuration; None if there is none, and the job has to be done.
+
+    What shapes no number does not count: loggers, paths, `debug`, and of `lightning` all but precision and the limit
+    of steps. Neither do versions, nor data on the disk: who changes those removes the results.
+    """
+    from cl_bench.store import read_result
+
+    try:
+        found = read_result(folder / "result.json")
+    except UserError:  # none, or damaged, or of another version: all are run anew
+        return None
+    if _what_counts(found["config"]) != _what_counts(config):
+        return None
+    log.info("skipped, its result is there: %s", os.path.relpath(folder))
+    return found
+
+
+def _what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    from cl_bench.store.plain import to_plain
+
+    counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}
+    lightning = {key: config["lightning"].get(key) for key in _BUT_OF_LIGHTNING}
+    return to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")

@@ -1,0 +1,180 @@
+"""Sweeps through the real command line: launchers, interruptions, failures, several nodes, Optuna."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT, SHORT
+
+pytestmark = pytest.mark.slow
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+LAUNCHERS = {
+    "basic": (),
+    "joblib": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    "submitit_local": ("hydra/launcher=submitit_local",),
+}
+
+
+def record(path):
+    return json.loads(path.read_text())
+
+
+def numbers(result):
+    """All of a record but time, memory, and where things are."""
+    told = {key: value for key, value in result.items() if key not in ("seconds", "peak_memory_mib", "config")}
+    told["training"] = [task["steps"] for task in result["training"]]
+    return told
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_what_fails_is_listed_at_the_end_and_the_others_are_done(run_py, tmp_path, launcher):
+    swept = run_py(
+        "-m", *SHORT, *LAUNCHERS[launcher], "hydra.sweep.dir=swept", "evaluation=final",
+        "trainer._target_=tests.broken.Broken,cl_bench.trainers.Sequential", "merger=task_arithmetic,last",
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert swept.returncode == 1, swept.stderr
+    assert [(tmp_path / f"swept/{i}/result.json").exists() for i in range(4)] == [False, False, False, True]
+    listed = swept.stderr[swept.stderr.index("\n3 failed:\n") :]
+    assert listed.count("merger.scaling is missing") == 2 and listed.count("RuntimeError: broken on purpose") == 1
+    assert re.search(r"Broken merger=last\n    RuntimeError: broken on purpose", listed)
+    if launcher == "basic":  # elsewhere other processes show it
+        assert swept.stderr.count("Traceback") == 1 and swept.stderr.count("Error: merger.scaling is missing") == 2
+    assert not list(tmp_path.glob("multirun/.unfinished*"))
+
+
+def test_a_sweep_with_a_choice_that_does_not_exist_does_not_begin(run_py, tmp_path):
+    refused = run_py("-m", *SHORT, "merger=last,nope", "hydra.sweep.dir=swept")
+    assert refused.returncode == 2 and "merger/nope" in refused.stderr and "Traceback" not in refused.stderr
+    assert not list(tmp_path.glob("swept/*/"))
+
+
+def test_jobs_side_by_side_that_want_the_same_stream_train_it_once(run_py, tmp_path):
+    swept = run_py("-m", *SHORT, *LAUNCHERS["joblib"], "merger=last,magmax", "hydra.sweep.dir=swept", env=ENVIRONMENT)
+    assert swept.returncode == 0, swept.stderr
+    one, other = (record(tmp_path / f"swept/{i}/result.json") for i in range(2))
+    assert one["fingerprint"] == other["fingerprint"] and len(list(tmp_path.glob("store/streams/*"))) == 1
+    assert [a["reused"] + b["reused"] for a, b in zip(one["training"], other["training"], strict=True)] == [1, 1]
+
+
+def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_done(run_py, tmp_path):
+    sweep = (
+        "-m",
+        *SHORT,
+        "merger=last,magmax",
+        "seed=1,2",
+        "hydra.sweep.subdir=${hydra:runtime.choices.merger}_${seed}",
+    )
+    whole = run_py(*sweep, "hydra.sweep.dir=whole", "paths.store_dir=store_whole")
+    assert whole.returncode == 0, whole.stderr
+    killed = (*sweep, "hydra.sweep.dir=killed", "paths.store_dir=store_killed")
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *killed],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("1 of 2") and (tmp_path / "killed/last_1/result.json").exists():
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    assert [path.parent.name for path in tmp_path.glob("killed/*/result.json")] == ["last_1"]
+
+    again = run_py(*killed)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("skipped, ") == 1 and "skipped, its result is there: killed/last_1\n" in again.stdout
+    names = [f"{merger}_{seed}/result.json" for merger in ("last", "magmax") for seed in (1, 2)]
+    for name in names:
+        assert numbers(record(tmp_path / "killed" / name)) == numbers(record(tmp_path / "whole" / name))
+
+    other = run_py(*killed, "seed=1", "scenario.class_order=3")
+    assert other.returncode == 0 and "skipped" not in other.stdout
+    third = run_py(*killed, "seed=1", "scenario.class_order=3", "logger=tensorboard", "lightning.workers=0")
+    assert third.stdout.count("skipped, ") == 2
+
+
+def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, tmp_path):
+    options = (*SHORT, "optim.optimizer._target_=torch.optim.SGD", "optim.lr=0.01", "optim.batch_size=67")
+    for name, devices in (("one", 1), ("two", 2)):
+        run = run_py(
+            *options, f"lightning.devices={devices}", f"hydra.run.dir={name}", f"paths.store_dir=store_{name}",
+            env=ENVIRONMENT,
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        meeting_point = f"localhost:{free.getsockname()[1]}"
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *options, "lightning.nodes=2", f"hydra.run.dir=node_{number}",
+             "paths.store_dir=store_nodes"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**ENVIRONMENT, "PET_NODE_RANK": str(number), "PET_RDZV_ENDPOINT": meeting_point},
+        )
+        for number in (1, 0)
+    ]  # fmt: skip
+    outputs = [node.communicate(timeout=400) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert "written: node_0" in outputs[1][0] and "written" not in outputs[0][0]  # the first node tells and writes
+    assert not (tmp_path / "node_1/result.json").exists()
+
+    one, two, apart = (record(tmp_path / name / "result.json") for name in ("one", "two", "node_0"))
+    assert apart["devices"]["count"] == 2
+    assert numbers(apart) == numbers(two)
+    assert apart["matrix"] == one["matrix"] and apart["fingerprint"] == one["fingerprint"]
+    for task in range(2):
+        file = f"streams/{one['fingerprint']}/task_00{task}.safetensors"
+        alone, together = (load_file(tmp_path / f"store_{name}" / file) for name in ("one", "nodes"))
+        distance = sum(float((alone[k] - together[k]).double().square().sum()) for k in alone) ** 0.5
+        assert distance <= 1e-6 * sum(float(alone[k].double().square().sum()) for k in alone) ** 0.5
+
+
+def test_a_node_without_the_others_is_told_how_to_start_them(tmp_path):
+    alone = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *SHORT, "lightning.nodes=2"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        env={name: value for name, value in ENVIRONMENT.items() if not name.startswith(("PET_", "SLURM_"))},
+    )  # fmt: skip
+    assert alone.returncode == 2 and "srun --nodes=2" in alone.stderr and "Traceback" not in alone.stderr
+
+
+def test_optuna_sees_validation_images_only_and_goes_on_where_it_was(run_py, tmp_path):
+    command = ("+sweep=optuna", *SHORT, "hydra.sweeper.n_trials=3", "hydra.sweep.dir=tuned")
+    tuned = run_py(*command)
+    assert tuned.returncode == 0, tuned.stderr
+    results = [record(tmp_path / f"tuned/{i}/result.json") for i in range(3)]
+    assert {result["split"] for result in results} == {"validation"} and len({r["fingerprint"] for r in results}) == 1
+    found = yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text())
+    best = max(results, key=lambda result: result["headline"]["value"])
+    assert found["best_value"] == best["headline"]["value"]
+    assert found["best_params"]["merger.scaling"] == best["config"]["merger"]["scaling"]
+    assert run_py(*command).stdout.count("skipped, ") == 3
+    assert yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text()) == found
+
+
+def test_optuna_without_validation_images_is_refused_before_anything_is_trained(run_py, tmp_path):
+    refused = run_py(
+        "-m", *SHORT, "hydra/sweeper=optuna", "merger.scaling=interval(0.1,1.0)", "hydra.sweeper.n_trials=9"
+    )
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert refused.stderr.strip().endswith("add evaluation.split=validation scenario.validation_share=0.2.")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_trial_that_fails_does_not_keep_optuna_from_the_others(run_py, tmp_path):
+    tuned = run_py(
+        "+sweep=optuna", *SHORT, "hydra.sweep.dir=tuned", "merger.scaling=choice(0.5,much)", "hydra.sweeper.n_trials=2",
+        "hydra.sweeper.sampler.seed=0",
+    )  # fmt: skip
+    assert tuned.returncode == 2 and "1 failed:" in tuned.stderr and "merger.scaling='much'" in tuned.stderr
+    assert not (tmp_path / "tuned/0/result.json").exists()  # this seed begins with the one that fails
+    found = yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text())
+    assert found["best_params"] == {"merger.scaling": 0.5}
