@@ -4,12 +4,14 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean tables tables-mini sweeps-mini figures figures-mini report first-results \
+.PHONY: help run test lint clean tables tables-mini sweeps-mini figures figures-mini report miniature first-results \
 	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
 
 # Where tables, figures and the page are written.
 REPORT ?= report
 TABLES := cil dil 8ds ablation
+SMALL := $(TABLES:%=sweep-table_%) sweep-lambda sweep-seeds sweep-task_order
+.PHONY: $(TABLES:%=table-%) $(TABLES:%=table-%-mini) $(SMALL)
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -51,36 +53,45 @@ lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-table-cil: table_cil  ## one table of the papers: class-incremental; the embedded twin of each is table-cil-mini
-table-dil: table_dil  ## the same, domain-incremental
-table-8ds: table_8ds  ## the same, eight data sets
-table-ablation: table_ablation  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
+table-cil:  ## one table of the papers, class-incremental; each has a twin on the embedded data: table-cil-mini
+table-dil:  ## the same, domain-incremental
+table-8ds:  ## the same, eight data sets
+table-ablation:  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
 tables: $(TABLES:%=table-%)  ## all four: many GPU days, see the README
-table-%-mini: table_%_mini ;
 tables-mini: $(TABLES:%=table-%-mini)  ## all four in small, on the embedded data
 
-# Runs what is missing, and then writes the table.
-table_%: .venv/installed
-	$(BIN)/python run.py +sweep=table_$*
+# Runs what is missing, as HYDRA="hydra/launcher=slurm …" may say, and then writes the table.
+$(TABLES:%=table-%): table-%: .venv/installed-sweeps
+	$(BIN)/python run.py +sweep=table_$* $(HYDRA)
 	$(BIN)/python -m cl_bench.reports table $* multirun/table_$* $(REPORT)/tables
 
-# In small, two jobs at a time and one thread each: for a model this small that is twice as fast as two threads.
-table_%_mini: export OMP_NUM_THREADS = 1
-table_%_mini: .venv/installed-sweeps
-	$(BIN)/python run.py +sweep=table_$*_mini hydra/launcher=joblib
+$(TABLES:%=table-%-mini): table-%-mini: sweep-table_%
 	$(BIN)/python -m cl_bench.reports table $*_mini multirun/table_$*_mini $(REPORT)/tables
+
+# In small, two jobs at a time and one thread each: for a model this small that is twice as fast as two threads.
+$(SMALL): export OMP_NUM_THREADS = 1
+$(SMALL): sweep-%: .venv/installed-sweeps
+	$(BIN)/python run.py +sweep=$*_mini hydra/launcher=joblib hydra.launcher.n_jobs=2
+
+sweeps-mini: tables-mini sweep-lambda sweep-seeds sweep-task_order  ## all sweeps on the embedded data (15 minutes)
 
 figures: .venv/installed  ## every figure that the runs in multirun/ allow
 	$(BIN)/python -m cl_bench.analyses multirun
 	$(BIN)/python -m cl_bench.reports figures multirun $(REPORT)/figures
 
 figures-mini: export OMP_NUM_THREADS = 1
-figures-mini: tables-mini lambda-mini  ## the same, after the sweeps of the embedded data that they need
+figures-mini: tables-mini sweep-lambda  ## the same, after the sweeps of the embedded data that they need
 	$(MAKE) figures
 
 report: .venv/installed-report  ## one page of all runs in multirun/, with tables and figures: $(REPORT)/index.html
 	$(BIN)/python -m cl_bench.reports page multirun $(REPORT)/index.html \
 		$(if $(wildcard $(REPORT)/figures/*.svg),--figures $(REPORT)/figures)
+
+miniature:  ## docs/miniature/: tables, figures and page of the embedded data, in a fresh clone (20 minutes)
+	rm -rf docs/miniature
+	begin=$$(date +%s) && $(MAKE) REPORT=docs/miniature tables-mini figures-mini report && \
+		$(BIN)/python -m cl_bench.reports.miniature docs/miniature $$(($$(date +%s) - begin)) multirun
+	rm -f docs/miniature/figures/*.pdf docs/miniature/figures/*.txt
 
 # Two sweeps side by side, one thread each: for a model this small that is twice as fast as one with two threads.
 sweep-%: export OMP_NUM_THREADS = 1

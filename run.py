@@ -83,7 +83,8 @@ def main() -> None:
         for failure in failed:
             print(f"  {failure.overrides}\n    {failure.reason}", file=sys.stderr)
         code = 2 if all(failure.mistake for failure in failed) else 1
-    sys.exit(code)
+    if code:
+        sys.exit(code)
 
 
 if __name__ == "__main__":

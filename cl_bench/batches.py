@@ -141,7 +141,8 @@ def loader(
         workers: Processes that fetch; 0: this one. None: this one for arrays, up to eight for other images.
     """
     if workers is None:
-        cores = (os.cpu_count() or 1) // distributed.world_size()
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this machine, as torchrun says
+        cores = (os.cpu_count() or 1) // here
         workers = 0 if samples.in_arrays else min(_MOST_WORKERS, max(1, cores))
     return DataLoader(
         _Fetch(samples, transform),

@@ -18,11 +18,11 @@ COMMANDS = [
     for line in block.splitlines()
 ]
 # The others have tests of their own: test_published_path.py and test_own_images.py (need data), test_run.py,
-# test_launch.py.
+# test_launch.py, test_sweeps.py and test_launchers.py.
 RUNS = [
     command
     for command in COMMANDS
-    if command.startswith("python run.py") and not re.search("cifar100|--help|devices=|path/to", command)
+    if command.startswith("python run.py") and not re.search("cifar100|--help|devices=|path/to|sweep=", command)
 ]
 
 

@@ -1,0 +1,58 @@
+"""docs/miniature/README.md: what the embedded data give, in tables and pictures.
+
+Used by `make miniature` as `python -m cl_bench.reports.miniature FOLDER SECONDS RUNS`, after the tables, figures and page
+were written into FOLDER from the records below RUNS, in that many seconds.
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from cl_bench.reports.markdown import read_all
+from cl_bench.store import atomic
+
+_PAGE = """# The papers' tables and figures, in small
+
+Made by `make miniature` in a fresh clone: `make tables-mini figures-mini report`, {minutes:.0f} minutes on {machine};
+nothing here is typed by hand. {runs} runs, two at a time, of {streams} trainings, on the embedded data with
+their own learning rates and two fifths of the steps of each epoch (`multirun_configs/sweep/shared/mini.yaml`): these numbers
+show that everything runs, and how the methods compare on small data, not what the papers report. Versions: {versions}.
+
+All runs on one page, with plots to pick from: [index.html](index.html) (to be downloaded: it is one file).
+
+## Tables
+
+The same as LaTeX and CSV beside them in [tables/](tables/).
+
+{tables}
+## Figures
+
+The same as SVG in [figures/](figures/).
+
+{figures}"""
+
+
+def write(folder: Path, seconds: float, runs: Path) -> None:
+    """Writes the page from what lies in `folder`."""
+    results = read_all(runs)
+    trained = {result["fingerprint"] for result in results if result["training"]}
+    pictures = sorted((folder / "figures").glob("*.png"))
+    page = _PAGE.format(
+        minutes=seconds / 60,
+        machine=f"{os.cpu_count()} cores ({platform.machine()})",
+        runs=len(results),
+        streams=len(trained),
+        versions=", ".join(f"{name} {number}" for name, number in sorted(results[0]["versions"].items())),
+        tables="\n".join(path.read_text(encoding="utf-8") for path in sorted((folder / "tables").glob("*.md"))),
+        figures="\n".join(f"![{_caption(path)}](figures/{path.name})\n\n{_caption(path)}\n" for path in pictures),
+    )
+    atomic.write_text(folder / "README.md", page)
+
+
+def _caption(picture: Path) -> str:
+    return picture.with_suffix(".txt").read_text(encoding="utf-8").strip()
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
