@@ -11,10 +11,25 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from cl_bench.mergers import CMM, TSV, Average, Dare, MagMax, Merger, RandMix, Ties, blocks
+from cl_bench.mergers import (
+    CMM,
+    TSV,
+    Average,
+    Dare,
+    MagMax,
+    Merger,
+    ModelStock,
+    RandMix,
+    TaskArithmetic,
+    Ties,
+    blocks,
+)
 
 SHAPES = {"matrix": (60, 50), "vector": (70,), "number": (), "empty": (0, 3)}
-MERGERS = [MagMax(), Ties(), Average(), RandMix(), Dare(), CMM(), TSV()]
+MERGERS = [
+    *(MagMax(), Average(), TaskArithmetic(0.3), TaskArithmetic(1, divide_by="sqrt_tasks"), ModelStock()),
+    *(Ties(), RandMix(), Dare(), CMM(), TSV()),
+]
 
 
 def model(seed: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cl_bench.errors import UserError
-from cl_bench.reports import first_results, heat_maps, learning_rates, mergers, show, trainers
+from cl_bench.reports import first_results, heat_maps, learning_rates, mergers, miniature, show, trainers
 from cl_bench.store import write_result
 from tests.conftest import ROOT
 
@@ -130,3 +130,16 @@ def test_mergers_has_every_method_and_a_row_of_accuracies_for_each_that_was_run(
 def test_a_page_without_records_names_the_folder(tmp_path):
     with pytest.raises(UserError, match=r"no result\.json below"):
         first_results.write(tmp_path, tmp_path / "page.md")
+
+
+def test_the_page_of_the_miniature_has_its_tables_and_pictures(tmp_path):
+    for seed in (1, 2):
+        write_result(tmp_path / f"runs/{seed}/result.json", record(seed=seed))
+    for path, text in {"tables/cil_mini.md": "| a | b |\n", "figures/x_digits_5.txt": "What x is.\n"}.items():
+        (tmp_path / "out" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / path).write_text(text)
+    (tmp_path / "out/figures/x_digits_5.png").touch()
+    miniature.write(tmp_path / "out", 754.0, tmp_path / "runs")
+    page = (tmp_path / "out/README.md").read_text()
+    assert "| a | b |" in page and "![What x is.](figures/x_digits_5.png)" in page
+    assert "13 minutes" in page and "2 runs, two at a time, of 1 trainings" in page
