@@ -51,6 +51,8 @@ def draw_grid(
 
 def outline_learned(axis: Axes, learned: Sequence[int]) -> None:
     """Draws a stepped line around what was learned: in row i the first `learned[i]` columns, in row 0 none."""
+    if len(learned) == 1:
+        return
     corners = [(-0.5, 0.5)]
     for row, count in enumerate(learned[1:], start=1):
         corners += [(count - 0.5, row - 0.5), (count - 0.5, row + 0.5)]

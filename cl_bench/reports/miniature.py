@@ -1,7 +1,7 @@
 """docs/miniature/README.md: what the embedded data give, in tables and pictures.
 
-Used by `make miniature` as `python -m cl_bench.reports.miniature FOLDER SECONDS RUNS`, after the tables, figures and page
-were written into FOLDER from the records below RUNS, in that many seconds.
+Used by `make miniature` as `python -m cl_bench.reports.miniature FOLDER SECONDS RUNS`, after the tables, figures and
+page were written into FOLDER from the records below RUNS, in that many seconds.
 """
 
 import os
@@ -15,9 +15,10 @@ from cl_bench.store import atomic
 _PAGE = """# The papers' tables and figures, in small
 
 Made by `make miniature` in a fresh clone: `make tables-mini figures-mini report`, {minutes:.0f} minutes on {machine};
-nothing here is typed by hand. {runs} runs, two at a time, of {streams} trainings, on the embedded data with
-their own learning rates and two fifths of the steps of each epoch (`multirun_configs/sweep/shared/mini.yaml`): these numbers
-show that everything runs, and how the methods compare on small data, not what the papers report. Versions: {versions}.
+nothing here is typed by hand. {runs} runs, two at a time, of {streams} trainings, on the embedded data with their
+own learning rates and two fifths of the steps of each epoch (`multirun_configs/sweep/shared/mini.yaml`): these numbers
+show that everything runs, and how the methods compare on small data, not what the papers report.
+Versions: {versions}.
 
 All runs on one page, with plots to pick from: [index.html](index.html) (to be downloaded: it is one file).
 

@@ -63,6 +63,11 @@ def test_joint_and_unevaluated_matrices_are_drawn(tmp_path):
     assert len(heat_maps(record(joint=True, finetuned=False, matrix=matrix), tmp_path)) == 1
 
 
+def test_a_run_that_learned_nothing_is_drawn(tmp_path):
+    matrix = {kind: [[1.0, 2.0, 3.0]] for kind in ("task_agnostic", "task_aware")}
+    assert len(heat_maps(record(finetuned=False, matrix=matrix, training=[]), tmp_path)) == 1
+
+
 def test_the_table_names_models_and_numbers(capsys, tmp_path):
     show(record(), tmp_path)
     printed = capsys.readouterr().out
