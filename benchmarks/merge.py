@@ -64,14 +64,19 @@ def main() -> None:
             over = {way: known for way, known in costs.items() if known[-1].failure}
             costs = _costs(args, models[: tasks + 1], over)
             tables.append(f"## {tasks} models\n\n{_table(costs)}")
-    text = _TEXT.format(
+            write_text(args.path, _page(args, tables))  # what is known so far
+    print(args.path.read_text(encoding="utf-8"))
+
+
+def _page(args: argparse.Namespace, tables: list[str]) -> str:
+    left_out = ", ".join(f"`{merger}`" for merger in _OURS if merger not in args.only)
+    return _TEXT.format(
         machine=f"{torch.get_num_threads()} threads of an {platform.machine()} CPU, torch {torch.__version__}",
         rounds=args.rounds,
         slow=_SLOW,
+        left_out=f" Left out of this run by `--only`: {left_out}." if left_out else "",
         tables="\n".join(tables),
     )
-    write_text(args.path, text)
-    print(text)
 
 
 def _write_models(folder: Path, tasks: int) -> list[Path]:
@@ -131,7 +136,7 @@ _TEXT = """# What merging costs
 Made by `make bench-merge` on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
 parameters in float32, 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one
 run; each measurement is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the
-only one. Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
+only one.{left_out} Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
 
 Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every
 file once, into the memory of one model. MiB: the peak of anonymous memory beyond what the process had before; the pages
