@@ -74,6 +74,7 @@ def _page(args: argparse.Namespace, tables: list[str]) -> str:
         machine=f"{torch.get_num_threads()} threads of an {platform.machine()} CPU, torch {torch.__version__}",
         rounds=args.rounds,
         slow=_SLOW,
+        limit=args.limit,
         left_out=f" Left out of this run by `--only`: {left_out}." if left_out else "",
         tables="\n".join(tables),
     )
@@ -136,7 +137,7 @@ _TEXT = """# What merging costs
 Made by `make bench-merge` on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
 parameters in float32, 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one
 run; each measurement is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the
-only one.{left_out} Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
+only one, and after {limit:.0f} seconds (`--limit`) it is broken off.{left_out} Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
 
 Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every
 file once, into the memory of one model. MiB: the peak of anonymous memory beyond what the process had before; the pages
