@@ -5,12 +5,14 @@ and medians are compared. The models are random, with the names and shapes of CL
 """
 
 import argparse
+import contextlib
 import json
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +21,7 @@ import open_clip
 import torch
 from safetensors.torch import save_file
 
+from benchmarks.merge_once import anonymous_mib
 from cl_bench.reports.markdown import grid
 from cl_bench.store.atomic import write_text
 
@@ -34,6 +37,7 @@ _PEERS = {
     "task_arithmetic": ("mergekit/task_arithmetic", "fusion_bench/task_arithmetic"),
     "ties": ("mergekit/ties", "fusion_bench/ties"),
 }
+_INTERVAL = 0.005  # seconds between two looks at the memory
 _SLOW = 30  # seconds from which one measurement has to do
 
 
@@ -113,15 +117,33 @@ def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
     python = sys.executable if way.startswith(("copy", "cl_bench/")) else args.peers
     command = [str(python), str(_ROOT / "benchmarks" / "merge_once.py"), way, *map(str, models)]
     print(way, end=" ", file=sys.stderr, flush=True)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=args.limit)
-    except subprocess.TimeoutExpired:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        peak, status = _watch(subprocess.Popen(command, stdout=out, stderr=err), args.limit)
+        out.seek(0)
+        err.seek(0)
+        lines, faults = ([line.strip() for line in file if line.strip()] for file in (out, err))
+    if status is None:
         return _Cost(failure=f"over {args.limit:.0f}")
-    if done.returncode:
-        return _Cost(failure=(done.stderr.strip().splitlines() or ["killed"])[-1][:80])
-    measured = json.loads(done.stdout.splitlines()[-1])
+    if status:
+        return _Cost(failure=(faults or ["killed"])[-1][:80])
+    measured = json.loads(lines[-1])
     print(f"{measured['seconds']:.2f} s", file=sys.stderr, flush=True)
-    return _Cost(measured["seconds"], measured["mib"])
+    return _Cost(measured["seconds"], peak - measured["before"])
+
+
+def _watch(process: subprocess.Popen[bytes], limit: float) -> tuple[float, int | None]:
+    """The largest anonymous memory of a process in MiB, and how it ended: None is by us, since it took too long."""
+    # From here, since a thread in there would take turns with what is measured.
+    peak, end = 0.0, time.monotonic() + limit
+    while process.poll() is None:
+        if time.monotonic() > end:
+            process.kill()
+            process.wait()
+            return peak, None
+        with contextlib.suppress(OSError, IndexError):  # it has just ended
+            peak = max(peak, anonymous_mib(process.pid))
+        time.sleep(_INTERVAL)
+    return peak, process.returncode
 
 
 def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:

@@ -7,7 +7,6 @@ the merged weights in memory.
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 _ROOT = Path(__file__).resolve().parent.parent
-_INTERVAL = 0.005  # seconds between two looks at the memory
 
 
 def main(way: str, base: str, *models: str) -> None:
@@ -26,26 +24,16 @@ def main(way: str, base: str, *models: str) -> None:
     merge = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}[package](
         method
     )
-    before, peak, done = _anonymous_mib(), 0.0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(_INTERVAL):
-            peak = max(peak, _anonymous_mib())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    before = anonymous_mib("self")
     begin = time.perf_counter()
     merged = merge(base, list(models))
     seconds = time.perf_counter() - begin
-    done.set()
-    watcher.join()
-    print(json.dumps({"seconds": seconds, "mib": max(peak, _anonymous_mib()) - before, "tensors": len(merged)}))
+    print(json.dumps({"seconds": seconds, "before": before, "tensors": len(merged)}))
 
 
-def _anonymous_mib() -> float:
-    """Memory of this process without the pages of mapped files, which the system may drop at any time."""
-    return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0]) / 2**10
+def anonymous_mib(process: int | str) -> float:
+    """Memory of a process without the pages of mapped files, which the system may drop at any time."""
+    return int(Path(f"/proc/{process}/status").read_text().split("RssAnon:")[1].split()[0]) / 2**10
 
 
 _Merge = Callable[[str, list[str]], object]

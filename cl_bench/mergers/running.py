@@ -27,6 +27,7 @@ from cl_bench.mergers.blocks import (
     working_dtype,
 )
 from cl_bench.mergers.checks import check_kind, check_names, check_task, check_values, is_finite, needed_statistics
+from cl_bench.mergers.pages import map_pages
 from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.store.models import Model, weights_of
 
@@ -135,7 +136,8 @@ class RunningMerge:
             task = self._task(number, *models[number - 1], values=looks)
             return task._replace(values_checked=looks or self.merger.carries_nan)
 
-        for task in side_by_side(look, range(1, len(models) + 1)):
+        walk = side_by_side if looks else map
+        for task in walk(look, range(1, len(models) + 1)):
             tasks.append(task)
             on_progress(share_of_looks / len(models))
         self._tasks = len(tasks)
@@ -148,7 +150,7 @@ class RunningMerge:
             for task in tasks:
                 check_values(task.what, name, task.weights[name])
 
-        return self._model(self._at_once(tasks), tell, blame, one_by_one=_own(self.merger, "combine_at_once"))
+        return self._model(self._at_once(tasks), tell, blame)
 
     def _at_once(self, tasks: Sequence[_Task]) -> Callable[[str, Tensor], None]:
         """What writes a merged parameter, for the models of all tasks."""
@@ -164,12 +166,14 @@ class RunningMerge:
     def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
         """Write one parameter by the method's own way for all tasks together."""
         start = self._pretrained[name].detach()
-        # As many blocks as there are threads: these operations are so short that torch's own threads do them best.
-        dtype, size = working_dtype(start), blocks.BLOCK_ELEMENTS * torch.get_num_threads()
         tensors = result, start, *(task.weights[name] for task in tasks)
-        for written, own, *weights in zip(*(torch.split(flat(tensor), size) for tensor in tensors), strict=True):
+        map_pages(result, to_write=True)
+        for tensor in tensors[1:]:
+            map_pages(tensor)
+        parts = (torch.split(flat(tensor), blocks.BLOCK_ELEMENTS) for tensor in tensors)
+        for written, own, *weights in zip(*parts, strict=True):
             if len(own):
-                pretrained = own.to(dtype)
+                pretrained = own.to(working_dtype(start))
                 vector = self.merger.combine_at_once(pretrained, [part.to(pretrained) for part in weights])
                 torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
 
@@ -273,7 +277,6 @@ class RunningMerge:
         write: Callable[[str, Tensor], object],
         done: Callable[[str], None] = lambda name: None,
         blame: Callable[[str], None] = lambda name: None,
-        one_by_one: bool = False,
     ) -> dict[str, Tensor]:
         """A model in new tensors: what is no parameter as in θ_0, and each parameter as ``write`` fills it.
 
@@ -294,7 +297,7 @@ class RunningMerge:
                 blame(name)
                 check_values("merged", name, model[name])
 
-        if one_by_one or self._merges_whole_parameters:
+        if self._merges_whole_parameters:
             for name in self._parameters:
                 write_and_check(name)
                 done(name)
