@@ -93,15 +93,6 @@ def test_a_merge_that_leaves_the_range_of_numbers_names_the_merger_and_the_task(
         do("merger.scaling=1e60")
 
 
-def test_tensorboard_gets_training_and_rows(do, tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    do("logger=tensorboard", "optim.epochs=4")
-    events = EventAccumulator(str(tmp_path / "run" / "log")).Reload()
-    assert {"train/loss", "train/lr", "test/task_agnostic", "test/task_aware"} <= set(events.Tags()["scalars"])
-    assert [scalar.step for scalar in events.Scalars("test/task_agnostic")] == [0, 12, 24, 36, 48, 60]
-
-
 @pytest.mark.parametrize(
     "override", ["lightning.precision=bf16-mixed", "lightning.workers=1", "backbone.resampling=pillow"]
 )

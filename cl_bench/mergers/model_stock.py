@@ -1,12 +1,13 @@
 """Model Stock: the average of the models, as near to it as the angle between them says."""
 
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import BLOCK_ELEMENTS, MergeBlock, State, TaskBlock, sum_of_vectors
 
 _PIECE = 2**14
 """Elements that torch adds up in one thread; a sum of such sums has the same bits with any number of threads."""
@@ -43,7 +44,7 @@ class ModelStock(Merger):
         """sum ← sum + τ_t and, where τ_t is not 0, directions ← directions + τ_t / |τ_t|."""
         total, directions, moved = state
         total.add_(block.vector)
-        length = _squared_length(block.vector) ** 0.5
+        length = _squared_length([block.vector]) ** 0.5
         if length > 0:
             directions.add_(block.vector / length)
             moved.add_(1)
@@ -51,12 +52,35 @@ class ModelStock(Merger):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum · t / T."""
         total, directions, moved = state
-        if block.tasks == 1:
-            return total
-        pairs = block.tasks * (block.tasks - 1) / 2
-        cosine = max(0.0, (_squared_length(directions) - int(moved[0])) / 2 / pairs)
-        return total * (cosine / (1 + (block.tasks - 1) * cosine))
+        return total * self._share(block.tasks, int(moved[0]), [directions])
+
+    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        """The same block by block, first all lengths, so that only the sum is as large as the parameter."""
+        starts = torch.split(pretrained, BLOCK_ELEMENTS)
+        models = [torch.split(own, BLOCK_ELEMENTS) for own in weights]
+        lengths = [_squared_length(map(torch.sub, model, starts)) ** 0.5 for model in models]
+
+        def directions() -> Iterable[Tensor]:
+            for start, *own in zip(starts, *models, strict=True):
+                total = torch.zeros_like(start)
+                for part, length in zip(own, lengths, strict=True):
+                    if length > 0:
+                        total.add_((part - start).div_(length))
+                yield total
+
+        share = self._share(len(weights), sum(length > 0 for length in lengths), directions())
+        parts = zip(starts, *models, strict=True)
+        return torch.cat([sum_of_vectors(start, own) for start, *own in parts]).mul_(share)
+
+    def _share(self, tasks: int, moved: int, directions: Iterable[Tensor]) -> float:
+        """t / T, from the number of tasks whose vector is not 0, and the sum of the directions in blocks."""
+        if tasks == 1:
+            return 1.0
+        cosine = max(0.0, (_squared_length(directions) - moved) / (tasks * (tasks - 1)))
+        return cosine / (1 + (tasks - 1) * cosine)
 
 
-def _squared_length(vector: Tensor) -> float:
-    return sum(float(piece.double().square().sum()) for piece in torch.split(vector, _PIECE))
+def _squared_length(blocks: Iterable[Tensor]) -> float:
+    """Of a vector in blocks, which may end where the pieces do."""
+    pieces = (piece for block in blocks for piece in torch.split(block, _PIECE))
+    return sum(float(piece.double().square().sum()) for piece in pieces)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from cl_bench.mergers import blocks
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import (
     MergeBlock,
@@ -165,17 +164,15 @@ class RunningMerge:
 
     def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
         """Write one parameter by the method's own way for all tasks together."""
-        start = self._pretrained[name].detach()
-        tensors = result, start, *(task.weights[name] for task in tasks)
-        map_pages(result, to_write=True)
+        tensors = [flat(tensor) for tensor in (result, self._pretrained[name], *(task.weights[name] for task in tasks))]
+        map_pages(tensors[0], to_write=True)
         for tensor in tensors[1:]:
             map_pages(tensor)
-        parts = (torch.split(flat(tensor), blocks.BLOCK_ELEMENTS) for tensor in tensors)
-        for written, own, *weights in zip(*parts, strict=True):
-            if len(own):
-                pretrained = own.to(working_dtype(start))
-                vector = self.merger.combine_at_once(pretrained, [part.to(pretrained) for part in weights])
-                torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
+        for span in self._spans(result.numel()):
+            written, start, *weights = (tensor[span] for tensor in tensors)
+            pretrained = start.to(working_dtype(start))
+            vector = self.merger.combine_at_once(pretrained, [own.to(pretrained) for own in weights])
+            torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""

@@ -67,6 +67,6 @@ def test_the_number_of_threads_changes_no_bit_of_a_length(elements: int) -> None
     threads, lengths = torch.get_num_threads(), set()
     for number in (1, 2, 3, 4):
         torch.set_num_threads(number)
-        lengths.add(model_stock._squared_length(vector))
+        lengths.add(model_stock._squared_length([vector]))
     torch.set_num_threads(threads)
     assert len(lengths) == 1
