@@ -1,5 +1,8 @@
 """Three short runs, made once, on which analyses are checked against what the runs themselves have measured."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.conftest import ROOT, SHORT
@@ -8,13 +11,14 @@ SUBFOLDER = "hydra.sweep.subdir=${method}"
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory, command):
+def runs(tmp_path_factory):
     """The folder from which the runs were started; the records lie in `runs/<method>/`."""
     folder = tmp_path_factory.mktemp("analyses")
     methods = "+method=sequential_magmax,independent_magmax,cmm"
-    command(
-        str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER, cwd=folder
-    ).check_returncode()
+    subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER],
+        cwd=folder, check=True, capture_output=True, timeout=600,
+    )  # fmt: skip
     return folder
 
 
