@@ -49,10 +49,9 @@ class MagMax(Merger):
     def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
         largest, smallest = torch.maximum(weights[0], weights[-1]), torch.minimum(weights[0], weights[-1])
-        if others := list(weights[1:-1]):
-            # One call for all, since after each a thread may have to wait for another one's Python.
-            torch._foreach_maximum_([largest] * len(others), others)
-            torch._foreach_minimum_([smallest] * len(others), others)
+        for own in weights[1:-1]:
+            torch.maximum(largest, own, out=largest)
+            torch.minimum(smallest, own, out=smallest)
         largest.sub_(pretrained)
         smallest.sub_(pretrained)
         sums = largest + smallest  # below 0 where the smallest is the larger one by magnitude, 0 where both are equal

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import BLOCK_ELEMENTS, MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
 
 _PIECE = 2**14
 """Elements that torch adds up in one thread; a sum of such sums has the same bits with any number of threads."""
+
+_BLOCK = 8 * _PIECE
+"""Elements worked on at a time, where all tasks are there at once: whole pieces."""
 
 
 class ModelStock(Merger):
@@ -56,8 +59,8 @@ class ModelStock(Merger):
 
     def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """The same block by block, first all lengths, so that only the sum is as large as the parameter."""
-        starts = torch.split(pretrained, BLOCK_ELEMENTS)
-        models = [torch.split(own, BLOCK_ELEMENTS) for own in weights]
+        starts = torch.split(pretrained, _BLOCK)
+        models = [torch.split(own, _BLOCK) for own in weights]
         lengths = [_squared_length(map(torch.sub, model, starts)) ** 0.5 for model in models]
 
         def directions() -> Iterable[Tensor]:
@@ -81,6 +84,6 @@ class ModelStock(Merger):
 
 
 def _squared_length(blocks: Iterable[Tensor]) -> float:
-    """Of a vector in blocks, which may end where the pieces do."""
+    """Of a vector in blocks of whole pieces."""
     pieces = (piece for block in blocks for piece in torch.split(block, _PIECE))
     return sum(float(piece.double().square().sum()) for piece in pieces)
