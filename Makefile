@@ -45,8 +45,8 @@ run: .venv/installed  ## the default benchmark: real handwritten digits, 5 tasks
 	$(BIN)/python run.py
 
 test: export OMP_NUM_THREADS = 1
-test: .venv/installed-test  ## the whole test suite, three tests at a time
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+test: .venv/installed-test  ## the whole test suite, two tests at a time
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and store)
 	$(BIN)/ruff check .

@@ -88,7 +88,7 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
     process.wait()
     assert [path.parent.name for path in tmp_path.glob("killed/*/result.json")] == ["last_1"]
 
-    again = run_py(*killed, "logger=tensorboard", "lightning.workers=0")  # which change no result
+    again = run_py(*killed)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("skipped, ") == 1 and "skipped, its result is there: killed/last_1\n" in again.stdout
     names = [f"{merger}_{seed}/result.json" for merger in ("last", "magmax") for seed in (1, 2)]
@@ -97,6 +97,8 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
 
     other = run_py(*killed, "seed=1", "scenario.class_order=3")
     assert other.returncode == 0 and "skipped" not in other.stdout
+    third = run_py(*killed, "seed=1", "scenario.class_order=3", "logger=tensorboard", "lightning.workers=0")
+    assert third.stdout.count("skipped, ") == 2
 
 
 def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, tmp_path):

@@ -29,7 +29,7 @@ def test_cifar100_20_with_magmax_runs_end_to_end(run_py, tmp_path, weights):
     write_cifar100(tmp_path / "data", train=200, test=100)
     arguments = (
         "scenario=cifar100_20", "merger=magmax", f"backbone.pretrained={weights}", "dataset.checksum=false",
-        "optim.epochs=1", "optim.batch_size=1", "lightning.limit_train_batches=1", "lightning=cpu",
+        "optim.epochs=1", "optim.batch_size=2", "lightning.limit_train_batches=1", "lightning=cpu",
         "evaluation=final", "evaluation.finetuned=false", "hydra.run.dir=run",
     )  # fmt: skip
     run = run_py(*arguments)

@@ -1,8 +1,12 @@
 """Steps as PROTOCOL counts them, and the estimate for every table."""
 
+import subprocess
+import sys
+
 import pytest
 
-from cl_bench.reports.cost import Work, main, work
+from cl_bench.reports.cost import Work, work
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -38,14 +42,15 @@ def test_eight_data_sets_have_their_own_epochs(configure):
 
 
 @pytest.mark.slow
-def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(capsys):
+def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(tmp_path):
     def estimates(seconds):
-        main(seconds)
-        lines = capsys.readouterr().out.splitlines()[2:]
-        rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+        command = [sys.executable, "-m", "cl_bench.reports.cost", seconds]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+        assert done.returncode == 0, done.stderr
+        rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in done.stdout.splitlines()[2:]]
         return {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in rows}
 
-    once, twice = estimates(100), estimates(200)
+    once, twice = estimates("100"), estimates("200")
     assert list(once) == ["cil", "dil", "8ds", "ablation"]
     cil_runs, cil_trainings, cil_steps, *_ = once["cil"]
     assert cil_runs == 14 * 13 * 3 and cil_trainings == 14 * 7 * 3  # 13 methods, among them 7 ways of training
