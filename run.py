@@ -1,5 +1,6 @@
 """The command line: composes and resolves the configuration and hands plain data to `cl_bench`."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launch` on it is collected
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches of images lie in huge pages: made in half the time

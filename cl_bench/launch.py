@@ -4,6 +4,8 @@ One device: the run happens in this process. More: PyTorch's elastic launcher (t
 each node those of its own devices, and all of them read the same resolved configuration.
 """
 
+import atexit
+import gc
 import json
 import logging
 import os
@@ -46,6 +48,7 @@ def launch(config: Mapping[str, Any], folder: Path) -> float | None:
     if devices.world_size == 1:
         from cl_bench.experiment import run
 
+        _collect_garbage()
         run(config, folder)
     elif not _run_in_processes(config, folder, devices):
         return None
@@ -124,6 +127,7 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     size = torch.distributed.get_world_size()
     if size != devices.world_size:
         raise RuntimeError(f"{devices.world_size} devices were asked for, but the process group has {size}.")
+    _collect_garbage()
     try:
         run(config, folder)
     except UserError as error:
@@ -132,5 +136,14 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
+def _collect_garbage() -> None:
+    """From now on, where it was put off until all is imported; what is there now is never looked at again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # extension modules complain of what is left at the very end
+
+
 if __name__ == "__main__":
+    gc.disable()  # as in run.py
     _process(*map(Path, sys.argv[1:]))

@@ -137,12 +137,9 @@ def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, tmp_path):
         assert distance <= 1e-6 * sum(float(alone[k].double().square().sum()) for k in alone) ** 0.5
 
 
-def test_a_node_without_the_others_is_told_how_to_start_them(tmp_path):
-    alone = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *SHORT, "lightning.nodes=2"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        env={name: value for name, value in ENVIRONMENT.items() if not name.startswith(("PET_", "SLURM_"))},
-    )  # fmt: skip
+def test_a_node_without_the_others_is_told_how_to_start_them(run_py):
+    nowhere = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("PET_", "SLURM_"))}
+    alone = run_py(*SHORT, "lightning.nodes=2", env=nowhere)
     assert alone.returncode == 2 and "srun --nodes=2" in alone.stderr and "Traceback" not in alone.stderr
 
 

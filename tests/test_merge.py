@@ -1,9 +1,9 @@
 """`python -m cl_bench.merge`, in processes of its own."""
 
-import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -32,27 +32,22 @@ def model(seed: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture
-def merge(tmp_path):
+def merge(tmp_path, command):
     """Runs the command in a folder with a base and two models."""
     save_file(model(0), tmp_path / "base.safetensors")
     save_file(model(1), tmp_path / "a.safetensors")
     torch.save(model(2), tmp_path / "b.pt")
 
-    def merge(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "cl_bench.merge", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, timeout=100, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-
-    return merge
+    return partial(command, "-m", "cl_bench.merge", cwd=tmp_path)
 
 
 FILES = ("pretrained=base.safetensors", "finetuned=[a.safetensors,b.pt]", "out=new/merged.safetensors")
 
 
-def test_help_starts_in_about_a_second_and_names_the_mergers(merge):
+def test_help_starts_in_about_a_second_and_names_the_mergers():
     started = time.perf_counter()
-    helped = merge("--help")
+    command = [sys.executable, "-m", "cl_bench.merge", "--help"]
+    helped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert helped.returncode == 0 and time.perf_counter() - started < 5
     for word in ("magmax", "ties", "pretrained=", "finetuned=", "statistics="):
         assert word in helped.stdout

@@ -25,14 +25,14 @@ def weights(tmp_path_factory):
     return path
 
 
-def test_cifar100_20_with_magmax_runs_end_to_end(run_py, tmp_path, weights):
+def test_cifar100_20_with_magmax_runs_end_to_end(cold_run_py, tmp_path, weights):
     write_cifar100(tmp_path / "data", train=200, test=100)
     arguments = (
         "scenario=cifar100_20", "merger=magmax", f"backbone.pretrained={weights}", "dataset.checksum=false",
         "optim.epochs=1", "optim.batch_size=2", "lightning.limit_train_batches=1", "lightning=cpu",
-        "evaluation=final", "evaluation.finetuned=false", "hydra.run.dir=run",
+        "evaluation=final", "evaluation.batch_size=4", "evaluation.finetuned=false", "hydra.run.dir=run",
     )  # fmt: skip
-    run = run_py(*arguments)
+    run = cold_run_py(*arguments)
     assert run.returncode == 0, run.stderr
     assert "0 of 20 tasks reused" in run.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())

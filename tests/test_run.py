@@ -19,9 +19,9 @@ def _result(folder):
     return json.loads(path.read_text())
 
 
-def test_help_starts_in_about_a_second_and_names_groups_and_examples(run_py):
+def test_help_starts_in_about_a_second_and_names_groups_and_examples(cold_run_py):
     started = time.perf_counter()
-    helped = run_py("--help")
+    helped = cold_run_py("--help")
     assert helped.returncode == 0 and time.perf_counter() - started < 5
     groups = ("backbone: ", "dataset: ", "merger: ", "scenario: ", "trainer: ")
     for word in (*groups, "tiny_clip", "cub200", "magmax", "cifar100_10", "sequential"):
@@ -29,8 +29,8 @@ def test_help_starts_in_about_a_second_and_names_groups_and_examples(run_py):
     assert helped.stdout.count("python run.py ") >= 5
 
 
-def test_a_run_leaves_its_result_pictures_and_logs_and_a_second_one_trains_nothing(run_py, tmp_path):
-    first = run_py(*SHORT)
+def test_a_run_leaves_its_result_pictures_and_logs_and_a_second_one_trains_nothing(run_py, cold_run_py, tmp_path):
+    first = cold_run_py(*SHORT)
     assert first.returncode == 0, first.stderr
     assert "0 of 2 tasks reused" in first.stdout and "zero-shot" in first.stdout
     assert "\x1b" not in first.stdout and "it/s" not in first.stdout + first.stderr  # no terminal: quiet

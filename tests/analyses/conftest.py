@@ -1,8 +1,5 @@
 """Three short runs, made once, on which analyses are checked against what the runs themselves have measured."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.conftest import ROOT, SHORT
@@ -11,14 +8,13 @@ SUBFOLDER = "hydra.sweep.subdir=${method}"
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, command):
     """The folder from which the runs were started; the records lie in `runs/<method>/`."""
     folder = tmp_path_factory.mktemp("analyses")
     methods = "+method=sequential_magmax,independent_magmax,cmm"
-    subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER],
-        cwd=folder, check=True, capture_output=True, timeout=600,
-    )  # fmt: skip
+    command(
+        str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER, cwd=folder
+    ).check_returncode()
     return folder
 
 

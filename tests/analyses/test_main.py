@@ -1,8 +1,6 @@
 """Analyses and figures of real runs, from the command line."""
 
 import json
-import subprocess
-import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -13,10 +11,9 @@ from cl_bench.reports import __main__
 pytestmark = pytest.mark.slow
 
 
-def test_analyses_are_made_once_and_figures_from_them(runs, monkeypatch, capsys):
+def test_analyses_are_made_once_and_figures_from_them(runs, command, monkeypatch, capsys):
     monkeypatch.chdir(runs)
-    command = [sys.executable, "-m", "cl_bench.analyses", "runs"]
-    first = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    first = command("-m", "cl_bench.analyses", "runs", cwd=runs)
     assert first.returncode == 0, first.stderr
     assert "runs/cmm: cosine_similarity, interpolation, feature_mismatch, tsne\n" in first.stdout
     written = sorted((runs / "runs").glob("*/analyses/*.json"))

@@ -1,12 +1,8 @@
 """Steps as PROTOCOL counts them, and the estimate for every table."""
 
-import subprocess
-import sys
-
 import pytest
 
 from cl_bench.reports.cost import Work, work
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -42,10 +38,9 @@ def test_eight_data_sets_have_their_own_epochs(configure):
 
 
 @pytest.mark.slow
-def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(tmp_path):
+def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(tmp_path, command):
     def estimates(seconds):
-        command = [sys.executable, "-m", "cl_bench.reports.cost", seconds]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)})
+        done = command("-m", "cl_bench.reports.cost", seconds, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in done.stdout.splitlines()[2:]]
         return {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in rows}

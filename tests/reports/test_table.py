@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.reports.made_up import record, write
 
 
 def reports(folder, *arguments):
+    """In a process of its own, where sets have an order of their own."""
     return subprocess.run(
         [sys.executable, "-m", "cl_bench.reports", *map(str, arguments)],
         cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT), "PATH": ""},
@@ -51,17 +53,18 @@ def test_mistakes_get_one_message(tmp_path, monkeypatch, capsys, arguments, mess
 
 
 @pytest.mark.slow
-def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py):
+def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py, command):
     sweep = ("hydra.sweep.dir=multirun/table_cil_mini", "hydra.sweep.subdir=${merger.scaling}/seed_${seed}")
     done = run_py("-m", *SHORT, *sweep, "seed=1,2", "merger.scaling=0.5,0.9")
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "multirun" / "table_cil_mini"
-    done = reports(tmp_path, "table", "cil_mini", folder / "0.5", "out")
+    folder = "multirun/table_cil_mini"
+    reports = partial(command, "-m", "cl_bench.reports", cwd=tmp_path)
+    done = reports("table", "cil_mini", f"{folder}/0.5", "out")
     assert done.returncode == 0, done.stderr
     (line,) = csv.DictReader((tmp_path / "out/cil_mini.csv").open())
     assert (line["row"], line["column"], line["n"], line["flags"]) == ("MagMax", "digits_5", "2", "")
     assert 20 < float(line["mean"]) < 90
-    done = reports(tmp_path, "compare", folder / "0.5", folder / "0.9")
+    done = reports("compare", f"{folder}/0.5", f"{folder}/0.9")
     assert done.returncode == 0 and "MagMax" in done.stdout and "without" not in done.stdout
-    done = reports(tmp_path, "table", "cil_mini", folder, "out")
+    done = reports("table", "cil_mini", folder, "out")
     assert done.returncode == 2 and "with different settings: name a folder" in done.stderr
