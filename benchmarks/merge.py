@@ -118,7 +118,7 @@ def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
     command = [str(python), str(_ROOT / "benchmarks" / "merge_once.py"), way, *map(str, models)]
     print(way, end=" ", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        peak, status = _watch(subprocess.Popen(command, stdout=out, stderr=err), args.limit)
+        looks, status = _watch(subprocess.Popen(command, stdout=out, stderr=err), args.limit)
         out.seek(0)
         err.seek(0)
         lines, faults = ([line.strip() for line in file if line.strip()] for file in (out, err))
@@ -127,23 +127,24 @@ def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
     if status:
         return _Cost(failure=(faults or ["killed"])[-1][:80])
     measured = json.loads(lines[-1])
-    print(f"{measured['seconds']:.2f} s", file=sys.stderr, flush=True)
-    return _Cost(measured["seconds"], peak - measured["before"])
+    begin, end, before = measured["begin"], measured["end"], measured["before"]
+    print(f"{end - begin:.2f} s", file=sys.stderr, flush=True)
+    return _Cost(end - begin, max((mib for when, mib in looks if begin <= when <= end), default=before) - before)
 
 
-def _watch(process: subprocess.Popen[bytes], limit: float) -> tuple[float, int | None]:
-    """The largest anonymous memory of a process in MiB, and how it ended: None is by us, since it took too long."""
+def _watch(process: subprocess.Popen[bytes], limit: float) -> tuple[list[tuple[float, float]], int | None]:
+    """The anonymous memory of a process, moments and MiB, and how it ended: None is by us, since it took too long."""
     # From here, since a thread in there would take turns with what is measured.
-    peak, end = 0.0, time.monotonic() + limit
-    while process.poll() is None:
-        if time.monotonic() > end:
-            process.kill()
-            process.wait()
-            return peak, None
-        with contextlib.suppress(OSError, IndexError):  # it has just ended
-            peak = max(peak, anonymous_mib(process.pid))
-        time.sleep(_INTERVAL)
-    return peak, process.returncode
+    looks, end = [], time.monotonic() + limit
+    try:
+        while process.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(OSError, IndexError):  # it has just ended
+                looks.append((time.monotonic(), anonymous_mib(process.pid)))
+            time.sleep(_INTERVAL)
+        return looks, process.poll()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:

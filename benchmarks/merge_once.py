@@ -24,11 +24,9 @@ def main(way: str, base: str, *models: str) -> None:
     merge = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}[package](
         method
     )
-    before = anonymous_mib("self")
-    begin = time.perf_counter()
+    before, begin = anonymous_mib("self"), time.monotonic()
     merged = merge(base, list(models))
-    seconds = time.perf_counter() - begin
-    print(json.dumps({"seconds": seconds, "before": before, "tensors": len(merged)}))
+    print(json.dumps({"before": before, "begin": begin, "end": time.monotonic(), "tensors": len(merged)}))
 
 
 def anonymous_mib(process: int | str) -> float:

@@ -12,7 +12,13 @@ from cl_bench.experiment import run
 from cl_bench.trainers import TaskTrainer
 from tests.conftest import ROOT, SHORT
 
-STEPS = ("lightning.limit_train_batches=5", "optim.epochs=2", "lightning.checkpoint_steps=3", "evaluation=final")
+STEPS = (
+    "lightning.limit_train_batches=5",
+    "optim.epochs=2",
+    "optim.batch_size=8",
+    "lightning.checkpoint_steps=3",
+    "evaluation=final",
+)
 
 
 TRAINERS = ("cmm", "ewc", "head_only", "independent", "l2sp", "lora", "lwf", "replay", "sequential", "tangent")
