@@ -21,9 +21,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 def main(way: str, base: str, *models: str) -> None:
     """Measures one way; the time to import its package does not count."""
     package, _, method = way.partition("/")
-    merge = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}[package](
-        method
-    )
+    ways = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}
+    merge = ways[package](method, base)
     before, begin = anonymous_mib("self"), time.monotonic()
     merged = merge(base, list(models))
     print(json.dumps({"before": before, "begin": begin, "end": time.monotonic(), "tensors": len(merged)}))
@@ -37,7 +36,7 @@ def anonymous_mib(process: int | str) -> float:
 _Merge = Callable[[str, list[str]], object]
 
 
-def _copy(_: str) -> _Merge:
+def _copy(*_: str) -> _Merge:
     def copy(base: str, models: list[str]) -> dict[str, torch.Tensor]:
         first = load_file(base)
         copied = {name: tensor.clone() for name, tensor in first.items()}
@@ -49,7 +48,7 @@ def _copy(_: str) -> _Merge:
     return copy
 
 
-def _cl_bench(method: str) -> _Merge:
+def _cl_bench(method: str, base: str) -> _Merge:
     sys.path.insert(0, str(_ROOT))
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
@@ -63,12 +62,16 @@ def _cl_bench(method: str) -> _Merge:
     node = OmegaConf.to_container(config.merger, resolve=True)
     merger = instantiate(node, "merger")
     # The numbers do not matter for the time: θ₀'s own file takes the place of what training would leave behind.
-    return lambda base, models: merger.merge(
-        base, models, statistics=[dict.fromkeys(merger.requires, base)] * len(models)
-    )
+    left_behind = {statistic: _grams(base) if statistic == "grams" else base for statistic in merger.requires}
+    return lambda base, models: merger.merge(base, models, statistics=[left_behind] * len(models))
 
 
-def _mergekit(method: str) -> _Merge:
+def _grams(base: str) -> dict[str, torch.Tensor]:
+    """Gram matrices have other shapes than the weights."""
+    return {name: torch.eye(tensor.shape[1]) for name, tensor in load_file(base).items() if tensor.dim() == 2}
+
+
+def _mergekit(method: str, _: str) -> _Merge:
     from mergekit.merge_methods import merge_state_dicts
 
     parameters = {
@@ -89,7 +92,7 @@ def _mergekit(method: str) -> _Merge:
     return merge
 
 
-def _fusion_bench(method: str) -> _Merge:
+def _fusion_bench(method: str, _: str) -> _Merge:
     from fusion_bench import method as methods
     from fusion_bench.modelpool import BaseModelPool
 
