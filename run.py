@@ -13,6 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cl_bench.quick_exit import quick_exit
+
 gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launch` on it is collected
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
@@ -90,4 +92,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quick_exit():
+        main()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.errors import UserError
+from cl_bench.quick_exit import quick_exit
 from cl_bench.terminal_log import TerminalHandler
 
 if TYPE_CHECKING:
@@ -146,4 +147,5 @@ def _collect_garbage() -> None:
 
 if __name__ == "__main__":
     gc.disable()  # as in run.py
-    _process(*map(Path, sys.argv[1:]))
+    with quick_exit():
+        _process(*map(Path, sys.argv[1:]))

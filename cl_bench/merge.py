@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from cl_bench.quick_exit import quick_exit
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -100,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quick_exit():
+        main()

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.datasets.releases import write_cifar100
+from tests.datasets.releases import CIFAR100, write_cifar100
 
 pytestmark = pytest.mark.slow
 
@@ -26,17 +26,19 @@ def weights(tmp_path_factory):
 
 
 def test_cifar100_20_with_magmax_runs_end_to_end(cold_run_py, tmp_path, weights):
-    write_cifar100(tmp_path / "data", train=200, test=100)
+    write_cifar100(tmp_path / "data", train=200, test=42)  # with fewer, a task would have no test image
     arguments = (
         "scenario=cifar100_20", "merger=magmax", f"backbone.pretrained={weights}", "dataset.checksum=false",
-        "optim.epochs=1", "optim.batch_size=2", "lightning.limit_train_batches=1", "lightning=cpu",
+        "optim.epochs=1", "optim.batch_size=1", "lightning.limit_train_batches=1", "lightning=cpu",
         "evaluation=final", "evaluation.batch_size=4", "evaluation.finetuned=false", "hydra.run.dir=run",
     )  # fmt: skip
     run = cold_run_py(*arguments)
     assert run.returncode == 0, run.stderr
     assert "0 of 20 tasks reused" in run.stdout
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert [task["images"] for task in result["tasks"]] == [5] * 20
+    tested = CIFAR100[:42]
+    expected = [sum(name in tested for name in task["name"].split(", ")) for task in result["tasks"]]
+    assert [task["images"] for task in result["tasks"]] == expected and sum(expected) == 42
     assert [record["steps"] for record in result["training"]] == [1] * 20
     assert len(result["matrix"]["task_agnostic"]) == 21 and result["accuracy"]["task_agnostic"] is not None
 

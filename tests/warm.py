@@ -37,6 +37,7 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: s
 
 if __name__ == "__main__":
     sys.path[0] = sys.argv[1]
+    import cl_bench.quick_exit  # first, as in run.py
     import cl_bench.experiment
     import cl_bench.mergers  # noqa: F401
 

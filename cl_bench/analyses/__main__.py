@@ -14,6 +14,7 @@ from typing import Any
 
 from cl_bench.analyses.source import representatives, source_of
 from cl_bench.errors import UserError
+from cl_bench.quick_exit import quick_exit
 from cl_bench.store import atomic, read_result
 
 NAMES = (
@@ -91,4 +92,5 @@ def _is_there(path: Path, source: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with quick_exit():
+        sys.exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from cl_bench.datasets.download import download, state
 from cl_bench.datasets.release import Release
 from cl_bench.datasets.verify import show, verify
 from cl_bench.errors import UserError
+from cl_bench.quick_exit import quick_exit
 
 _WIDTH = 120  # where the output is no terminal
 _FAILED, _INTERRUPTED = 2, 130
@@ -186,4 +187,5 @@ def _console() -> Console:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with quick_exit():
+        sys.exit(main())

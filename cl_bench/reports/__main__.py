@@ -4,6 +4,7 @@ import importlib
 import sys
 
 from cl_bench.errors import UserError
+from cl_bench.quick_exit import quick_exit
 
 _COMMANDS = {
     "table": "one table as Markdown, LaTeX and CSV",
@@ -30,4 +31,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with quick_exit():
+        sys.exit(main(sys.argv[1:]))
