@@ -2,10 +2,7 @@
 
 import atexit
 import gc
-import json
 import os
-import select
-import signal
 import subprocess
 import sys
 from functools import partial
@@ -17,12 +14,17 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from tests.commands import Commands
+
 gc.disable()  # as run.py does, until all is imported
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["CL_BENCH_ROOT"] = str(ROOT)
 
 # A run of a few seconds that has everything: two tasks of the digits, some steps each.
 SHORT = ("scenario.tasks=2", "optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
+
+# Little to go through where a trainer, a merger or an analysis goes through all training images.
+FEW_IMAGES = "scenario.validation_share=0.8"
 
 
 def pytest_collection_finish():
@@ -46,34 +48,29 @@ def configure(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def command(tmp_path_factory):
-    """Runs `python …` in a process that begins with all its imports done, which would take most of the suite's time."""
-    outputs = [tmp_path_factory.mktemp("outputs") / name for name in ("out", "err")]
-    warm = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "warm.py"), str(ROOT)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+def commands(tmp_path_factory):
+    """Starts commands in processes that have all their imports done."""
+    commands = Commands(ROOT, tmp_path_factory.mktemp("outputs"))
+    yield commands
+    commands.close()
 
-    def command(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-        request = {"arguments": arguments, "cwd": str(cwd), "env": env or dict(os.environ)}
-        request |= dict(zip(("out", "err"), map(str, outputs), strict=True))
-        print(json.dumps(request), file=warm.stdin, flush=True)
-        ready, _, _ = select.select([warm.stdout], [], [], 600)
-        if not ready:
-            os.killpg(warm.pid, signal.SIGKILL)
-            raise TimeoutError(f"{arguments} took over 600 seconds")
-        code = int(warm.stdout.readline())
-        return subprocess.CompletedProcess(arguments, code, *(path.read_text() for path in outputs))
 
-    yield command
-    warm.stdin.close()
-    warm.wait()
+@pytest.fixture(scope="session")
+def command(commands):
+    """Runs `python …` to its end."""
+    return lambda *arguments, **options: commands.begin(*arguments, **options).completed()
 
 
 @pytest.fixture
 def run_py(command, tmp_path):
     """Runs `python run.py …` from a folder of its own, where it leaves store and outputs."""
     return partial(command, str(ROOT / "run.py"), cwd=tmp_path)
+
+
+@pytest.fixture
+def begin_run_py(commands, tmp_path):
+    """Starts the same and does not wait for it."""
+    return partial(commands.begin, str(ROOT / "run.py"), cwd=tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.errors import UserError
 from cl_bench.launch import launch
 from cl_bench.store import read_result
-from tests.conftest import SHORT
+from tests.conftest import FEW_IMAGES, SHORT
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_every_trainer_and_kind_of_scenario_gives_its_matrix_and_headline(do, ov
 
 @pytest.mark.parametrize("merger", ["fisher", "cofima", "regmean"])
 def test_a_merger_gets_what_it_asks_of_the_training(do, tmp_path, merger):
-    result, _ = do("scenario.tasks=2", f"merger={merger}")
-    again, _ = do("scenario.tasks=2", f"merger={merger}")
-    average, _ = do("scenario.tasks=2", "merger=average")
+    result, _ = do("scenario.tasks=2", FEW_IMAGES, f"merger={merger}")
+    again, _ = do("scenario.tasks=2", FEW_IMAGES, f"merger={merger}")
+    average, _ = do("scenario.tasks=2", FEW_IMAGES, "merger=average")
     assert not any(task["reused"] for task in result["training"]) and all(task["reused"] for task in again["training"])
     assert result["matrix"] == again["matrix"] != average["matrix"]
     assert result["finetuned"]["matrix"] == average["finetuned"]["matrix"]
@@ -76,8 +76,8 @@ def test_over_domains_all_classes_are_every_tasks_classes(do):
 
 
 def test_sequential_with_last_reports_the_raw_weights(do):
-    merged, _ = do("merger=magmax")
-    last, _ = do("merger=last")
+    merged, _ = do("scenario.tasks=3", "merger=magmax")
+    last, _ = do("scenario.tasks=3", "merger=last")
     assert last["matrix"] == merged["finetuned"]["matrix"]
     assert last["finetuned"] is None  # it would say the same twice
 
@@ -97,34 +97,34 @@ def test_a_merge_that_leaves_the_range_of_numbers_names_the_merger_and_the_task(
     "override", ["lightning.precision=bf16-mixed", "lightning.workers=1", "backbone.resampling=pillow"]
 )
 def test_other_ways_to_compute_give_about_the_same_accuracy(do, override):
-    plain, _ = do("evaluation=final")
-    other, _ = do("evaluation=final", override)
+    plain, _ = do("scenario.tasks=2", "evaluation=final")
+    other, _ = do("scenario.tasks=2", "evaluation=final", override)
     assert math.isclose(plain["accuracy"]["task_aware"], other["accuracy"]["task_aware"], abs_tol=5)
 
 
 def test_a_stream_that_starts_from_merged_weights_depends_on_the_merger(do):
-    merged, _ = do("trainer.starts_from=merged", "merger=average")
-    other, _ = do("trainer.starts_from=merged", "merger=magmax")
-    again, _ = do("trainer.starts_from=merged", "merger=average")
+    merged, _ = do("scenario.tasks=3", "trainer.starts_from=merged", "merger=average")
+    other, _ = do("scenario.tasks=3", "trainer.starts_from=merged", "merger=magmax")
+    again, _ = do("scenario.tasks=3", "trainer.starts_from=merged", "merger=average")
     assert merged["fingerprint"] == again["fingerprint"] != other["fingerprint"]
     assert merged["matrix"] == again["matrix"] and all(record["reused"] for record in again["training"])
-    before, _ = do("merger=average")
+    before, _ = do("scenario.tasks=3", "merger=average")
     assert before["fingerprint"] != merged["fingerprint"]
 
 
 def test_with_the_last_weights_as_merged_ones_it_is_sequential_training(do):
-    merged, _ = do("trainer.starts_from=merged", "merger=last")
-    sequential, _ = do("merger=last")
+    merged, _ = do("scenario.tasks=3", "trainer.starts_from=merged", "merger=last")
+    sequential, _ = do("scenario.tasks=3", "merger=last")
     assert merged["matrix"] == sequential["matrix"]
 
 
 def test_a_warmup_longer_than_a_task_is_told(do, caplog):
     caplog.set_level("INFO", "cl_bench")
-    do("optim.warmup_ratio=null", "optim.warmup_steps=500", "optim.lr=1e-5")
+    do("scenario.tasks=2", "optim.warmup_ratio=null", "optim.warmup_steps=500", "optim.lr=1e-5")
     line = "task 1: the warm-up of 500 steps is longer than its 3 steps: the learning rate reaches 6e-08 of 1e-05"
     assert line in caplog.text
     caplog.clear()
-    do("optim.warmup_ratio=0.5")
+    do("scenario.tasks=2", "optim.warmup_ratio=0.5")
     assert "warm-up" not in caplog.text
 
 

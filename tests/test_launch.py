@@ -89,14 +89,10 @@ def test_a_group_of_another_size_than_asked_for_stops(configure, tmp_path):
     assert "2 devices were asked for, but the process group has 1" in stopped.stderr
 
 
-def test_of_two_runs_that_want_the_same_stream_each_task_is_trained_by_one(tmp_path):
-    command = [sys.executable, str(ROOT / "run.py"), *SHORT, "scenario.tasks=5"]
-    runs = [
-        subprocess.Popen([*command, f"hydra.run.dir={i}"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-        for i in range(2)
-    ]
-    outputs = [run.communicate(timeout=240)[0] for run in runs]
+def test_of_two_runs_that_want_the_same_stream_each_task_is_trained_by_one(begin_run_py, tmp_path):
+    begun = [begin_run_py(*SHORT, "scenario.tasks=5", f"hydra.run.dir={i}") for i in range(2)]
+    runs = [run.completed() for run in begun]
     assert [run.returncode for run in runs] == [0, 0]
-    assert sum(int(re.search(r"(\d) of 5 tasks reused", output)[1]) for output in outputs) == 5
+    assert sum(int(re.search(r"(\d) of 5 tasks reused", run.stdout)[1]) for run in runs) == 5
     one, other = (json.loads((tmp_path / str(i) / "result.json").read_text()) for i in range(2))
     assert one["matrix"] == other["matrix"] and len(list(tmp_path.glob("store/streams/*"))) == 1

@@ -3,10 +3,7 @@
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -39,16 +36,17 @@ def numbers(result):
 def test_what_fails_is_listed_at_the_end_and_the_others_are_done(run_py, tmp_path, launcher):
     swept = run_py(
         "-m", *SHORT, *LAUNCHERS[launcher], "hydra.sweep.dir=swept", "evaluation=final",
-        "trainer._target_=tests.broken.Broken,cl_bench.trainers.Sequential", "merger=task_arithmetic,last",
+        "trainer._target_=tests.broken.Broken,cl_bench.trainers.Nothing,cl_bench.trainers.Sequential",
         env=ENVIRONMENT,
     )  # fmt: skip
     assert swept.returncode == 1, swept.stderr
-    assert [(tmp_path / f"swept/{i}/result.json").exists() for i in range(4)] == [False, False, False, True]
-    listed = swept.stderr[swept.stderr.index("\n3 failed:\n") :]
-    assert listed.count("merger.scaling is missing") == 2 and listed.count("RuntimeError: broken on purpose") == 1
-    assert re.search(r"Broken merger=last\n    RuntimeError: broken on purpose", listed)
+    assert [(tmp_path / f"swept/{i}/result.json").exists() for i in range(3)] == [False, False, True]
+    listed = swept.stderr[swept.stderr.index("\n2 failed:\n") :]
+    mistake = "cl_bench.trainers.Nothing cannot be imported"
+    assert re.search(rf"Nothing\n    .*{mistake}", listed) and listed.count(mistake) == 1
+    assert re.search(r"Broken\n    RuntimeError: broken on purpose\n", listed) and listed.count("RuntimeError") == 1
     if launcher == "basic":  # elsewhere other processes show it
-        assert swept.stderr.count("Traceback") == 1 and swept.stderr.count("Error: merger.scaling is missing") == 2
+        assert swept.stderr.count("Traceback") == 1 and swept.stderr.count(mistake) == 2
     assert not list(tmp_path.glob("multirun/.unfinished*"))
 
 
@@ -66,7 +64,7 @@ def test_jobs_side_by_side_that_want_the_same_stream_train_it_once(run_py, tmp_p
     assert [a["reused"] + b["reused"] for a, b in zip(one["training"], other["training"], strict=True)] == [1, 1]
 
 
-def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_done(run_py, tmp_path):
+def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_done(run_py, begin_run_py, tmp_path):
     sweep = (
         "-m",
         *SHORT,
@@ -77,15 +75,8 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
     whole = run_py(*sweep, "hydra.sweep.dir=whole", "paths.store_dir=store_whole")
     assert whole.returncode == 0, whole.stderr
     killed = (*sweep, "hydra.sweep.dir=killed", "paths.store_dir=store_killed")
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *killed],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("1 of 2") and (tmp_path / "killed/last_1/result.json").exists():
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    process.wait()
+    process = begin_run_py(*killed)
+    process.kill_when(lambda printed: printed.count("\n1 of 2") == 2)
     assert [path.parent.name for path in tmp_path.glob("killed/*/result.json")] == ["last_1"]
 
     again = run_py(*killed)
@@ -101,7 +92,7 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
     assert third.stdout.count("skipped, ") == 2
 
 
-def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, tmp_path):
+def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, begin_run_py, tmp_path):
     options = (*SHORT, "optim.optimizer._target_=torch.optim.SGD", "optim.lr=0.01", "optim.batch_size=67")
     for name, devices in (("one", 1), ("two", 2)):
         run = run_py(
@@ -113,17 +104,15 @@ def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, tmp_path):
         free.bind(("localhost", 0))
         meeting_point = f"localhost:{free.getsockname()[1]}"
     nodes = [
-        subprocess.Popen(
-            [sys.executable, str(ROOT / "run.py"), *options, "lightning.nodes=2", f"hydra.run.dir=node_{number}",
-             "paths.store_dir=store_nodes"],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        begin_run_py(
+            *options, "lightning.nodes=2", f"hydra.run.dir=node_{number}", "paths.store_dir=store_nodes",
             env={**ENVIRONMENT, "PET_NODE_RANK": str(number), "PET_RDZV_ENDPOINT": meeting_point},
         )
         for number in (1, 0)
     ]  # fmt: skip
-    outputs = [node.communicate(timeout=400) for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], outputs
-    assert "written: node_0" in outputs[1][0] and "written" not in outputs[0][0]  # the first node tells and writes
+    second, first = (node.completed() for node in nodes)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert "written: node_0" in first.stdout and "written" not in second.stdout  # the first node tells and writes
     assert not (tmp_path / "node_1/result.json").exists()
 
     one, two, apart = (record(tmp_path / name / "result.json") for name in ("one", "two", "node_0"))

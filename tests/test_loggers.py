@@ -2,10 +2,8 @@
 
 import csv
 import json
-import os
 import sqlite3
 import struct
-import subprocess
 import sys
 import warnings
 
@@ -17,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cl_bench.errors import UserError
 from cl_bench.instantiate import instantiate
 from cl_bench.loggers import logged
-from tests.conftest import ROOT, SHORT
+from tests.conftest import SHORT
 
 # Steps of two tasks, of which every tenth is logged, and rows before, between and after them.
 STEPS = 12
@@ -146,15 +144,14 @@ def test_mlflow_has_one_run_for_each_run_of_a_sweep_in_one_database(run_py, tmp_
 
 
 @pytest.mark.slow
-def test_mlflow_can_be_begun_by_several_processes_at_once(tmp_path):
+def test_mlflow_can_be_begun_by_several_processes_at_once(commands, tmp_path):
     pytest.importorskip("mlflow")
-    code = (
+    (tmp_path / "log.py").write_text(
         "from pathlib import Path; from cl_bench.loggers.mlflow import Mlflow;"
         "Mlflow(Path('run'), Path('store/mlflow.db')).log_metrics({'x': 1.0}, step=1)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    begun = [subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in begun] == [0, 0]
+    begun = [commands.begin(str(tmp_path / "log.py"), cwd=tmp_path) for _ in range(2)]
+    assert [process.completed().returncode for process in begun] == [0, 0]
     with sqlite3.connect(tmp_path / "store/mlflow.db") as database:
         assert database.execute("SELECT count(*) FROM runs").fetchone() == (2,)
 

@@ -1,16 +1,10 @@
 """A run that is stopped at any moment and started again ends with the same bits as one that was not."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-
 import pytest
 
 from cl_bench.experiment import run
 from cl_bench.trainers import TaskTrainer
-from tests.conftest import ROOT, SHORT
+from tests.conftest import FEW_IMAGES, SHORT
 
 STEPS = (
     "lightning.limit_train_batches=5",
@@ -18,6 +12,7 @@ STEPS = (
     "optim.batch_size=8",
     "lightning.checkpoint_steps=3",
     "evaluation=final",
+    FEW_IMAGES,
 )
 
 
@@ -79,17 +74,12 @@ def test_any_optimizer_goes_on_from_its_state(do, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, tmp_path):
-    options = (*SHORT, "lightning.limit_train_batches=null", "optim.epochs=4", "lightning.checkpoint_steps=5")
+def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, begin_run_py, tmp_path):
+    options = (*SHORT, *STEPS, "lightning.limit_train_batches=null", "optim.epochs=4")
     expected = run_py(*options, "paths.store_dir=whole")
     assert expected.returncode == 0, expected.stderr
-    command = [sys.executable, str(ROOT / "run.py"), *options, "paths.store_dir=killed"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("killed/streams/*/task_001.partial.safetensors")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    killed = begin_run_py(*options, "paths.store_dir=killed")
+    killed.kill_when(lambda _: list(tmp_path.glob("killed/streams/*/task_001.partial.safetensors")))
     resumed = run_py(*options, "paths.store_dir=killed")
     assert resumed.returncode == 0, resumed.stderr
     assert "task 2: an earlier run was stopped after" in resumed.stdout and "1 of 2 tasks reused" in resumed.stdout

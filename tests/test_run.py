@@ -1,15 +1,11 @@
 """The real command line."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.conftest import ROOT, SHORT
+from tests.conftest import SHORT
 
 pytestmark = pytest.mark.slow
 
@@ -78,19 +74,12 @@ def test_in_a_multirun_a_mistake_does_not_keep_the_others_from_running(run_py, t
     assert not (tmp_path / "swept/0/result.json").exists() and (tmp_path / "swept/1/result.json").exists()
 
 
-def test_a_killed_run_goes_on_where_it_stopped_and_ends_with_the_same_bits(run_py, tmp_path):
+def test_a_killed_run_goes_on_where_it_stopped_and_ends_with_the_same_bits(run_py, begin_run_py, tmp_path):
     arguments = (*SHORT, "scenario.tasks=5")
     whole = run_py(*arguments, "paths.store_dir=whole", "hydra.run.dir=whole_run")
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *arguments, "paths.store_dir=killed"],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    for line in process.stdout:
-        if line.startswith("2 of 5"):
-            os.killpg(process.pid, signal.SIGKILL)
-            break
-    process.wait()
+    killed = begin_run_py(*arguments, "paths.store_dir=killed")
+    killed.kill_when(lambda printed: "\n2 of 5" in printed)
     resumed = run_py(*arguments, "paths.store_dir=killed", "hydra.run.dir=resumed_run")
     assert resumed.returncode == 0, resumed.stderr
     done = sum(line.endswith("(reused)") for line in resumed.stdout.splitlines())

@@ -1,9 +1,11 @@
 """A process that has imported what takes seconds, and turns a copy of itself into each command that it is asked for.
 
-Started by `conftest.command`. Reads one request per line, as JSON: the arguments that `python` would get, folder,
-environment, and the files for both outputs; answers with the exit code. A copy ends as a process of its own does.
+Started by `tests.commands`, from which it reads one request per line, as JSON: `begin` a command, with the arguments
+that `python` would get, folder, environment, and the files for both outputs, answered with the copy's number; or wait
+for the `end` of that number, answered with its exit code. A copy ends as a process of its own does.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -16,17 +18,20 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     for line in requests:
         request = json.loads(line)
-        copy = os.fork()
-        if copy == 0:
-            become(**request)
-            return
-        _, status = os.waitpid(copy, 0)
-        print(os.waitstatus_to_exitcode(status), file=answers, flush=True)
+        if "end" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["end"], 0)[1])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                become(**request["begin"])
+                return
+        print(answer, file=answers, flush=True)
     os._exit(0)
 
 
 def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
-    """Take on the folder, the environment, the outputs and the arguments of a command."""
+    """Take on the folder, the environment, the outputs and the arguments of a command, in a group of processes."""
+    os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -37,10 +42,8 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: s
 
 if __name__ == "__main__":
     sys.path[0] = sys.argv[1]
-    import cl_bench.quick_exit  # first, as in run.py
-    import cl_bench.experiment
-    import cl_bench.mergers  # noqa: F401
-
+    for module in ("cl_bench.quick_exit", "cl_bench.experiment", "cl_bench.mergers"):  # in the order of run.py
+        importlib.import_module(module)
     main()
     if sys.argv[0] == "-m":
         module, sys.argv = sys.argv[1], sys.argv[1:]

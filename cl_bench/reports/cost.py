@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ def _evaluations(config: Config, one: Work) -> int:
     return 1 + {"ZeroShot": 0, "Joint": 1}.get(trainer, one.tasks)
 
 
+@cache
 def _composed(override: str, sweep: bool = False) -> Config:
     os.environ["CL_BENCH_ROOT"] = str(_ROOT)  # where Hydra looks for sweeps
     with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import ROOT, SHORT
+from tests.conftest import FEW_IMAGES, ROOT, SHORT
 
 SUBFOLDER = "hydra.sweep.subdir=${method}"
 
@@ -13,7 +13,7 @@ def runs(tmp_path_factory, command):
     folder = tmp_path_factory.mktemp("analyses")
     methods = "+method=sequential_magmax,independent_magmax,cmm"
     command(
-        str(ROOT / "run.py"), "-m", *SHORT, methods, "hydra.sweep.dir=runs", SUBFOLDER, cwd=folder
+        str(ROOT / "run.py"), "-m", *SHORT, FEW_IMAGES, methods, "hydra.sweep.dir=runs", SUBFOLDER, cwd=folder
     ).check_returncode()
     return folder
 

@@ -1,11 +1,6 @@
 """The prepared cache: the same pixels as from the files, once, whole or not at all."""
 
-import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -161,31 +156,24 @@ print(prepare(made(folder / "images", names[:-2], names[-2:]), 32, folder / "pre
 
 
 @pytest.fixture
-def start(tmp_path):
+def begin(commands, tmp_path):
     write_images(tmp_path / "images", [(40, 40)] * 80)
-
-    def start():
-        return subprocess.Popen([sys.executable, "-c", SLOW, tmp_path], stdout=subprocess.PIPE, text=True)
-
-    return start
+    (tmp_path / "slow.py").write_text(SLOW)
+    return lambda: commands.begin(str(tmp_path / "slow.py"), str(tmp_path), cwd=tmp_path)
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_works_and_the_other_waits(start):
-    printed = [process.communicate(timeout=100)[0] for process in (start(), start())]
+def test_of_two_processes_one_works_and_the_other_waits(begin):
+    printed = [process.completed().stdout for process in (begin(), begin())]
     assert sum("images prepared" in text for text in printed) == 1
     assert sum("waiting for it" in text for text in printed) == 1
     assert len({text.split()[-1] for text in printed}) == 1
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_it_starts_again(start, tmp_path):
-    process = start()
-    while not list((tmp_path / "prepared").glob(".*.tmp/pixels.bin")):
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+def test_killed_in_the_middle_it_starts_again(begin, tmp_path):
+    begin().kill_when(lambda _: list((tmp_path / "prepared").glob(".*.tmp/pixels.bin")))
     assert not prepared.sizes("pictures", tmp_path / "prepared")
-    assert "80 images prepared" in start().communicate(timeout=100)[0]
+    assert "80 images prepared" in begin().completed().stdout
     assert prepared.sizes("pictures", tmp_path / "prepared") == [32]
     assert not list((tmp_path / "prepared").glob(".*.tmp"))

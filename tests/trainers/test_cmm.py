@@ -14,7 +14,7 @@ from cl_bench.mergers import RunningMerge
 from cl_bench.parts import build
 from cl_bench.store import Stream
 from cl_bench.trainers import CMM
-from tests.conftest import SHORT
+from tests.conftest import FEW_IMAGES, SHORT
 from tests.small import SmallEncoder, head, optimization
 from tests.trainers import streams
 
@@ -160,7 +160,7 @@ class Stopped(BaseException):
 
 @pytest.fixture
 def do(configure, tmp_path):
-    options = ("trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", "scenario=digits_5")
+    options = ("trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", FEW_IMAGES)
     (tmp_path / "run").mkdir()
 
     def do(*overrides, store="store"):
