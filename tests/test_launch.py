@@ -34,7 +34,7 @@ def test_a_multirun_over_device_counts_has_the_right_groups_and_the_same_weights
     swept = run_py(
         "-m", "seed=1,2", "lightning.devices=1,2", "lightning=cpu", "hydra.sweep.dir=swept",
         "hydra.sweep.subdir=${seed}_${lightning.devices}", "paths.store_dir=store_${lightning.devices}",
-        "scenario.tasks=2", "optim.epochs=2", "trainer._target_=tests.spy.Spy",
+        "scenario.tasks=2", "optim.epochs=2", "evaluation=final", "trainer._target_=tests.spy.Spy",
         "optim.optimizer._target_=torch.optim.SGD", "optim.lr=0.01", "optim.batch_size=67",
         env=_environment(SPY_FOLDER=str(tmp_path / "seen"), WORLD_SIZE="7", LOCAL_RANK="3"),  # left by another launcher
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_a_mistake_in_a_group_is_told_once(run_py):
     assert failed.stderr == "Error: scenario.tasks=11: digits has only 10 classes.\n"
 
 
-def test_a_group_of_another_size_than_asked_for_stops(configure, tmp_path):
+def test_a_group_of_another_size_than_asked_for_stops(configure, command, tmp_path):
     settings = tmp_path / "resolved.json"
     settings.write_text(json.dumps(configure(*SHORT, "lightning.devices=2")))
     group_of_one = {
@@ -81,9 +81,9 @@ def test_a_group_of_another_size_than_asked_for_stops(configure, tmp_path):
         "MASTER_ADDR": "localhost",
         "MASTER_PORT": "0",
     }
-    stopped = subprocess.run(
-        [sys.executable, "-m", "cl_bench.launch", str(settings), str(tmp_path), str(tmp_path / "error")],
-        env=_environment(**group_of_one), capture_output=True, text=True, timeout=120,
+    stopped = command(
+        "-m", "cl_bench.launch", str(settings), str(tmp_path), str(tmp_path / "error"),
+        cwd=ROOT, env=_environment(**group_of_one),
     )  # fmt: skip
     assert stopped.returncode != 0
     assert "2 devices were asked for, but the process group has 1" in stopped.stderr

@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("command", RUNS)
 def test_commands_run(command, folder, monkeypatch, capfd):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *SHORT[1:]])
+    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *SHORT[1:], "evaluation.when=final"])
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))  # Hydra puts its own there
     GlobalHydra.instance().clear()

@@ -12,6 +12,7 @@ STEPS = (
     "optim.batch_size=8",
     "lightning.checkpoint_steps=3",
     "evaluation=final",
+    "evaluation.finetuned=false",
     FEW_IMAGES,
 )
 
