@@ -24,7 +24,7 @@ os.environ["CL_BENCH_ROOT"] = str(ROOT)
 SHORT = ("scenario.tasks=2", "optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
 
 # Little to go through where a trainer, a merger or an analysis goes through all training images.
-FEW_IMAGES = "scenario.validation_share=0.8"
+FEW_IMAGES = "scenario.validation_share=0.9"
 
 
 def pytest_collection_finish():
@@ -34,17 +34,18 @@ def pytest_collection_finish():
     atexit.register(gc.unfreeze)
 
 
+def configuration(folder: Path, *overrides: str) -> dict:
+    """What `run.py` composes, as plain data, with store and outputs in a folder."""
+    own = [f"paths.store_dir={folder / 'store'}", f"logger.save_dir={folder / 'run'}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", [*own, *overrides])
+    return OmegaConf.to_container(config, resolve=True)
+
+
 @pytest.fixture
 def configure(tmp_path):
-    """Composes the configuration as `run.py` does: plain data, with the store in the test's own folder."""
-
-    def configure(*overrides: str) -> dict:
-        own = [f"paths.store_dir={tmp_path / 'store'}", f"logger.save_dir={tmp_path / 'run'}"]
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("config", [*own, *overrides])
-        return OmegaConf.to_container(config, resolve=True)
-
-    return configure
+    """The same in the test's own folder."""
+    return partial(configuration, tmp_path)
 
 
 @pytest.fixture(scope="session")

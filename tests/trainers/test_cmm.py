@@ -14,7 +14,7 @@ from cl_bench.mergers import RunningMerge
 from cl_bench.parts import build
 from cl_bench.store import Stream
 from cl_bench.trainers import CMM
-from tests.conftest import FEW_IMAGES, SHORT
+from tests.conftest import FEW_IMAGES, SHORT, configuration
 from tests.small import SmallEncoder, head, optimization
 from tests.trainers import streams
 
@@ -158,20 +158,25 @@ class Stopped(BaseException):
     """As Ctrl-C or a crash would be: nothing in the run expects it."""
 
 
-@pytest.fixture
-def do(configure, tmp_path):
-    options = ("trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", FEW_IMAGES)
-    (tmp_path / "run").mkdir()
-
-    def do(*overrides, store="store"):
-        config = configure(*SHORT[1:], *options, *overrides, f"paths.store_dir={tmp_path / store}")
-        return config, run(config, tmp_path / "run")
-
-    return do
+OPTIONS = (*SHORT[1:], "trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", FEW_IMAGES)
 
 
-def test_a_run_that_was_stopped_while_refining_goes_on_there(do, tmp_path, monkeypatch):
-    _, whole = do()
+def do(folder, *overrides):
+    """A run with its store in the folder: the configuration and the result."""
+    (folder / "run").mkdir(parents=True, exist_ok=True)
+    config = configuration(folder, *OPTIONS, *overrides)
+    return config, run(config, folder / "run")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stopped: its folder, configuration and result."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, *do(folder)
+
+
+def test_a_run_that_was_stopped_while_refining_goes_on_there(whole, tmp_path, monkeypatch):
+    folder, _, result = whole
     refine, calls = CMM.refine, []
 
     def stopping(*arguments):
@@ -182,38 +187,36 @@ def test_a_run_that_was_stopped_while_refining_goes_on_there(do, tmp_path, monke
 
     monkeypatch.setattr(CMM, "refine", stopping)
     with pytest.raises(Stopped):
-        do(store="stopped")
-    _, resumed = do(store="stopped")
+        do(tmp_path)
+    _, resumed = do(tmp_path)
     assert [record["reused"] for record in resumed["training"]] == [True, True, True]
-    assert resumed["matrix"] == whole["matrix"]
+    assert resumed["matrix"] == result["matrix"]
     assert len(calls) == 3  # the first was stored
-    files = {
-        store: {path.name: path.read_bytes() for path in tmp_path.glob(f"{store}/streams/*/*.safetensors")}
-        for store in ("store", "stopped")
-    }
-    assert files["store"] == files["stopped"]
-    assert sorted(name for name in files["store"] if "refined" in name) == [
+    expected, files = (
+        {path.name: path.read_bytes() for path in store.glob("store/streams/*/*.safetensors")}
+        for store in (folder, tmp_path)
+    )
+    assert files == expected
+    assert sorted(name for name in files if "refined" in name) == [
         "task_001.refined.safetensors",
         "task_002.refined.safetensors",
     ]
 
 
-def test_a_run_that_reuses_everything_refines_nothing_and_finds_the_same(do, monkeypatch):
-    _, first = do()
+def test_a_run_that_reuses_everything_refines_nothing_and_finds_the_same(whole, monkeypatch):
+    folder, _, first = whole
     monkeypatch.setattr(CMM, "refine", None)
-    _, again = do()
+    _, again = do(folder)
     assert again["matrix"] == first["matrix"] and again["seconds"]["training"] == first["seconds"]["training"]
 
 
-def test_refined_weights_are_what_the_next_task_starts_from_and_what_is_evaluated(do):
-    config, refined = do()
-    _, merged = do("trainer.refinement=null")
+def test_refined_weights_are_what_the_next_task_starts_from_and_what_is_evaluated(whole, tmp_path):
+    _, config, refined = whole
+    other_config, merged = do(tmp_path, "trainer.refinement=null")
     assert refined["fingerprint"] != merged["fingerprint"]
     assert refined["matrix"] != merged["matrix"]
-    parts = build(config)
-    stream = Stream(parts.store_dir / "streams", parts.training)
-    plain = build({**config, "trainer": {**config["trainer"], "refinement": None}})
-    other = Stream(plain.store_dir / "streams", plain.training)
+    parts, plain = build(config), build(other_config)
+    stream, other = (Stream(one.store_dir / "streams", one.training) for one in (parts, plain))
     for task, same in ((0, True), (1, True), (2, False)):
         (weights, _), (others, _) = stream.read(task), other.read(task)
         assert all(torch.equal(weights[name], others[name]) for name in weights) == same
