@@ -32,36 +32,42 @@ def numbers(result):
     return told
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_what_fails_is_listed_at_the_end_and_the_others_are_done(run_py, tmp_path, launcher):
+@pytest.mark.parametrize(
+    ("launcher", "mergers"),
+    [("basic", "last,magmax"), ("joblib", "last,magmax"), ("submitit_local", "last")],  # the last starts all at once
+)
+def test_what_fails_is_listed_at_the_end_and_the_others_are_done_and_train_a_stream_once(
+    run_py, tmp_path, launcher, mergers
+):
     swept = run_py(
         "-m", *SHORT, *LAUNCHERS[launcher], "hydra.sweep.dir=swept", "evaluation=final",
         "trainer._target_=tests.broken.Broken,cl_bench.trainers.Nothing,cl_bench.trainers.Sequential",
-        env=ENVIRONMENT,
+        f"merger={mergers}", env=ENVIRONMENT,
     )  # fmt: skip
     assert swept.returncode == 1, swept.stderr
-    assert [(tmp_path / f"swept/{i}/result.json").exists() for i in range(3)] == [False, False, True]
-    listed = swept.stderr[swept.stderr.index("\n2 failed:\n") :]
-    mistake = "cl_bench.trainers.Nothing cannot be imported"
-    assert re.search(rf"Nothing\n    .*{mistake}", listed) and listed.count(mistake) == 1
-    assert re.search(r"Broken\n    RuntimeError: broken on purpose\n", listed) and listed.count("RuntimeError") == 1
+    each = len(mergers.split(","))
+    results = [tmp_path / f"swept/{i}/result.json" for i in range(3 * each)]
+    assert [path.exists() for path in results] == [False] * 2 * each + [True] * each
+    listed = swept.stderr[swept.stderr.index(f"\n{2 * each} failed:\n") :]
+    mistake, fault = "cl_bench.trainers.Nothing cannot be imported", "RuntimeError: broken on purpose"
+    assert listed.count(mistake) == listed.count(fault) == each
+    assert (
+        re.search(rf"Nothing merger=last\n    .*{mistake}", listed) and f"Broken merger=last\n    {fault}\n" in listed
+    )
     if launcher == "basic":  # elsewhere other processes show it
-        assert swept.stderr.count("Traceback") == 1 and swept.stderr.count(mistake) == 2
+        assert (swept.stderr.count("Traceback"), swept.stderr.count(mistake)) == (each, 2 * each)
     assert not list(tmp_path.glob("multirun/.unfinished*"))
+
+    done = [record(path) for path in results[2 * each :]]
+    assert len({result["fingerprint"] for result in done}) == 1
+    for same in zip(*(result["training"] for result in done), strict=True):
+        assert sum(not task["reused"] for task in same) == 1
 
 
 def test_a_sweep_with_a_choice_that_does_not_exist_does_not_begin(run_py, tmp_path):
     refused = run_py("-m", *SHORT, "merger=last,nope", "hydra.sweep.dir=swept")
     assert refused.returncode == 2 and "merger/nope" in refused.stderr and "Traceback" not in refused.stderr
     assert not list(tmp_path.glob("swept/*/"))
-
-
-def test_jobs_side_by_side_that_want_the_same_stream_train_it_once(run_py, tmp_path):
-    swept = run_py("-m", *SHORT, *LAUNCHERS["joblib"], "merger=last,magmax", "hydra.sweep.dir=swept", env=ENVIRONMENT)
-    assert swept.returncode == 0, swept.stderr
-    one, other = (record(tmp_path / f"swept/{i}/result.json") for i in range(2))
-    assert one["fingerprint"] == other["fingerprint"] and len(list(tmp_path.glob("store/streams/*"))) == 1
-    assert [a["reused"] + b["reused"] for a, b in zip(one["training"], other["training"], strict=True)] == [1, 1]
 
 
 def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_done(run_py, begin_run_py, tmp_path):
