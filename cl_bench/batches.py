@@ -35,6 +35,8 @@ class Batch(NamedTuple):
 
 
 class _Request(NamedTuple):
+    # Copies: a thread of the loader moves each tensor's whole memory to where a worker can read it, and whoever reads
+    # another view of it in that moment finds anything.
     positions: Tensor
     draws: Tensor | None  # see `draw_crops`; None in evaluation
     global_size: int
@@ -90,7 +92,7 @@ class TrainingOrder(Sampler[_Request]):
         order = torch.randperm(len(self._samples), generator=generator(seed, task, "order", epoch))
         draws = draw_crops(len(self._samples), generator(seed, task, "crops", epoch))
         for batch in order.split(self._batch_size)[first : self.steps_per_epoch]:
-            mine = batch[distributed.rank() :: distributed.world_size()]
+            mine = batch[distributed.rank() :: distributed.world_size()].clone()
             yield _Request(mine, draws[:, mine], len(batch))
 
 
@@ -105,7 +107,7 @@ class EvaluationOrder(Sampler[_Request]):
 
     def __iter__(self) -> Iterator[_Request]:
         for positions in self._batches:
-            yield _Request(positions, None, len(positions))
+            yield _Request(positions.clone(), None, len(positions))
 
 
 class _Fetch(Dataset[Batch]):

@@ -144,6 +144,16 @@ def test_images_of_many_sizes_beside_an_array_keep_their_places_and_crops(worker
             assert batch.labels[place] == samples.labels[position] and batch.groups[place] == (position >= 5)
 
 
+def test_requests_share_no_memory():
+    """A thread hands each to a worker and moves its memory meanwhile: what others share with it would be lost."""
+    samples = Samples.select(make_dataset(2, 6).train, np.arange(12))
+    for order in (batches.TrainingOrder(samples, 4, seed=0, task=0), batches.EvaluationOrder(samples, 4)):
+        requests = list(order)
+        assert len(requests) == 3
+        for tensor in (part for request in requests for part in request[:2] if part is not None):
+            assert tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
 def test_images_in_arrays_need_no_workers_and_others_get_them():
     pictures = Samples.select(Images(_Pictures([(20, 30)] * 5), LABELS), np.arange(5))
     for samples, least in ((SAMPLES, 0), (pictures, 1)):
