@@ -139,7 +139,7 @@ def keep_freed_memory() -> None:
 
 def sum_of_vectors(pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """The sum of all tasks' θ_t - θ_0, added up in their order."""
-    total, vector = torch.zeros_like(pretrained), torch.empty_like(pretrained)
-    for own in weights:
+    total, vector = weights[0] - pretrained, torch.empty_like(pretrained)
+    for own in weights[1:]:
         total.add_(torch.sub(own, pretrained, out=vector))
     return total
