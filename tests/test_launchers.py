@@ -74,7 +74,6 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
     sweep = (
         "-m",
         *SHORT,
-        "evaluation=final",
         "merger=last,magmax",
         "seed=1,2",
         "hydra.sweep.subdir=${hydra:runtime.choices.merger}_${seed}",

@@ -38,14 +38,15 @@ def test_eight_data_sets_have_their_own_epochs(configure):
 
 
 @pytest.mark.slow
-def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(capsys):
-    def estimates(seconds):
-        main(seconds)
-        printed = capsys.readouterr().out.splitlines()
-        rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed[2:]]
+def test_every_table_has_an_estimate_that_grows_with_the_time_of_a_step(tmp_path, command, capsys):
+    def estimates(printed):
+        rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in printed.splitlines()[2:]]
         return {row[0]: [float(cell.replace(",", "")) for cell in row[1:]] for row in rows}
 
-    once, twice = estimates(100), estimates(200)
+    done = command("-m", "cl_bench.reports.cost", "100", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    main(200)
+    once, twice = estimates(done.stdout), estimates(capsys.readouterr().out)
     assert list(once) == ["cil", "dil", "8ds", "ablation"]
     cil_runs, cil_trainings, cil_steps, *_ = once["cil"]
     assert cil_runs == 14 * 13 * 3 and cil_trainings == 14 * 7 * 3  # 13 methods, among them 7 ways of training
