@@ -20,8 +20,11 @@ gc.disable()  # as run.py does, until all is imported
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["CL_BENCH_ROOT"] = str(ROOT)
 
+FEW_STEPS = ("optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
+FEW_TESTED = "+dataset.test=90"  # of the digits, where the accuracy does not matter
+
 # A run of a few seconds that has everything: two tasks of the digits, some steps each.
-SHORT = ("scenario.tasks=2", "optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
+SHORT = ("scenario.tasks=2", FEW_TESTED, *FEW_STEPS)
 
 # Little to go through where a trainer, a merger or an analysis goes through all training images.
 FEW_IMAGES = "scenario.validation_share=0.9"

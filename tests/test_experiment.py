@@ -10,13 +10,14 @@ from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.errors import UserError
 from cl_bench.launch import launch
 from cl_bench.store import read_result
-from tests.conftest import FEW_IMAGES, SHORT
+from tests.conftest import FEW_IMAGES, FEW_STEPS, FEW_TESTED
 
 
 @pytest.fixture
 def do(configure, tmp_path):
     def do(*overrides):
-        value = launch(configure(*SHORT[1:], *overrides), tmp_path / "run")
+        few = [] if overrides[0].startswith("scenario=") else [FEW_TESTED]
+        value = launch(configure(*FEW_STEPS, *few, *overrides), tmp_path / "run")
         return read_result(tmp_path / "run" / "result.json"), value
 
     return do

@@ -98,14 +98,10 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
     assert third.stdout.count("skipped, ") == 2
 
 
-def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, begin_run_py, tmp_path):
+def test_two_nodes_are_as_good_as_one_device(run_py, begin_run_py, tmp_path):
     options = (*SHORT, "optim.optimizer._target_=torch.optim.SGD", "optim.lr=0.01", "optim.batch_size=67")
-    for name, devices in (("one", 1), ("two", 2)):
-        run = run_py(
-            *options, f"lightning.devices={devices}", f"hydra.run.dir={name}", f"paths.store_dir=store_{name}",
-            env=ENVIRONMENT,
-        )  # fmt: skip
-        assert run.returncode == 0, run.stderr
+    run = run_py(*options, "hydra.run.dir=one", "paths.store_dir=store_one")
+    assert run.returncode == 0, run.stderr
     with socket.socket() as free:
         free.bind(("localhost", 0))
         meeting_point = f"localhost:{free.getsockname()[1]}"
@@ -121,10 +117,9 @@ def test_two_nodes_are_as_good_as_two_devices_or_one(run_py, begin_run_py, tmp_p
     assert "written: node_0" in first.stdout and "written" not in second.stdout  # the first node tells and writes
     assert not (tmp_path / "node_1/result.json").exists()
 
-    one, two, apart = (record(tmp_path / name / "result.json") for name in ("one", "two", "node_0"))
-    assert apart["devices"]["count"] == 2
-    assert numbers(apart) == numbers(two)
-    assert apart["matrix"] == one["matrix"] and apart["fingerprint"] == one["fingerprint"]
+    one, apart = (record(tmp_path / name / "result.json") for name in ("one", "node_0"))
+    assert (one.pop("devices")["count"], apart.pop("devices")["count"]) == (1, 2)
+    assert numbers(apart) == numbers(one)  # which is what two devices find: tests/test_launch.py
     for task in range(2):
         file = f"streams/{one['fingerprint']}/task_00{task}.safetensors"
         alone, together = (load_file(tmp_path / f"store_{name}" / file) for name in ("one", "nodes"))

@@ -8,10 +8,10 @@ from PIL import Image
 from cl_bench.datasets import digits
 from cl_bench.errors import UserError
 from cl_bench.parts import build
-from tests.conftest import SHORT
+from tests.conftest import FEW_STEPS
 
 pytestmark = pytest.mark.slow
-COMMON = ("backbone=tiny_clip", "hydra.run.dir=run", *SHORT)
+COMMON = ("backbone=tiny_clip", "hydra.run.dir=run", "scenario.tasks=2", *FEW_STEPS)
 
 
 def write_digits(root, count=120, domains=("",)):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-from tests.conftest import ROOT, SHORT
+from tests.conftest import FEW_STEPS, ROOT
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("command", RUNS)
 def test_commands_run(command, folder, monkeypatch, capfd):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *SHORT[1:], "evaluation.when=final"])
+    monkeypatch.setattr(sys, "argv", [*shlex.split(command)[1:], *FEW_STEPS, "evaluation.when=final"])
     monkeypatch.syspath_prepend(ROOT)
     monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))  # Hydra puts its own there
     GlobalHydra.instance().clear()

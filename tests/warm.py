@@ -11,6 +11,16 @@ import os
 import runpy
 import sys
 
+# What a run of the default scenario imports, in its order.
+_IMPORTED = (
+    "hydra",
+    "cl_bench.quick_exit",
+    "cl_bench.experiment",
+    "cl_bench.mergers",
+    "sklearn.datasets",
+    "cl_bench.reports",
+)
+
 
 def main() -> None:
     """Serve until the last request; return in the copy, as a process that has just begun."""
@@ -42,7 +52,7 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: s
 
 if __name__ == "__main__":
     sys.path[0] = sys.argv[1]
-    for module in ("cl_bench.quick_exit", "cl_bench.experiment", "cl_bench.mergers"):  # in the order of run.py
+    for module in _IMPORTED:
         importlib.import_module(module)
     main()
     if sys.argv[0] == "-m":

@@ -1,7 +1,8 @@
 """What every backbone is: an image encoder to fine-tune, and a frozen text tower that makes the head."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import open_clip
 import torch
@@ -31,7 +32,7 @@ class Backbone:
         self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str = "proj"
     ) -> None:
         self._clip = clip.eval().requires_grad_(False)
-        self._tokenizer = open_clip.get_tokenizer(model_name)
+        self._tokenizer = _tokenizer(model_name)
         self.encoder: nn.Module = clip.visual
         if projection not in dict(self.encoder.named_parameters()):
             raise UserError(f"backbone.projection={projection} is no parameter of the image encoder of {model_name}.")
@@ -65,6 +66,12 @@ class Backbone:
             "attn_mask": clip.attn_mask[:length, :length],
         }
         return torch.func.functional_call(clip, cut, kwargs={"text": tokens[:, :length]})[1]
+
+
+@cache
+def _tokenizer(model_name: str) -> Callable[[Sequence[str]], Tensor]:
+    """Made once: reading its vocabulary takes a tenth of a second, and a sweep makes a backbone per job."""
+    return open_clip.get_tokenizer(model_name)
 
 
 def _sha256(model: nn.Module) -> str:

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import io
 import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -88,9 +88,13 @@ def write_cifar10(root: Path, train: int = 20, test: int = 10, seed: int = 0) ->
     return arrays
 
 
-def write_cifar100(root: Path, train: int = 200, test: int = 100, seed: int = 0) -> dict:
-    """Random images, labels counting through the classes. Returns both splits' pixels and labels."""
+def write_cifar100(
+    root: Path, train: int = 200, test: int = 100, seed: int = 0, tested: Sequence[int] | None = None
+) -> dict:
+    """Random images, labels counting through the classes, or `tested`. Returns both splits' pixels and labels."""
     arrays, folder = _noise(train, test, 100, seed), root / "cifar-100-python"
+    if tested is not None:
+        arrays["test"] = arrays["test"][0][: len(tested)], np.array(tested)
     folder.mkdir(parents=True)
     for split, (pixels, labels) in arrays.items():
         _pickle_batch(folder / split, "fine_labels", pixels, labels)

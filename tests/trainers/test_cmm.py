@@ -158,7 +158,7 @@ class Stopped(BaseException):
     """As Ctrl-C or a crash would be: nothing in the run expects it."""
 
 
-OPTIONS = (*SHORT[1:], "trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", FEW_IMAGES)
+OPTIONS = (*SHORT, "trainer=cmm", "scenario.tasks=3", "trainer.refinement_lr=1e-3", FEW_IMAGES)
 
 
 def do(folder, *overrides):

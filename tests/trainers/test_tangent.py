@@ -66,7 +66,7 @@ def test_processes_do_not_hand_round_what_never_changes():
 @torch.no_grad()
 def test_a_run_is_evaluated_in_the_tangent_space(configure, tmp_path):
     settings = ["optim.lr=1e-2", "optim.warmup_steps=0", "trainer.checkpointing=true"]
-    config = configure(*SHORT, "scenario=digits_5", "trainer=tangent", "merger=last", "evaluation=final", *settings)
+    config = configure(*SHORT, "trainer=tangent", "merger=last", "evaluation=final", *settings)
     (tmp_path / "run").mkdir()
     result = run(config, tmp_path / "run")
     parts = build(config)
