@@ -89,7 +89,7 @@ class Merger(ABC):
     def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """What ``fold`` of all tasks and then ``combine`` give, bit for bit, for methods that have a faster way.
 
-        It must carry what is not finite, see ``carries_nan``.
+        It is asked for on the CPU only, and must carry what is not finite, see ``carries_nan``.
 
         Args:
             pretrained: θ_0, 1-D, in the working type; may not be changed.

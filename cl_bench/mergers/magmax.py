@@ -1,18 +1,15 @@
 """MagMax: every element from the task that moved it most."""
 
-import math
 from collections.abc import Sequence
-from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
 from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
-
-_PIECE = 256
-"""Elements of which the least is looked at before each of them is."""
 
 
 class MagMax(Merger):
@@ -48,26 +45,23 @@ class MagMax(Merger):
 
     def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
-        largest, smallest = torch.maximum(weights[0], weights[-1]), torch.minimum(weights[0], weights[-1])
-        for own in weights[1:-1]:
-            torch.maximum(largest, own, out=largest)
-            torch.minimum(smallest, own, out=smallest)
-        largest.sub_(pretrained)
-        smallest.sub_(pretrained)
+        start, *models = (tensor.numpy() for tensor in (pretrained, *weights))  # see `sum_of_vectors`
+        largest, smallest = np.maximum(models[0], models[-1]), np.minimum(models[0], models[-1])
+        for own in models[1:-1]:
+            np.maximum(largest, own, out=largest)
+            np.minimum(smallest, own, out=smallest)
+        largest -= start
+        smallest -= start
         sums = largest + smallest  # below 0 where the smallest is the larger one by magnitude, 0 where both are equal
-        _give_ties_to_the_later(largest, smallest, sums, pretrained, weights)
-        return largest.lerp_(smallest, sums.lt_(0))
+        tied = np.flatnonzero(sums == 0)
+        tied = tied[largest[tied] > 0]
+        largest[tied] = smallest[tied] = _of_the_later(np.stack([own[tied] for own in models]) - start[tied])
+        return torch.from_numpy(largest).lerp_(torch.from_numpy(smallest), torch.from_numpy(sums).lt_(0))
 
 
-def _give_ties_to_the_later(
-    largest: Tensor, smallest: Tensor, sums: Tensor, pretrained: Tensor, weights: Sequence[Tensor]
-) -> None:
-    """Where τ and -τ are the largest by magnitude, and their sum is 0, make both the one of the later task."""
-    # Few pieces have any, and whether one has is seen from its least value, in a third of the time.
-    pieces = partial(Tensor.view, size=(-1, math.gcd(len(sums), _PIECE)))
-    has_zero = pieces(sums.abs()).amin(1) == 0
-    if has_zero.any():
-        tied = has_zero.logical_and_(pieces(largest).amax(1) > 0).nonzero().view(-1)
-        vectors = torch.stack([pieces(own)[tied] for own in weights]) - pieces(pretrained)[tied]
-        last = len(weights) - 1 - vectors.abs().flip(0).max(0).indices
-        pieces(largest)[tied] = pieces(smallest)[tied] = vectors.gather(0, last[None])[0]
+def _of_the_later(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Per element of (T, N) task vectors, the value of largest magnitude; a tie goes to the later task."""
+    later_first = vectors[::-1]
+    task = np.abs(later_first).argmax(axis=0)
+    values: NDArray[Any] = later_first[task, np.arange(len(task))]
+    return values

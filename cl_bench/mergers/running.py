@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,7 +157,7 @@ class RunningMerge:
         if isinstance(self.merger, StackMerger):
             self._models = [(task.weights, task.statistics) for task in tasks]
             return self._from_vectors()
-        if _own(self.merger, "combine_at_once"):
+        if _own(self.merger, "combine_at_once") and all(own.device.type == "cpu" for own in self._pretrained.values()):
             return partial(self._combined_at_once, tasks)
         # The state is made twice where it is looked back at, since that takes no memory.
         folded = ((state for _, _, state in self._folded(name, tasks)) for name in self._parameters)
@@ -168,11 +169,12 @@ class RunningMerge:
         map_pages(tensors[0], to_write=True)
         for tensor in tensors[1:]:
             map_pages(tensor)
-        for span in self._spans(result.numel()):
-            written, start, *weights = (tensor[span] for tensor in tensors)
-            pretrained = start.to(working_dtype(start))
-            vector = self.merger.combine_at_once(pretrained, [own.to(pretrained) for own in weights])
-            torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
+        with np.errstate(all="ignore"):  # what is not finite is found in the result
+            for span in self._spans(result.numel()):
+                written, start, *weights = (tensor[span] for tensor in tensors)
+                pretrained = start.to(working_dtype(start))
+                vector = self.merger.combine_at_once(pretrained, [own.to(pretrained) for own in weights])
+                torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""

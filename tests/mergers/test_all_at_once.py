@@ -78,9 +78,10 @@ def test_ties_and_zeros_end_alike_in_a_list_and_a_generator(merger: Merger, valu
     "merger", [MagMax(), Average(), Ties(), RandMix(), TSV()], ids=lambda merger: type(merger).__name__
 )
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.filterwarnings("error")  # the message is enough
 def test_values_are_checked_in_every_task_and_named(merger: Merger, value: float) -> None:
     models = [model(seed) for seed in range(4)]
-    models[2]["vector"][-1] = value
+    models[2]["vector"][-1], models[3]["vector"][-1] = value, -value
     with pytest.raises(ValueError, match=r"task 2\): 'vector' has a NaN or infinite value in torch\.float32"):
         merger.merge(models[0], models[1:], statistics=[statistics(merger, 1)] * 3)
 
