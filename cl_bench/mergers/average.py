@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
 
 
 class Average(Merger):
@@ -37,6 +37,8 @@ class Average(Merger):
         (total,) = state
         return total / block.tasks
 
-    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
         """The same, without a state between tasks."""
-        return sum_of_vectors(pretrained, weights).div_(len(weights))
+        total = sum_of_vectors(pretrained, weights)
+        total /= len(weights)
+        return total

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import MergeBlock, Stack, State, TaskBlock, TaskVector
+from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector
 from cl_bench.store.models import Model
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Merger(ABC):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The merged task vector of one block. The state may be returned itself, but not changed."""
 
-    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
         """What ``fold`` of all tasks and then ``combine`` give, bit for bit, for methods that have a faster way.
 
         It is asked for on the CPU only, and must carry what is not finite, see ``carries_nan``.
@@ -96,7 +96,7 @@ class Merger(ABC):
             weights: θ_t of each task, in order, as ``pretrained``; may not be changed.
 
         Returns:
-            The merged task vector, in a new tensor.
+            The merged task vector, in a new array.
         """
         raise NotImplementedError
 

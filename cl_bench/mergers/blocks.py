@@ -7,14 +7,19 @@ would depend on where the blocks end.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Weights = Mapping[str, Tensor]
 """A model: parameter and buffer names with their tensors."""
+
+Array: TypeAlias = NDArray[Any]
+"""One block where all tasks are merged at once: NumPy rounds as torch does, and threads that call it wait less for each
+other."""
 
 State = tuple[Tensor, ...]
 """A method's running state for one block (or one parameter), in the order of ``Merger.state``."""
@@ -138,11 +143,9 @@ def keep_freed_memory() -> None:
     torch.empty(28 * 2**20, dtype=torch.uint8)
 
 
-def sum_of_vectors(pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """The sum of all tasks' θ_t - θ_0, added up in their order; all on the CPU."""
-    # NumPy rounds as torch does, and threads that call it wait less for each other.
-    start, *own = (tensor.numpy() for tensor in (pretrained, *weights))
-    total, vector = own[0] - start, np.empty_like(start)
-    for values in own[1:]:
-        np.add(total, np.subtract(values, start, out=vector), out=total)
-    return torch.from_numpy(total)
+def sum_of_vectors(pretrained: Array, weights: Sequence[Array]) -> Array:
+    """The sum of all tasks' θ_t - θ_0, added up in their order."""
+    total, vector = weights[0] - pretrained, np.empty_like(pretrained)
+    for own in weights[1:]:
+        np.add(total, np.subtract(own, pretrained, out=vector), out=total)
+    return total

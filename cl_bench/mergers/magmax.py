@@ -1,15 +1,14 @@
 """MagMax: every element from the task that moved it most."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock
 
 
 class MagMax(Merger):
@@ -43,25 +42,26 @@ class MagMax(Merger):
         (largest,) = state
         return largest
 
-    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
         """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
-        start, *models = (tensor.numpy() for tensor in (pretrained, *weights))  # see `sum_of_vectors`
-        largest, smallest = np.maximum(models[0], models[-1]), np.minimum(models[0], models[-1])
-        for own in models[1:-1]:
+        largest, smallest = np.maximum(weights[0], weights[-1]), np.minimum(weights[0], weights[-1])
+        for own in weights[1:-1]:
             np.maximum(largest, own, out=largest)
             np.minimum(smallest, own, out=smallest)
-        largest -= start
-        smallest -= start
+        largest -= pretrained
+        smallest -= pretrained
         sums = largest + smallest  # below 0 where the smallest is the larger one by magnitude, 0 where both are equal
         tied = np.flatnonzero(sums == 0)
         tied = tied[largest[tied] > 0]
-        largest[tied] = smallest[tied] = _of_the_later(np.stack([own[tied] for own in models]) - start[tied])
-        return torch.from_numpy(largest).lerp_(torch.from_numpy(smallest), torch.from_numpy(sums).lt_(0))
+        largest[tied] = smallest[tied] = _of_the_later(np.stack([own[tied] for own in weights]) - pretrained[tied])
+        # As in `fold`; NumPy has nothing of the kind.
+        torch.from_numpy(largest).lerp_(torch.from_numpy(smallest), torch.from_numpy(sums).lt_(0))
+        return largest
 
 
-def _of_the_later(vectors: NDArray[Any]) -> NDArray[Any]:
+def _of_the_later(vectors: Array) -> Array:
     """Per element of (T, N) task vectors, the value of largest magnitude; a tie goes to the later task."""
     later_first = vectors[::-1]
     task = np.abs(later_first).argmax(axis=0)
-    values: NDArray[Any] = later_first[task, np.arange(len(task))]
+    values: Array = later_first[task, np.arange(len(task))]
     return values

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
 
 _PIECE = 2**14
 """Elements that torch adds up in one thread; a sum of such sums has the same bits with any number of threads."""
@@ -57,10 +58,10 @@ class ModelStock(Merger):
         total, directions, moved = state
         return total * self._share(block.tasks, int(moved[0]), [directions])
 
-    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
         """The same block by block, first all lengths, so that only the sum is as large as the parameter."""
-        starts = torch.split(pretrained, _BLOCK)
-        models = [torch.split(own, _BLOCK) for own in weights]
+        starts = torch.split(torch.from_numpy(pretrained), _BLOCK)
+        models = [torch.split(torch.from_numpy(own), _BLOCK) for own in weights]
         lengths = [_squared_length(map(torch.sub, model, starts)) ** 0.5 for model in models]
 
         def directions() -> Iterable[Tensor]:
@@ -72,8 +73,10 @@ class ModelStock(Merger):
                 yield total
 
         share = self._share(len(weights), sum(length > 0 for length in lengths), directions())
-        parts = zip(starts, *models, strict=True)
-        return torch.cat([sum_of_vectors(start, own) for start, *own in parts]).mul_(share)
+        parts = (slice(start, start + _BLOCK) for start in range(0, len(pretrained), _BLOCK))
+        total = np.concatenate([sum_of_vectors(pretrained[part], [own[part] for own in weights]) for part in parts])
+        total *= share
+        return total
 
     def _share(self, tasks: int, moved: int, directions: Iterable[Tensor]) -> float:
         """t / T, from the number of tasks whose vector is not 0, and the sum of the directions in blocks."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import (
+    Array,
     MergeBlock,
     Stack,
     State,
@@ -165,16 +166,19 @@ class RunningMerge:
 
     def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
         """Write one parameter by the method's own way for all tasks together."""
-        tensors = [flat(tensor) for tensor in (result, self._pretrained[name], *(task.weights[name] for task in tasks))]
-        map_pages(tensors[0], to_write=True)
-        for tensor in tensors[1:]:
+        models = [flat(tensor) for tensor in (self._pretrained[name], *(task.weights[name] for task in tasks))]
+        map_pages(result, to_write=True)
+        for tensor in models:
             map_pages(tensor)
+        dtype = working_dtype(result)
+        parts = [_array(tensor, dtype) if tensor.dtype == dtype else tensor for tensor in models]
         with np.errstate(all="ignore"):  # what is not finite is found in the result
             for span in self._spans(result.numel()):
-                written, start, *weights = (tensor[span] for tensor in tensors)
-                pretrained = start.to(working_dtype(start))
-                vector = self.merger.combine_at_once(pretrained, [own.to(pretrained) for own in weights])
-                torch.add(vector.mul_(self.merger.scaling), pretrained, out=written)
+                pretrained, *weights = (_array(part[span], dtype) for part in parts)
+                vector = self.merger.combine_at_once(pretrained, weights)
+                vector *= self.merger.scaling
+                vector += pretrained
+                result.view(-1)[span] = torch.from_numpy(vector)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""
@@ -474,6 +478,10 @@ class RunningMerge:
 def _own(merger: Merger, method: str) -> bool:
     """Whether the method has its own way of what mergers need not do."""
     return getattr(type(merger), method) is not getattr(Merger, method)
+
+
+def _array(block: Array | Tensor, dtype: torch.dtype) -> Array:
+    return block if isinstance(block, np.ndarray) else block.to("cpu", dtype).numpy()
 
 
 def _exhaust(blocks: Iterator[object]) -> None:

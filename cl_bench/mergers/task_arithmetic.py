@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
 
 
 class TaskArithmetic(Merger):
@@ -49,9 +49,11 @@ class TaskArithmetic(Merger):
         (total,) = state
         return total / self._divisor(block.tasks)
 
-    def combine_at_once(self, pretrained: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
         """The same, without a state between tasks."""
-        return sum_of_vectors(pretrained, weights).div_(self._divisor(len(weights)))
+        total = sum_of_vectors(pretrained, weights)
+        total /= self._divisor(len(weights))
+        return total
 
     def _divisor(self, tasks: int) -> float:
         return {"one": 1.0, "tasks": tasks, "sqrt_tasks": math.sqrt(tasks)}[self.divide_by]

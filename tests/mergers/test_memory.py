@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from cl_bench.instantiate import instantiate
 from cl_bench.mergers import RunningMerge
 from tests.conftest import ROOT
+from tests.mergers.conftest import FREED_AT_ONCE
 
 MEASURE = """
 import json, sys
@@ -70,11 +71,9 @@ def test_four_and_thirty_two_tasks_take_the_same_memory() -> None:
     nodes = _constant()
     nodes["lines"]["beta"] = 0.0  # the model has no blocks
     assert {"magmax", "ties", "dare", "della", "model_stock", "fisher", "cmm", "lines", "rescale"} <= nodes.keys()
-    # With a fixed threshold the C library gives freed memory back at once, and what is measured is what is in use.
-    at_once = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE, json.dumps(nodes)],
-        check=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **at_once},
+        check=True, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **FREED_AT_ONCE},
     )  # fmt: skip
     peaks = json.loads(measured.stdout)
     assert {name: pair for name, pair in peaks.items() if not pair[1] < 1.05 * pair[0]} == {}
