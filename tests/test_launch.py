@@ -55,7 +55,8 @@ def test_a_multirun_over_device_counts_has_the_right_groups_and_the_same_weights
     for seed in (1, 2):
         one, two = (json.loads((tmp_path / f"swept/{seed}_{n}/result.json").read_text()) for n in (1, 2))
         assert (one["devices"]["count"], two["devices"]["count"]) == (1, 2)
-        assert one["fingerprint"] == two["fingerprint"]
+        assert one["fingerprint"] == two["fingerprint"] and one["matrix"] == two["matrix"]
+        assert [task["steps"] for task in one["training"]] == [task["steps"] for task in two["training"]]
         assert sum(task["images"] for task in two["tasks"]) == len(digits.load().test)
         assert [task["images"] for task in one["tasks"]] == [task["images"] for task in two["tasks"]]
         for task in range(2):
