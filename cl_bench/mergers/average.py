@@ -1,16 +1,19 @@
-"""Average: the mean of the task vectors."""
+"""Average: the mean of the models."""
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock
 
 
 class Average(Merger):
-    """θ_0 + λ · (τ_1 + … + τ_T) / T; with λ = 1 the mean of the models.
+    """θ_0 + λ · ((θ_1 + … + θ_T) / T - θ_0); with λ = 1 the mean of the models.
+
+    The memory is one number per element.
 
     Source: Wortsman et al., "Model soups", ICML 2022, arXiv 2203.05482 (uniform soup).
 
@@ -21,24 +24,26 @@ class Average(Merger):
         scaling: λ.
     """
 
-    state: ClassVar = {"sum": None}
+    state: ClassVar = {"sum_of_weights": None}
     carries_nan = True
 
     def __init__(self, scaling: float = 1.0) -> None:
         super().__init__(scaling)
 
     def fold(self, state: State, block: TaskBlock) -> None:
-        """sum ← sum + τ_t."""
+        """sum ← sum + θ_t."""
         (total,) = state
-        total.add_(block.vector)
+        total.add_(block.weights)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """sum / T."""
+        """sum / T - θ_0."""
         (total,) = state
-        return total / block.tasks
+        return (total / block.tasks).sub_(block.pretrained)
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
         """The same, without a state between tasks."""
-        total = sum_of_vectors(pretrained, weights)
-        total /= len(weights)
-        return total
+        total = weights[0]
+        for own in weights[1:]:
+            total = np.add(total, own, out=out)
+        np.divide(total, len(weights), out=out)
+        out -= pretrained

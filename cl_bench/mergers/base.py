@@ -86,7 +86,7 @@ class Merger(ABC):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The merged task vector of one block. The state may be returned itself, but not changed."""
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
         """What ``fold`` of all tasks and then ``combine`` give, bit for bit, for methods that have a faster way.
 
         It is asked for on the CPU only, and must carry what is not finite, see ``carries_nan``.
@@ -94,9 +94,7 @@ class Merger(ABC):
         Args:
             pretrained: θ_0, 1-D, in the working type; may not be changed.
             weights: θ_t of each task, in order, as ``pretrained``; may not be changed.
-
-        Returns:
-            The merged task vector, in a new array.
+            out: The merged task vector, to be written.
         """
         raise NotImplementedError
 

@@ -42,9 +42,10 @@ class MagMax(Merger):
         (largest,) = state
         return largest
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
         """The largest and the smallest weights are enough, since rounding θ_t - θ_0 keeps the order of the θ_t."""
-        largest, smallest = np.maximum(weights[0], weights[-1]), np.minimum(weights[0], weights[-1])
+        largest = np.maximum(weights[0], weights[-1], out=out)
+        smallest = np.minimum(weights[0], weights[-1])
         for own in weights[1:-1]:
             np.maximum(largest, own, out=largest)
             np.minimum(smallest, own, out=smallest)
@@ -56,7 +57,6 @@ class MagMax(Merger):
         largest[tied] = smallest[tied] = _of_the_later(np.stack([own[tied] for own in weights]) - pretrained[tied])
         # As in `fold`; NumPy has nothing of the kind.
         torch.from_numpy(largest).lerp_(torch.from_numpy(smallest), torch.from_numpy(sums).lt_(0))
-        return largest
 
 
 def _of_the_later(vectors: Array) -> Array:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +57,7 @@ class ModelStock(Merger):
         total, directions, moved = state
         return total * self._share(block.tasks, int(moved[0]), [directions])
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
         """The same block by block, first all lengths, so that only the sum is as large as the parameter."""
         starts = torch.split(torch.from_numpy(pretrained), _BLOCK)
         models = [torch.split(torch.from_numpy(own), _BLOCK) for own in weights]
@@ -73,10 +72,10 @@ class ModelStock(Merger):
                 yield total
 
         share = self._share(len(weights), sum(length > 0 for length in lengths), directions())
-        parts = (slice(start, start + _BLOCK) for start in range(0, len(pretrained), _BLOCK))
-        total = np.concatenate([sum_of_vectors(pretrained[part], [own[part] for own in weights]) for part in parts])
-        total *= share
-        return total
+        for start in range(0, len(pretrained), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            sum_of_vectors(pretrained[part], [own[part] for own in weights], out[part])
+        out *= share
 
     def _share(self, tasks: int, moved: int, directions: Iterable[Tensor]) -> float:
         """t / T, from the number of tasks whose vector is not 0, and the sum of the directions in blocks."""

@@ -28,12 +28,8 @@ from cl_bench.mergers.blocks import (
     working_dtype,
 )
 from cl_bench.mergers.checks import check_kind, check_names, check_task, check_values, is_finite, needed_statistics
-from cl_bench.mergers.pages import map_pages
 from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.store.models import Model, weights_of
-
-_LOOKED_AT = 2**19
-"""Elements of a block of a task vector that is looked at: counting in it then costs more than beginning to count."""
 
 
 class _Task(NamedTuple):
@@ -167,18 +163,19 @@ class RunningMerge:
     def _combined_at_once(self, tasks: Sequence[_Task], name: str, result: Tensor) -> None:
         """Write one parameter by the method's own way for all tasks together."""
         models = [flat(tensor) for tensor in (self._pretrained[name], *(task.weights[name] for task in tasks))]
-        map_pages(result, to_write=True)
-        for tensor in models:
-            map_pages(tensor)
         dtype = working_dtype(result)
         parts = [_array(tensor, dtype) if tensor.dtype == dtype else tensor for tensor in models]
         with np.errstate(all="ignore"):  # what is not finite is found in the result
             for span in self._spans(result.numel()):
                 pretrained, *weights = (_array(part[span], dtype) for part in parts)
-                vector = self.merger.combine_at_once(pretrained, weights)
-                vector *= self.merger.scaling
-                vector += pretrained
-                result.view(-1)[span] = torch.from_numpy(vector)
+                block = result.view(-1)[span]
+                merged = block if block.dtype == dtype else torch.empty_like(block, dtype=dtype)
+                out = merged.numpy()
+                self.merger.combine_at_once(pretrained, weights, out)
+                if self.merger.scaling != 1:
+                    out *= self.merger.scaling
+                out += pretrained
+                block.copy_(merged)
 
     def _folded_and_combined(self, tasks: Sequence[_Task], glance: float, name: str, result: Tensor) -> None:
         """Write one parameter block by block, with a state that lasts for the block."""
@@ -446,7 +443,7 @@ class RunningMerge:
         pretrained, weights = flat(self._pretrained[name]), flat(weights)
         dtype, device = working_dtype(pretrained), pretrained.device
         scratch: Tensor | None = None
-        for span in spans(pretrained.numel(), _LOOKED_AT):
+        for span in spans(pretrained.numel()):
             block = weights[span].to(device=device, dtype=dtype)
             scratch = torch.empty_like(block) if scratch is None else scratch[: block.numel()]
             yield torch.sub(block, pretrained[span].to(dtype), out=scratch)

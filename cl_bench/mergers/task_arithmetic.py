@@ -49,11 +49,10 @@ class TaskArithmetic(Merger):
         (total,) = state
         return total / self._divisor(block.tasks)
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array]) -> Array:
+    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
         """The same, without a state between tasks."""
-        total = sum_of_vectors(pretrained, weights)
-        total /= self._divisor(len(weights))
-        return total
+        sum_of_vectors(pretrained, weights, out)
+        out /= self._divisor(len(weights))
 
     def _divisor(self, tasks: int) -> float:
         return {"one": 1.0, "tasks": tasks, "sqrt_tasks": math.sqrt(tasks)}[self.divide_by]

@@ -117,7 +117,7 @@ def test_models_are_in_the_state_once() -> None:
         "tasks",
         "of.length",
         *(f"of.of.{task}/{name}" for task in (1, 2) for name in names),
-        *(f"of.of.of.sum/{name}" for name in SHAPES),
+        *(f"of.of.of.sum_of_weights/{name}" for name in SHAPES),
     }
 
 
