@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector
+from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights
 from cl_bench.store.models import Model
 
 if TYPE_CHECKING:
@@ -154,16 +154,16 @@ class StackMerger(Merger):
 
     state: ClassVar = {}
 
-    def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Tensor | None:
+    def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Weights:
         """Look at the stacks of all parameters, as often as needed, before the first is combined.
 
         Args:
             stacks: Called without arguments, reads all tasks once more, one parameter at a time.
 
         Returns:
-            What every stack is then given as ``overview``.
+            Tensors by names of the method's own; what every stack is then given as ``overview``.
         """
-        return None
+        return {}
 
     @abstractmethod
     def combine_stack(self, stack: Stack) -> Tensor:

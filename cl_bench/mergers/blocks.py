@@ -6,7 +6,7 @@ would depend on where the blocks end.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -82,7 +82,7 @@ class Stack:
     pretrained: Tensor
     vectors: Tensor
     statistics: Sequence[Mapping[str, Tensor | None]]
-    overview: Tensor | None = None
+    overview: Weights = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

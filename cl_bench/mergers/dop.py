@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.products import product
 from cl_bench.mergers.singular import singular
 
 
@@ -107,7 +108,7 @@ def _target(vector: Tensor, energy: float) -> _Target:
 
 def _factors(seen: Tensor) -> tuple[Tensor, ...]:
     """S · Sᵀ in whichever form takes less to multiply with."""
-    return (seen @ seen.T,) if seen.shape[0] <= 2 * seen.shape[1] else (seen.T, seen)
+    return (product(seen, seen.T),) if seen.shape[0] <= 2 * seen.shape[1] else (seen.T, seen)
 
 
 def _loss(target: _Target, weights: Tensor) -> tuple[float, Tensor]:
@@ -115,9 +116,9 @@ def _loss(target: _Target, weights: Tensor) -> tuple[float, Tensor]:
     distance = weights - target.vector
     from_left, from_right = distance, distance
     for factor in target.left:
-        from_left = factor @ from_left
+        from_left = product(factor, from_left)
     for factor in target.right:
-        from_right = from_right @ factor.T
+        from_right = product(from_right, factor.T)
     half_gradient = from_left.add_(from_right)
     return float((distance * half_gradient).sum()), half_gradient.mul_(2)
 

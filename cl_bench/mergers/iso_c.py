@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.products import product
 from cl_bench.mergers.singular import singular
 
 
@@ -34,4 +35,4 @@ class IsoC(MatrixMerger):
     def combine_matrices(self, vectors: Tensor) -> Tensor:
         """σ̄ · U · Vᵀ of the sum."""
         left, values, right = singular(vectors.sum(0))
-        return (left @ right).mul_(values.mean())
+        return product(left, right).mul_(values.mean())

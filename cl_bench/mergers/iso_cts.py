@@ -7,6 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.products import product
+from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.mergers.singular import orthogonal_factor, singular
 
 
@@ -60,8 +62,11 @@ class IsoCTS(MatrixMerger):
         common = directions - tasks * special
         parts = [singular(vectors.sum(0), common)]
         shared = parts[0][0]
-        for vector in vectors if special else ():
-            parts.append(singular(vector - shared @ (shared.T @ vector.double()), special))
+
+        def own(vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return singular(vector - product(shared, product(shared.T, vector.double())), special)
+
+        parts += side_by_side(own, vectors.unbind() if special else ())
         lefts, values, rights = zip(*parts, strict=True)
-        merged = orthogonal_factor(torch.cat(lefts, dim=1)) @ orthogonal_factor(torch.cat(rights))
-        return merged.mul_(torch.cat(values).mean())
+        left, right = side_by_side(orthogonal_factor, [torch.cat(lefts, dim=1), torch.cat(rights)])
+        return product(left, right).mul_(torch.cat(values).mean())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cl_bench.mergers.base import StackMerger
 from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.one_thread import one_thread
+from cl_bench.mergers.side_by_side import side_by_side
 
 Matrices = Literal["all", "linear"]
 """Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "linear", the weights of
@@ -21,7 +21,7 @@ the last task counts for a half; or nothing, so that it stays as it was in the p
 
 
 class MatrixMerger(StackMerger):
-    """A method that merges one weight matrix of all tasks at a time, in one thread, see ``one_thread``.
+    """A method that merges one weight matrix of all tasks at a time; what it does side by side must change no bit.
 
     Args:
         scaling: λ, for matrices and the rest alike.
@@ -49,8 +49,7 @@ class MatrixMerger(StackMerger):
             return combine_rest(stack.vectors, self._rest)
         fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
         parts = stack.vectors.chunk(3 if fused else 1, dim=1)
-        with one_thread():
-            return torch.cat([self.combine_matrices(part) for part in parts]).to(stack.pretrained)
+        return torch.cat(list(side_by_side(self.combine_matrices, parts))).to(stack.pretrained)
 
 
 def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack, sum_in_order
+from cl_bench.mergers.blocks import Stack, Weights, sum_in_order
 from cl_bench.mergers.selection import kth_largest_of_each
 
 _TAIL = 1e-4  # share of each task vector's magnitudes that is cut off at either end
@@ -52,22 +52,23 @@ class PCB(StackMerger):
             raise ValueError(f"density must be above 0 and at most 1, but is {density}")
         self.density = density
 
-    def look_over(self, stacks: Stacks) -> Tensor | None:
-        """(T, 4): of each task the smallest and largest magnitude, and the smallest and largest score."""
+    def look_over(self, stacks: Stacks) -> Weights:
+        """``ranges``, (T, 4): of each task the smallest and largest magnitude, and the smallest and largest score."""
         sizes = [(stack.pretrained.numel(), stack.vectors.dtype) for stack in stacks()]
         elements = sum(size for size, _ in sizes)
         if elements == 0:
-            return None
+            return {}
         dtype = torch.float64 if any(own == torch.float64 for _, own in sizes) else torch.float32
         magnitudes = _range_of_magnitudes(stacks, elements, dtype)
         least = min(int((1 - self.density) * elements), elements - 1)
-        return torch.cat([magnitudes, _range_of_scores(stacks, elements, dtype, magnitudes, least)], dim=1)
+        scores = _range_of_scores(stacks, elements, dtype, magnitudes, least)
+        return {"ranges": torch.cat([magnitudes, scores], dim=1)}
 
     def combine_stack(self, stack: Stack) -> Tensor:
         """The weighted mean of the magnitudes, with their signs."""
-        if stack.overview is None:
+        if not stack.overview:
             return torch.zeros_like(stack.pretrained)
-        ranges = stack.overview.to(stack.vectors)
+        ranges = stack.overview["ranges"].to(stack.vectors)
         weights = _scaled(_scores(stack, ranges[:, :2]), ranges[:, 2:])
         kept = stack.vectors.sign().mul_(_cut(stack.vectors.abs(), ranges[:, :2])).mul_(weights)
         return sum_in_order(kept).div_(sum_in_order(weights).clamp_(min=1e-12))

@@ -9,6 +9,7 @@ from torch import Tensor
 from cl_bench.mergers.base import StackMerger
 from cl_bench.mergers.blocks import Stack
 from cl_bench.mergers.one_thread import one_thread
+from cl_bench.mergers.products import product
 
 
 class RegMean(StackMerger):
@@ -68,20 +69,20 @@ class RegMean(StackMerger):
 
     def _solution(self, stack: Stack, grams: list[Tensor], mean: Tensor) -> Tensor:
         total = grams[0].new_zeros(grams[0].shape, dtype=torch.float64)
-        product = torch.zeros_like(mean, dtype=torch.float64)
+        targets = torch.zeros_like(mean, dtype=torch.float64)
         for gram, vector in zip(grams, stack.vectors, strict=True):
             reduced = self._reduced(gram.to(total))
             total += reduced
-            product += vector.double() @ reduced
+            targets += product(vector.double(), reduced)
         unread = total.diagonal() == 0
         total.diagonal()[unread] = 1.0
-        product[:, unread] = mean[:, unread].double()
+        targets[:, unread] = mean[:, unread].double()
         factor, failed = torch.linalg.cholesky_ex(total)
         if failed:
             raise ValueError(
                 f"RegMean: what {stack.name!r} reads is linearly dependent; choose a reduction below {self._reduction}"
             )
-        return torch.cholesky_solve(product.T, factor).T.to(mean)
+        return torch.cholesky_solve(targets.T, factor).T.to(mean)
 
     def _reduced(self, gram: Tensor) -> Tensor:
         return gram.mul(self._reduction).diagonal_scatter(gram.diagonal())

@@ -342,7 +342,7 @@ class RunningMerge:
         # Contiguous, as the task vectors are: a sum over another layout has another order.
         return self._pretrained[name].detach().to(working_dtype(self._pretrained[name])).contiguous()
 
-    def _stack(self, name: str, overview: Tensor | None = None) -> Stack:
+    def _stack(self, name: str, overview: Weights = MappingProxyType({})) -> Stack:
         pretrained = self._start(name)
         vectors = pretrained.new_empty((self._tasks, *pretrained.shape))
         for vector, (weights, _) in zip(vectors, self._models, strict=True):

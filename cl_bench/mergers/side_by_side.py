@@ -1,4 +1,4 @@
-"""Parameters side by side: each is worked on by one thread, so that no bit depends on how many there are."""
+"""Work side by side: each item is worked on by one thread, so that no bit depends on how many there are."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from cl_bench.mergers.one_thread import one_thread
+from cl_bench.mergers.one_thread import one_thread, threads_outside
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -16,6 +16,7 @@ def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
     """Do the work for each item, in as many threads as torch has, and in one thread each.
 
     A block then stays in the cache of the core that works on it, and no thread waits for another after each operation.
+    Within one item, work side by side is done by the thread that has the item.
 
     Args:
         work: Called with each item, from any thread.
@@ -27,7 +28,7 @@ def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
     Raises:
         Exception: What the first work, in this order, raised; those that have not begun are left out.
     """
-    threads = min(torch.get_num_threads(), len(items))
+    threads = min(threads_outside(), len(items))
     with one_thread():
         if threads <= 1:
             yield from map(work, items)

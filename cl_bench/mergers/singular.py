@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from cl_bench.mergers.products import product
+
 
 def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The leading singular values and vectors of a matrix that has elements: M ≈ U · diag(σ) · Vᵀ.
@@ -22,7 +24,7 @@ def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, T
     """
     matrix = matrix.double()
     tall = matrix.shape[0] >= matrix.shape[1]
-    squares, vectors = torch.linalg.eigh(matrix.T @ matrix if tall else matrix @ matrix.T)
+    squares, vectors = torch.linalg.eigh(product(matrix.T, matrix) if tall else product(matrix, matrix.T))
     least = torch.finfo(squares.dtype).eps * max(matrix.shape) * squares[-1]
     squares, vectors = squares.flip(0)[:keep], vectors.flip(1)[:, :keep]
     determined = squares > least
@@ -30,8 +32,8 @@ def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, T
     vectors = vectors * determined
     inverse = values.reciprocal().where(determined, 0)
     if tall:
-        return matrix @ vectors * inverse, values, vectors.T
-    return vectors, values, inverse[:, None] * (vectors.T @ matrix)
+        return product(matrix, vectors) * inverse, values, vectors.T
+    return vectors, values, inverse[:, None] * product(vectors.T, matrix)
 
 
 def orthogonal_factor(matrix: Tensor) -> Tensor:
@@ -47,4 +49,4 @@ def orthogonal_factor(matrix: Tensor) -> Tensor:
         (m, n), in float64.
     """
     left, _, right = singular(matrix)
-    return left @ right
+    return product(left, right)

@@ -10,7 +10,8 @@ from torch import Tensor
 from cl_bench.mergers.around import Around, Merged, Whole
 from cl_bench.mergers.base import Merger
 from cl_bench.mergers.matrices import Matrices, is_fused_attention, is_matrix
-from cl_bench.mergers.one_thread import one_thread
+from cl_bench.mergers.products import product
+from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.mergers.singular import singular
 
 
@@ -73,18 +74,19 @@ class SVC(Around):
         assert merged.vectors is not None
         parts = 3 if self._split_qkv and is_fused_attention(merged.name, merged.pretrained) else 1
         pairs = zip(merged.vector.chunk(parts), merged.vectors.chunk(parts, dim=1), strict=True)
-        with one_thread():
-            return torch.cat([self._calibrated(matrix, vectors) for matrix, vectors in pairs]).to(merged.pretrained)
+        calibrated = side_by_side(lambda pair: self._calibrated(*pair), list(pairs))
+        return torch.cat(list(calibrated)).to(merged.pretrained)
 
     def _calibrated(self, matrix: Tensor, vectors: Tensor) -> Tensor:
         left, values, right = singular(matrix)
         responses = values[:, None] * right
         alpha = 1 / len(vectors) if self._alpha is None else self._alpha
-        counted = torch.zeros_like(values)
-        for vector in vectors:
+
+        def times(vector: Tensor) -> Tensor:
             own = left.T @ vector.double()
             squares = own.square().sum(1)
             least = torch.finfo(own.dtype).eps * vector.double().square().sum()
-            times = (responses * own).sum(1).div(squares).where(squares > least, 0)
-            counted += times.clamp(min=alpha)
-        return (left * (values * len(vectors) / counted)) @ right
+            return (responses * own).sum(1).div(squares).where(squares > least, 0).clamp(min=alpha)
+
+        counted = sum(side_by_side(times, vectors.unbind()), torch.zeros_like(values))
+        return product(left * (values * len(vectors) / counted), right)

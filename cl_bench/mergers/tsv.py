@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.products import product
+from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.mergers.singular import orthogonal_factor, singular
 
 
@@ -41,6 +43,7 @@ class TSV(MatrixMerger):
         """The three steps."""
         tasks, *shape = vectors.shape
         keep = max(1, min(shape) // tasks)
-        lefts, values, rights = zip(*(singular(vector, keep) for vector in vectors), strict=True)
-        left, right = orthogonal_factor(torch.cat(lefts, dim=1)), orthogonal_factor(torch.cat(rights))
-        return (left * torch.cat(values)) @ right
+        parts = side_by_side(lambda vector: singular(vector, keep), vectors.unbind())
+        lefts, values, rights = zip(*parts, strict=True)
+        left, right = side_by_side(orthogonal_factor, [torch.cat(lefts, dim=1), torch.cat(rights)])
+        return product(left * torch.cat(values), right)

@@ -7,6 +7,8 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.products import in_rows, product
+from cl_bench.mergers.side_by_side import side_by_side
 
 
 class Wudi(MatrixMerger):
@@ -58,12 +60,17 @@ class Wudi(MatrixMerger):
         curvature, start = total.new_zeros(total.shape[1], total.shape[1]), torch.zeros_like(total)
         for vector in vectors:
             if square := vector.square().sum():
-                own = vector.T @ vector / square
-                start += (total - vector) @ own
+                own = product(vector.T, vector).div_(square)
+                start += product(total - vector, own)
                 curvature += own
-        moved = torch.zeros_like(total)
+        # No row of τ is in the gradient of another.
+        moved = side_by_side(lambda rows: self._moved(rows, curvature), in_rows(start))
+        return total.add_(torch.cat(list(moved)))
+
+    def _moved(self, start: Tensor, curvature: Tensor) -> Tensor:
+        moved = torch.zeros_like(start)
         adam = torch.optim.Adam([moved], lr=self._learning_rate)
         for _ in range(self._steps):
             moved.grad = torch.addmm(start, moved, curvature).mul_(2)
             adam.step()
-        return total.add_(moved)
+        return moved

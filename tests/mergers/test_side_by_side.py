@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 
+from cl_bench.mergers.one_thread import one_thread
 from cl_bench.mergers.side_by_side import side_by_side
 
 
@@ -31,6 +32,21 @@ def test_as_many_threads_work_as_torch_has_and_in_each_torch_has_one(threads):
 
     seen = list(side_by_side(work, range(threads)))
     assert len({thread for thread, _ in seen}) == threads and {own for _, own in seen} == {1}
+
+
+def test_work_within_one_thread_is_spread_but_not_work_within_an_item(threads):
+    meeting = threading.Barrier(threads, timeout=60)
+
+    def inner(_):
+        return threading.get_ident()
+
+    def outer(_):
+        meeting.wait()
+        return threading.get_ident(), set(side_by_side(inner, range(20)))
+
+    with one_thread():
+        seen = dict(side_by_side(outer, range(threads)))
+    assert len(seen) == threads and all(inner == {thread} for thread, inner in seen.items())
 
 
 def test_the_first_error_by_order_is_raised_and_what_has_not_begun_is_left_out(threads):

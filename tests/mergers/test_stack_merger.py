@@ -120,14 +120,13 @@ def test_a_stack_has_one_layout() -> None:
 
 def test_an_overview_of_all_parameters_reaches_every_stack() -> None:
     class Centered(StackMerger):
-        def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Tensor:
+        def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> dict[str, Tensor]:
             names = [stack.name for stack in stacks()]
             assert names == [stack.name for stack in stacks()] == ["layer.weight", "scale"]
-            return torch.stack([stack.vectors.sum() for stack in stacks()]).sum()
+            return {"total": torch.stack([stack.vectors.sum() for stack in stacks()]).sum()}
 
         def combine_stack(self, stack: Stack) -> Tensor:
-            assert stack.overview is not None
-            return stack.vectors[0] - stack.overview
+            return stack.vectors[0] - stack.overview["total"]
 
     finetuned = {"layer.weight": torch.full((2, 3), 2.0), "scale": torch.tensor(5.0), "steps": torch.tensor(0)}
     merged = Centered(1.0).merge(PRETRAINED, [finetuned])
