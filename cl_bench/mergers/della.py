@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -70,5 +71,18 @@ class Della(SparseMerger):
         if len(of_rank) > 1:
             ranks = torch.arange(len(of_rank), dtype=torch.float64, device=of_rank.device)
             of_rank += (ranks / (len(of_rank) - 1) - 0.5) * self.window
-        order = magnitudes.argsort(dim=1, stable=True)
-        return torch.empty_like(magnitudes).scatter_(1, order, of_rank.expand_as(magnitudes))
+        return torch.empty_like(magnitudes).scatter_(1, _order(magnitudes), of_rank.expand_as(magnitudes))
+
+
+def _order(magnitudes: Tensor) -> Tensor:
+    """Where each row's elements are, from the smallest to the largest; equal ones in their order."""
+    if magnitudes.device.type != "cpu" or magnitudes.dtype != torch.float32:
+        return magnitudes.argsort(dim=1, stable=True)
+    # The bits of numbers that are not negative are ordered as the numbers are. With the position behind them no two
+    # are equal, and NumPy sorts such keys three times as fast as torch finds a stable order.
+    keys = magnitudes.numpy().view(np.uint32).astype(np.uint64)
+    keys <<= 32
+    keys |= np.arange(magnitudes.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    keys &= 2**32 - 1
+    return torch.from_numpy(keys.view(np.int64))
