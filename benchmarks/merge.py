@@ -38,7 +38,7 @@ _PEERS = {
     "ties": ("mergekit/ties", "fusion_bench/ties"),
 }
 _INTERVAL = 0.005  # seconds between two looks at the memory
-_SLOW = 30  # seconds from which one measurement has to do
+_SLOW = 10  # seconds from which one measurement has to do
 
 
 class _Cost(NamedTuple):
