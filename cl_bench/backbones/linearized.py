@@ -87,7 +87,8 @@ class Linearized(nn.Module):
 
     def value(self, images: Tensor, weights: Iterable[Tensor]) -> Tensor:
         """f_lin itself, without a gradient."""
-        with torch.no_grad(), plain_attention():
+        # In inference mode torch 2.11 finds no change at all, without a word; later versions do.
+        with torch.inference_mode(False), torch.no_grad(), plain_attention():
             start = self.start()
             moves = {name: weight - start[name] for name, weight in zip(self._names, weights, strict=True)}
             features, change = jvp(lambda at: functional_call(self.origin, at, (images,)), (start,), (moves,))

@@ -101,6 +101,14 @@ def test_its_change_is_the_encoders_directional_derivative(encoder):
     assert (change - difference).norm() < 1e-6 * difference.norm()
 
 
+def test_its_change_is_the_same_in_inference_mode(encoder):
+    linearized = Linearized(encoder)
+    linearized.load_state_dict(_plus(_weights(encoder), _direction(encoder)))
+    expected = linearized(_images(encoder)).detach()
+    with torch.inference_mode():
+        assert torch.allclose(linearized(_images(encoder)), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_it_is_linear_in_the_weights(encoder):
     images, start = _images(encoder), _weights(encoder)
     a, b = _direction(encoder, seed=2), _direction(encoder, seed=3)
