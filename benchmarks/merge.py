@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a measurement is broken off")
     parser.add_argument("--only", nargs="+", default=_OURS, choices=_OURS, metavar="MERGER")
+    parser.add_argument("--device", default="cpu", help="where cl_bench merges")
     parser.add_argument("--folder", type=Path, help="where 345 MB per model are free")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
@@ -74,8 +75,11 @@ def main() -> None:
 
 def _page(args: argparse.Namespace, tables: list[str]) -> str:
     left_out = ", ".join(f"`{merger}`" for merger in _OURS if merger not in args.only)
+    machine = f"{torch.get_num_threads()} threads of an {platform.machine()} CPU, torch {torch.__version__}"
+    if args.device != "cpu":
+        machine += f"; cl_bench merges on an {torch.cuda.get_device_name(args.device)} (`--device`), where its MiB are"
     return _TEXT.format(
-        machine=f"{torch.get_num_threads()} threads of an {platform.machine()} CPU, torch {torch.__version__}",
+        machine=machine,
         rounds=args.rounds,
         slow=_SLOW,
         limit=args.limit,
@@ -115,7 +119,7 @@ def _table(costs: Mapping[str, list[_Cost]]) -> str:
 
 def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
     python = sys.executable if way.startswith(("copy", "cl_bench/")) else args.peers
-    command = [str(python), str(_ROOT / "benchmarks" / "merge_once.py"), way, *map(str, models)]
+    command = [str(python), str(_ROOT / "benchmarks" / "merge_once.py"), way, args.device, *map(str, models)]
     print(way, end=" ", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         looks, status = _watch(subprocess.Popen(command, stdout=out, stderr=err), args.limit)
@@ -129,7 +133,8 @@ def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
     measured = json.loads(lines[-1])
     begin, end, before = measured["begin"], measured["end"], measured["before"]
     print(f"{end - begin:.2f} s", file=sys.stderr, flush=True)
-    return _Cost(end - begin, max((mib for when, mib in looks if begin <= when <= end), default=before) - before)
+    peak = max((mib for when, mib in looks if begin <= when <= end), default=before)
+    return _Cost(end - begin, measured.get("gpu", peak - before))
 
 
 def _watch(process: subprocess.Popen[bytes], limit: float) -> tuple[list[tuple[float, float]], int | None]:
@@ -157,7 +162,7 @@ def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:
 
 _TEXT = """# What merging costs
 
-Made by `make bench-merge` on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
+Made by `python -m benchmarks.merge`, as `make bench-merge` calls it, on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
 parameters in float32, 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one
 run; each measurement is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the
 only one, and after {limit:.0f} seconds (`--limit`) it is broken off.{left_out}

@@ -1,6 +1,6 @@
-"""One merge, measured in a process of its own: `python benchmarks/merge_once.py WAY BASE MODEL...` prints JSON.
+"""One merge, measured in a process of its own: `python benchmarks/merge_once.py WAY DEVICE BASE MODEL...` prints JSON.
 
-WAY is `copy`, or `<package>/<method>` with one of the packages that `benchmarks.merge` compares; those run in an
+DEVICE is where cl_bench merges, `cpu` or `cuda`. WAY is `copy`, or `<package>/<method>` with one of the packages that `benchmarks.merge` compares; those run in an
 environment of their own, so that nothing of cl_bench is imported for them. Every way begins with files and ends with
 the merged weights in memory.
 """
@@ -8,7 +8,7 @@ the merged weights in memory.
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -18,14 +18,19 @@ from torch import nn
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def main(way: str, base: str, *models: str) -> None:
+def main(way: str, device: str, base: str, *models: str) -> None:
     """Measures one way; the time to import its package does not count."""
     package, _, method = way.partition("/")
     ways = {"copy": _copy, "cl_bench": _cl_bench, "mergekit": _mergekit, "fusion_bench": _fusion_bench}
     merge = ways[package](method, base)
+    on_gpu = package == "cl_bench" and device != "cpu"
+    if on_gpu:
+        torch.zeros(1, device=device)  # makes its context
     before, begin = anonymous_mib("self"), time.monotonic()
-    merged = merge(base, list(models))
-    print(json.dumps({"before": before, "begin": begin, "end": time.monotonic(), "tensors": len(merged)}))
+    merged = merge(base, list(models), device)
+    merged = {name: tensor.cpu() for name, tensor in merged.items()}
+    measured = {"before": before, "begin": begin, "end": time.monotonic(), "tensors": len(merged)}
+    print(json.dumps(measured | ({"gpu": torch.cuda.max_memory_allocated() / 2**20} if on_gpu else {})))
 
 
 def anonymous_mib(process: int | str) -> float:
@@ -33,11 +38,11 @@ def anonymous_mib(process: int | str) -> float:
     return int(Path(f"/proc/{process}/status").read_text().split("RssAnon:")[1].split()[0]) / 2**10
 
 
-_Merge = Callable[[str, list[str]], object]
+_Merge = Callable[[str, list[str], str], Mapping[str, torch.Tensor]]
 
 
 def _copy(*_: str) -> _Merge:
-    def copy(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+    def copy(base: str, models: list[str], _: str) -> dict[str, torch.Tensor]:
         first = load_file(base)
         copied = {name: tensor.clone() for name, tensor in first.items()}
         for model in models:
@@ -63,7 +68,12 @@ def _cl_bench(method: str, base: str) -> _Merge:
     merger = instantiate(node, "merger")
     # The numbers do not matter for the time: θ₀'s own file takes the place of what training would leave behind.
     left_behind = {statistic: _grams(base) if statistic == "grams" else base for statistic in merger.requires}
-    return lambda base, models: merger.merge(base, models, statistics=[left_behind] * len(models))
+
+    def merge(base: str, models: list[str], device: str) -> dict[str, torch.Tensor]:
+        start = base if device == "cpu" else {name: tensor.to(device) for name, tensor in load_file(base).items()}
+        return merger.merge(start, models, statistics=[left_behind] * len(models))
+
+    return merge
 
 
 def _grams(base: str) -> dict[str, torch.Tensor]:
@@ -84,7 +94,7 @@ def _mergekit(method: str, _: str) -> _Merge:
     }.get(method, {})
 
     @torch.no_grad()
-    def merge(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+    def merge(base: str, models: list[str], _: str) -> dict[str, torch.Tensor]:
         # Files are mapped, as for cl_bench; mergekit's own command reads and writes them besides.
         named = {path: load_file(path) for path in ([] if method == "linear" else [base]) + models}
         return merge_state_dicts(named, method, base=None if method == "linear" else base, parameters=parameters)
@@ -108,7 +118,7 @@ def _fusion_bench(method: str, _: str) -> _Merge:
     }
     algorithm = make[method]()
 
-    def merge(base: str, models: list[str]) -> dict[str, torch.Tensor]:
+    def merge(base: str, models: list[str], _: str) -> dict[str, torch.Tensor]:
         files = {"_pretrained_": {"path": base}} | {f"task_{t}": {"path": path} for t, path in enumerate(models)}
         return algorithm.run(Files(files)).state_dict()
 

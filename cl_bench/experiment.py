@@ -70,7 +70,7 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
-    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
+    running = _running_merge(parts)
     last = len(parts.experiences) - 1
     merged_is_finetuned = isinstance(parts.merger, Last) and parts.scalings == (1,)
     return MergeAndEvaluate(
@@ -86,6 +86,15 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         finetuned=parts.evaluation.finetuned and not merged_is_finetuned,
         on_row=partial(_log_row, parts),
     )
+
+
+def _running_merge(parts: Parts) -> RunningMerge:
+    """The merge at θ₀: on the CPU, since most only read files, or on the GPU where all tasks' matrices are multiplied."""
+    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
+    if parts.devices.kind != "cuda" or not running.keeps_models:
+        return running
+    pretrained = {name: tensor.to(parts.devices.device) for name, tensor in parts.pretrained.items()}
+    return RunningMerge(parts.merger, pretrained, parts.backbone.frozen_parameters)
 
 
 def _store(

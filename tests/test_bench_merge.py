@@ -23,6 +23,6 @@ def write_model(path, seed):
 
 @pytest.mark.parametrize("way", ["copy", *sorted(f"cl_bench/{path.stem}" for path in ROOT.glob("conf/merger/*.yaml"))])
 def test_every_way_can_be_measured(tmp_path, capsys, way):
-    main(way, *(write_model(tmp_path / f"{task}.safetensors", task) for task in range(4)))
+    main(way, "cpu", *(write_model(tmp_path / f"{task}.safetensors", task) for task in range(4)))
     measured = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert measured["tensors"] == 4 and measured["end"] >= measured["begin"] and measured["before"] > 0

@@ -119,8 +119,8 @@ class MergeAndEvaluate(pl.Callback):
         )
 
     def merged(self) -> Weights:
-        """What the merger has made of all tasks so far; nothing on ranks other than 0."""
-        return next(self.merged_with_each())
+        """What the merger has made of all tasks so far, on the CPU; nothing on ranks other than 0."""
+        return {name: tensor.cpu() for name, tensor in next(self.merged_with_each()).items()}
 
     def merged_with_each(self) -> Iterator[Weights]:
         """The same with each λ in turn."""

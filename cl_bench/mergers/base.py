@@ -113,7 +113,8 @@ class Merger(ABC):
         """Merge models into one. Each may be given as names and tensors, as a module, or as the path of its file.
 
         Args:
-            pretrained: θ_0. Buffers that are not floating-point pass through.
+            pretrained: θ_0. Buffers that are not floating-point pass through. Where it is, on the CPU or on a GPU, the
+                work is done, and the result is; the tasks' models may be elsewhere.
             finetuned: θ_1 to θ_T, in the order of the tasks. Of a list, all are read side by side, block by
                 block, which is fastest; files are mapped, and take no memory. Anything else is read once,
                 one model after the other, so a generator that makes them will do.

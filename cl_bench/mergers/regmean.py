@@ -68,7 +68,7 @@ class RegMean(StackMerger):
             return self._solution(stack, grams, mean)
 
     def _solution(self, stack: Stack, grams: list[Tensor], mean: Tensor) -> Tensor:
-        total = grams[0].new_zeros(grams[0].shape, dtype=torch.float64)
+        total = mean.new_zeros(grams[0].shape, dtype=torch.float64)
         targets = torch.zeros_like(mean, dtype=torch.float64)
         for gram, vector in zip(grams, stack.vectors, strict=True):
             reduced = self._reduced(gram.to(total))

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from cl_bench.mergers.one_thread import one_thread, threads_outside
 
@@ -28,7 +29,8 @@ def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
     Raises:
         Exception: What the first work, in this order, raised; those that have not begun are left out.
     """
-    threads = min(threads_outside(), len(items))
+    on_gpu = any(isinstance(item, Tensor) and item.is_cuda for item in items)  # which has threads of its own
+    threads = 1 if on_gpu else min(threads_outside(), len(items))
     with one_thread():
         if threads <= 1:
             yield from map(work, items)

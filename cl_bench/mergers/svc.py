@@ -74,8 +74,7 @@ class SVC(Around):
         assert merged.vectors is not None
         parts = 3 if self._split_qkv and is_fused_attention(merged.name, merged.pretrained) else 1
         pairs = zip(merged.vector.chunk(parts), merged.vectors.chunk(parts, dim=1), strict=True)
-        calibrated = side_by_side(lambda pair: self._calibrated(*pair), list(pairs))
-        return torch.cat(list(calibrated)).to(merged.pretrained)
+        return torch.cat([self._calibrated(matrix, vectors) for matrix, vectors in pairs]).to(merged.pretrained)
 
     def _calibrated(self, matrix: Tensor, vectors: Tensor) -> Tensor:
         left, values, right = singular(matrix)

@@ -1,8 +1,7 @@
 """What the papers' tables cost: `python -m cl_bench.reports.cost [SECONDS]`, an estimate from steps.
 
-SECONDS is what a plain step takes, forward, backward and optimizer, on a batch of 128 images. The default is no
-measurement: a step of ViT-B/16 is 128 images × 3 × 35 GFLOP = 13.5 TFLOP, which takes 0.3 s at 45 TFLOP/s, about two
-thirds of what a GPU such as H100 reaches in single precision, the published one. A step of another trainer takes as
+SECONDS is what a plain step takes, forward, backward and optimizer, on a batch of 128 images. The default was measured
+with ViT-B/16 on one H100 in single precision, the published one (see the README). A step of another trainer takes as
 many times longer as docs/bench_train.md measured, and the forward pass of evaluation a third of a step.
 """
 
@@ -24,7 +23,7 @@ from cl_bench.reports.layouts import LAYOUTS
 from cl_bench.reports.markdown import grid
 
 _ROOT = Path(__file__).resolve().parents[2]
-_SECONDS = 0.3
+_SECONDS = 0.33
 _MODEL = 86_192_640 * 4 / 2**30  # GiB of ViT-B/16's visual tower in single precision
 _STEP = {"EWC": 1.06, "LwF": 1.33, "Tangent": 1.85, "CMM": 1.84}  # times a plain step
 _AFTERWARDS = {"EWC": 1.0, "CMM": 2.6}  # times a plain step, for each batch of one more pass over the task's images
