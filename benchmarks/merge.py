@@ -162,10 +162,12 @@ def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:
 
 _TEXT = """# What merging costs
 
-Made by `python -m benchmarks.merge`, as `make bench-merge` calls it, on {machine}. Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640
-parameters in float32, 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one
-run; each measurement is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the
-only one, and after {limit:.0f} seconds (`--limit`) it is broken off.{left_out}
+Made by `python -m benchmarks.merge`, as `make bench-merge` calls it, on {machine}.
+
+Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640 parameters in float32,
+329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one run; each measurement
+is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the only one, and after
+{limit:.0f} seconds (`--limit`) it is broken off.{left_out}
 Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
 
 Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every

@@ -1,8 +1,8 @@
 """One merge, measured in a process of its own: `python benchmarks/merge_once.py WAY DEVICE BASE MODEL...` prints JSON.
 
-DEVICE is where cl_bench merges, `cpu` or `cuda`. WAY is `copy`, or `<package>/<method>` with one of the packages that `benchmarks.merge` compares; those run in an
-environment of their own, so that nothing of cl_bench is imported for them. Every way begins with files and ends with
-the merged weights in memory.
+DEVICE is where cl_bench merges, `cpu` or `cuda`. WAY is `copy`, or `<package>/<method>` with one of the packages that
+`benchmarks.merge` compares; those run in an environment of their own, so that nothing of cl_bench is imported for them.
+Every way begins with files and ends with the merged weights in memory.
 """
 
 import json

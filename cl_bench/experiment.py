@@ -89,7 +89,7 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
 
 
 def _running_merge(parts: Parts) -> RunningMerge:
-    """The merge at θ₀: on the CPU, since most only read files, or on the GPU where all tasks' matrices are multiplied."""
+    """The merge at θ₀: on the CPU, since most only read files; on the GPU where all tasks' matrices are multiplied."""
     running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
     if parts.devices.kind != "cuda" or not running.keeps_models:
         return running

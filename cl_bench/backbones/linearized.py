@@ -87,7 +87,7 @@ class Linearized(nn.Module):
 
     def value(self, images: Tensor, weights: Iterable[Tensor]) -> Tensor:
         """f_lin itself, without a gradient."""
-        # In inference mode torch 2.11 finds no change at all, without a word; later versions do.
+        # In inference mode torch 2.11 finds no change at all, without a word; 2.15 does.
         with torch.inference_mode(False), torch.no_grad(), plain_attention():
             start = self.start()
             moves = {name: weight - start[name] for name, weight in zip(self._names, weights, strict=True)}

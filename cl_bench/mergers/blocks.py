@@ -5,8 +5,11 @@ kernel rounds differently in the vectorised body of a block and in its tail, and
 would depend on where the blocks end.
 """
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -72,7 +75,7 @@ class Stack:
     Attributes:
         name: Of the parameter.
         pretrained: θ_0, of the parameter's shape; may not be changed.
-        vectors: (T, *shape) the task vectors, in the order of the tasks; the method's own, to be changed at will.
+        weights: θ_t of each task, in order, in whatever type; may not be changed.
         statistics: Per task, what its training left behind, as ``Merger.requires`` says; None where it was not
             trained.
         overview: What ``StackMerger.look_over`` returned.
@@ -80,9 +83,17 @@ class Stack:
 
     name: str
     pretrained: Tensor
-    vectors: Tensor
+    weights: Sequence[Tensor]
     statistics: Sequence[Mapping[str, Tensor | None]]
     overview: Weights = field(default_factory=dict)
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """(T, *shape) the task vectors, in the order of the tasks; the method's own, to be changed at will."""
+        vectors = self.pretrained.new_empty((len(self.weights), *self.pretrained.shape))
+        for vector, weights in zip(vectors, self.weights, strict=True):
+            torch.sub(weights.detach().to(self.pretrained), self.pretrained, out=vector)
+        return vectors
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,12 @@ def keep_freed_memory() -> None:
     32 MiB or more it would learn nothing, and where huge pages are asked for, torch takes 2 MiB in addition.
     """
     torch.empty(28 * 2**20, dtype=torch.uint8)
+
+
+def give_back_freed_memory() -> None:
+    """Give all that is kept free back to the system: after a large parameter that is in pieces of no further use."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
+        trim(0)
 
 
 def sum_of_vectors(pretrained: Array, weights: Sequence[Array], out: Array) -> None:

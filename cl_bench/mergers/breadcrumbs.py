@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor
 
@@ -55,7 +56,7 @@ class Breadcrumbs(SparseMerger):
         magnitudes = block.vector.abs()
         removed = int(self.outliers * magnitudes.numel())
         kept = max(1, int(self.density * magnitudes.numel()))
-        # Above the (r + k)-th, numbers need no order but that of their largest r + 1.
-        candidates = magnitudes.topk(removed + kept, sorted=False).values
-        smallest, largest = candidates.min(), candidates.topk(removed + 1).values[-1]
-        return magnitudes.ge(smallest).logical_and_(magnitudes.le(largest)).to(block.vector).mul_(block.vector)
+        # NumPy puts these two where they belong, and keeps no indices of all the others.
+        places = [magnitudes.numel() - removed - kept, magnitudes.numel() - removed - 1]
+        smallest, largest = np.partition(magnitudes.cpu().numpy(), places)[places].tolist()
+        return magnitudes.copy_(magnitudes.ge(smallest).logical_and_(magnitudes.le(largest))).mul_(block.vector)

@@ -10,6 +10,9 @@ from torch import Tensor
 from cl_bench.mergers.blocks import TaskBlock
 from cl_bench.mergers.sparse import SparseMerger
 
+_SORTED = 2**16
+"""Elements of the rows that are sorted at a time: few enough for the cache."""
+
 
 class Della(SparseMerger):
     """DELLA-Merging: drop by rank of magnitude (MagPrune), elect signs, and average the values that agree.
@@ -62,9 +65,13 @@ class Della(SparseMerger):
         """τ_t / q where a draw from [0, 1) is below q."""
         vector = block.vector
         rows = vector.view(block.shape[0], -1) if len(block.shape) > 1 else vector.view(1, -1)
-        kept_with = self._probabilities(rows.abs()).view(-1)
-        draws = torch.rand(vector.shape, dtype=torch.float32, generator=block.generator).to(kept_with)
-        return draws.lt(kept_with).to(vector).mul_(vector).div_(kept_with)
+        kept = torch.empty_like(rows)
+        at_a_time = max(1, _SORTED // rows.shape[1])
+        for own, out in zip(torch.split(rows, at_a_time), torch.split(kept, at_a_time), strict=True):
+            kept_with = self._probabilities(own.abs())
+            draws = torch.rand(own.shape, dtype=torch.float32, generator=block.generator).to(kept_with)
+            torch.div(draws.lt(kept_with).to(own).mul_(own), kept_with, out=out)
+        return kept.view(-1)
 
     def _probabilities(self, magnitudes: Tensor) -> Tensor:
         of_rank = torch.full_like(magnitudes[0], 1 - self.drop_rate)

@@ -29,7 +29,7 @@ class PCB(StackMerger):
        to the one from 0 to 1; what lies below becomes 0.
     5. Merge: τ = Σ w_t sign(τ_t) a_t / Σ w_t, and 0 where all w_t are 0.
 
-    It needs all tasks together, the largest parameter a few times per task, and reads them seven times.
+    It needs all tasks together, the largest parameter a few times per task, and reads them six times.
 
     Source: Du et al., "Parameter Competition Balancing for Model Merging", NeurIPS 2024, arXiv 2410.02396.
 
@@ -54,7 +54,7 @@ class PCB(StackMerger):
 
     def look_over(self, stacks: Stacks) -> Weights:
         """``ranges``, (T, 4): of each task the smallest and largest magnitude, and the smallest and largest score."""
-        sizes = [(stack.pretrained.numel(), stack.vectors.dtype) for stack in stacks()]
+        sizes = [(stack.pretrained.numel(), stack.pretrained.dtype) for stack in stacks()]
         elements = sum(size for size, _ in sizes)
         if elements == 0:
             return {}
@@ -80,7 +80,7 @@ def _range_of_magnitudes(stacks: Stacks, elements: int, dtype: torch.dtype) -> T
             of_tasks = [vector.abs().to(dtype).view(-1) for vector in stack.vectors]
             yield of_tasks + of_tasks
 
-    tasks = len(next(stacks()).vectors)
+    tasks = len(next(stacks()).weights)
     smallest, largest = int(_TAIL * elements), max(0, int((1 - _TAIL) * elements - 1))
     found = kth_largest_of_each(blocks, [elements - smallest] * tasks + [elements - largest] * tasks, dtype)
     return torch.tensor(found, dtype=dtype).view(2, tasks).t()

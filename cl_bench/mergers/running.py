@@ -23,6 +23,7 @@ from cl_bench.mergers.blocks import (
     TaskVector,
     Weights,
     flat,
+    give_back_freed_memory,
     keep_freed_memory,
     spans,
     working_dtype,
@@ -293,6 +294,8 @@ class RunningMerge:
 
         def write_and_check(name: str) -> None:
             write(name, model[name])
+            if self.merger.whole_parameters:
+                give_back_freed_memory()
             if not is_finite(model[name]):
                 blame(name)
                 check_values("merged", name, model[name])
@@ -343,12 +346,9 @@ class RunningMerge:
         return self._pretrained[name].detach().to(working_dtype(self._pretrained[name])).contiguous()
 
     def _stack(self, name: str, overview: Weights = MappingProxyType({})) -> Stack:
-        pretrained = self._start(name)
-        vectors = pretrained.new_empty((self._tasks, *pretrained.shape))
-        for vector, (weights, _) in zip(vectors, self._models, strict=True):
-            torch.sub(weights[name].detach().to(pretrained), pretrained, out=vector)
+        models = [weights[name] for weights, _ in self._models]
         statistics = [{key: tensors.get(name) for key, tensors in own.items()} for _, own in self._models]
-        return Stack(name, pretrained, vectors, statistics, overview)
+        return Stack(name, self._start(name), models, statistics, overview)
 
     def state_dict(self) -> dict[str, Tensor]:
         """A copy of the running state: ``tasks``, and ``<state>/<parameter>`` for each of both.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, spans
 
 
 class Combination(Protocol):
@@ -135,7 +135,9 @@ class SparseMerger(Merger):
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """Combine what is kept with that of the tasks before."""
-        self._combination.fold(state, self.sparsify(block))
+        kept = self.sparsify(block)
+        for span in spans(len(kept)):  # where blocks are whole parameters, the rest of the work needs no such memory
+            self._combination.fold(tuple(part[span] for part in state), kept[span])
 
     def look_back(self, state: State) -> float:
         """As the combination does."""

@@ -88,7 +88,7 @@ def test_the_result_has_the_type_of_the_model(dtype: torch.dtype) -> None:
     models = encoders(3, dtype=dtype)
     merged = Loudest(1.0, True, "all", "average").merge(models[0], models[1:])
     assert {merged[name].dtype for name in SHAPES} == {dtype}
-    stack = Stack("weight", torch.zeros(2, 2), torch.ones(3, 2, 2), [{}] * 3)
+    stack = Stack("weight", torch.zeros(2, 2), [torch.ones(2, 2)] * 3, [{}] * 3)
     assert Loudest(1.0, True, "all", "average").combine_stack(stack).dtype == torch.float32
 
 
