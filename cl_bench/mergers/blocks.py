@@ -154,7 +154,7 @@ def keep_freed_memory() -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give all that is kept free back to the system: after a large parameter that is in pieces of no further use."""
+    """Give all that is kept free back to the system: after a large parameter, it is in pieces that fit no other."""
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None:
         trim(0)
 

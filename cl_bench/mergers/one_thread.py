@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-_outside = threading.local()
+_outside = threading.local()  # `threads`, while this thread is within `one_thread`: how many torch had before
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import (
+    BLOCK_ELEMENTS,
     Array,
     MergeBlock,
     Stack,
@@ -294,7 +295,7 @@ class RunningMerge:
 
         def write_and_check(name: str) -> None:
             write(name, model[name])
-            if self.merger.whole_parameters:
+            if self.merger.whole_parameters and model[name].numel() > BLOCK_ELEMENTS:
                 give_back_freed_memory()
             if not is_finite(model[name]):
                 blame(name)
