@@ -13,8 +13,8 @@ ROWS = 128
 
 def product(left: Tensor, right: Tensor) -> Tensor:
     """(l, m) times (m, n), some rows of ``left`` at a time, side by side."""
-    parts = in_rows(left)
-    return left @ right if len(parts) == 1 else torch.cat(list(side_by_side(lambda rows: rows @ right, parts)))
+    products = list(side_by_side(lambda rows: rows @ right, in_rows(left)))
+    return products[0] if len(products) == 1 else torch.cat(products)
 
 
 def in_rows(matrix: Tensor) -> Sequence[Tensor]:
