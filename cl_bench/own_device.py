@@ -4,12 +4,15 @@ A worker claims the first device that is free by a lock, keeps it until the proc
 other device from then on. Where there are more workers than devices, they share them evenly.
 """
 
+import contextlib
 import itertools
 import os
 import tempfile
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from cl_bench.errors import UserError
 
 _claimed: list[FileLock] = []  # keeps the lock for as long as the process lives
 
@@ -21,6 +24,9 @@ def claim(locks: Path | None = None) -> None:
 
     Args:
         locks: Where all workers of this machine keep their locks; None: in the machine's temporary folder.
+
+    Raises:
+        UserError: The folder of the locks is somebody else's.
     """
     import torch
 
@@ -28,7 +34,7 @@ def claim(locks: Path | None = None) -> None:
         return
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count)))).split(",")
     folder = locks or Path(tempfile.gettempdir()) / f"cl_bench_devices_{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     for share, device in ((share, device) for share in itertools.count() for device in visible):
         lock = FileLock(folder / f"{device}.{share}.lock")
         try:
@@ -38,3 +44,12 @@ def claim(locks: Path | None = None) -> None:
         _claimed.append(lock)
         os.environ["CUDA_VISIBLE_DEVICES"] = device
         return
+
+
+def _make(folder: Path) -> None:
+    """Makes the folder of the locks for us alone: anybody may write into the temporary folder, also in our name."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
+            return
+    raise UserError(f"{folder} cannot be written to, or is somebody else's; name a temporary folder of yours: TMPDIR=…")

@@ -4,7 +4,6 @@ Whatever can be wrong with either is found here, before anything is trained.
 """
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from cl_bench.evaluation import Evaluator, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario
+from cl_bench.store import permissions
 from cl_bench.trainers import Optimization, TaskTrainer
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def build(config: Mapping[str, Any]) -> Parts:
             that are not there.
     """
     seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
-    store_dir = _writable(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
+    store_dir = _there(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
     devices: Devices = instantiate(config["lightning"], "lightning")
     evaluation: Settings = instantiate(config["evaluation"], "evaluation")
     scalings, merger = _merger(config["merger"])
@@ -99,7 +99,8 @@ def build(config: Mapping[str, Any]) -> Parts:
     backbone: Backbone = instantiate(config["backbone"], "backbone")
     if backbone.transform.resampling == "batched":
         prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
-        scenario.prepare(backbone.transform.size, prepared_dir)
+        with permissions.explained("paths.prepared_dir=…"):
+            scenario.prepare(backbone.transform.size, prepared_dir)
     head = distributed.from_main(_head(backbone, scenario, store_dir) if distributed.is_main() else None)
     trainer: TaskTrainer = instantiate(
         config["trainer"],
@@ -184,17 +185,17 @@ def _warn_of_other_sizes(scenario: Scenario) -> None:
             )
 
 
-def _writable(folder: Path) -> Path:
+def _there(folder: Path) -> Path:
+    """The folder, made where there is none; that it can be written to counts only where something has to be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"paths.store_dir={folder} cannot be made ({error}); name a folder of yours.") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"paths.store_dir={folder} is not writable; name a folder of yours.")
     return folder
 
 
 def _head(backbone: Backbone, scenario: Scenario, store_dir: Path) -> Tensor:
-    return torch.cat(
-        [zero_shot_head(backbone, names, prompts, store_dir / "heads") for names, prompts in scenario.labels]
-    )
+    with permissions.explained("paths.store_dir=…"):
+        return torch.cat(
+            [zero_shot_head(backbone, names, prompts, store_dir / "heads") for names, prompts in scenario.labels]
+        )

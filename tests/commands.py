@@ -23,12 +23,25 @@ class Commands:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
-    def begin(self, *arguments: str, cwd: Path, env: dict[str, str] | None = None) -> "Command":
-        """Starts a command and does not wait for it."""
+    def begin(
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        umask: int = 0o022,
+        powerless: bool = False,
+    ) -> "Command":
+        """Starts a command and does not wait for it; `powerless` keeps root from reading and writing others' files."""
         self._begun += 1
         out, err = (self._folder / f"{self._begun}_{stream}" for stream in ("out", "err"))
         out.touch()  # may be read before the command writes
-        request = {"arguments": arguments, "cwd": str(cwd), "env": env or dict(os.environ)}
+        request = {
+            "arguments": arguments,
+            "cwd": str(cwd),
+            "env": env or dict(os.environ),
+            "umask": umask,
+            "powerless": powerless,
+        }
         pid = self._ask({"begin": {**request, "out": str(out), "err": str(err)}})
         return Command(self, arguments, pid, out, err)
 

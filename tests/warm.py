@@ -5,6 +5,7 @@ that `python` would get, folder, environment, and the files for both outputs, an
 for the `end` of that number, answered with its exit code. A copy ends as a process of its own does.
 """
 
+import ctypes
 import importlib
 import json
 import os
@@ -39,15 +40,31 @@ def main() -> None:
     os._exit(0)
 
 
-def become(arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str) -> None:
+def become(
+    arguments: list[str], cwd: str, env: dict[str, str], out: str, err: str, umask: int, powerless: bool
+) -> None:
     """Take on the folder, the environment, the outputs and the arguments of a command, in a group of processes."""
     os.setsid()
+    os.umask(umask)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     for stream, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     sys.argv = arguments
+    if powerless and os.geteuid() == 0:
+        give_up_powers()
+
+
+def give_up_powers() -> None:
+    """Leave root what its files' modes leave others: without CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    libc.capget(header, capabilities)
+    for word in range(3):
+        capabilities[word] &= ~0b1110
+    if libc.capset(header, capabilities):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 Of all runs below the folder, each analysis takes the first of each kind that it makes sense for, and writes
 `analyses/<name>.json` beside the run's record; what is there already is not computed again.
+
+A record says which classes the run was made of. The project's own are made again; others only if they are trusted by
+name, as in `--trust my_package`: a record that somebody else sent may name anything.
 """
 
 import argparse
@@ -15,7 +18,7 @@ from typing import Any
 from cl_bench.analyses.source import representatives, source_of
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
-from cl_bench.store import atomic, read_result
+from cl_bench.store import atomic, permissions, read_result
 
 NAMES = (
     "sign_conflicts",
@@ -34,17 +37,30 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package, module or class of yours that records may name; may be given several times",
+    )
     chosen = parser.parse_args(arguments)
     try:
-        analyze(chosen.folder, chosen.only)
+        with permissions.explained("copy the records to where you may write"):
+            analyze(chosen.folder, chosen.only, chosen.trust)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def analyze(folder: Path, names: Sequence[str]) -> None:
+def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> None:
     """Does what is not done yet, run by run, and says which.
+
+    Args:
+        folder: Where the records lie.
+        names: Of the analyses.
+        trusted: See `open_run`.
 
     Raises:
         UserError: There is no run, or one of them cannot be opened again.
@@ -61,10 +77,10 @@ def analyze(folder: Path, names: Sequence[str]) -> None:
         for path in paths:
             due.setdefault(path, []).append(name)
     for path, wanted in sorted(due.items()):
-        _of_run(path, records[path], wanted)
+        _of_run(path, records[path], wanted, trusted)
 
 
-def _of_run(path: Path, record: dict[str, Any], names: Sequence[str]) -> None:
+def _of_run(path: Path, record: dict[str, Any], names: Sequence[str], trusted: Sequence[str]) -> None:
     source = source_of(record)
     missing = [name for name in names if not _is_there(_path(path, name), source)]
     there = [name for name in names if name not in missing]
@@ -73,7 +89,7 @@ def _of_run(path: Path, record: dict[str, Any], names: Sequence[str]) -> None:
         return
     from cl_bench.analyses.run import open_run
 
-    run = open_run(path)
+    run = open_run(path, trusted)
     for name in missing:
         numbers = importlib.import_module(f"cl_bench.analyses.{name}").compute(run)
         atomic.write_json(_path(path, name), {"schema": 1, "analysis": name, "source": source, **numbers})

@@ -1,10 +1,13 @@
 """A finished run, opened again: its parts, and the weights that training left in the store."""
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cl_bench import trust
 from cl_bench.errors import UserError
 from cl_bench.parts import Parts, build
 from cl_bench.store import Stream, read_result
@@ -28,16 +31,20 @@ class Run:
     finetuned: list[Weights]
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
     """Opens the run of a record.
 
     Args:
         path: Of its `result.json`.
+        trusted: What its configuration may name beside the project's own classes, see `trust`.
 
     Raises:
-        UserError: Its stream is gone or damaged, or its configuration makes another stream by now.
+        UserError: Its configuration names what is not trusted, its stream is gone or damaged, or its configuration
+            makes another stream by now.
     """
     record = read_result(path)
+    trust.check(record["config"], path, trusted)
+    _check_folders(record, path)
     parts = build(_here(record["config"]))
     problems: list[str] = []
     stream = Stream(parts.store_dir / "streams", parts.training, problems.append)
@@ -51,12 +58,36 @@ def open_run(path: Path) -> Run:
         stored = stream.read(task)
         if stored is None:
             reason = problems[0].partition(": ")[0] if problems else f"there is none in {stream.path}"
-            raise UserError(
-                f"{path} needs the weights of task {task + 1}: {reason}. Start the analyses in the folder in which "
-                "the run was started, or run it anew."
-            )
+            raise _without_weights(path, task, reason)
         finetuned.append(stored[0])
     return Run(record, parts, stream, finetuned)
+
+
+def _check_folders(record: Mapping[str, Any], path: Path) -> None:
+    """Nothing is made or written where a record alone says so: its store has its stream, other folders are there."""
+    fingerprint, paths = record.get("fingerprint"), record["config"].get("paths")
+    names = ("store_dir", "prepared_dir")
+    if not isinstance(paths, Mapping) or not all(isinstance(paths.get(name), str) for name in names):
+        raise UserError(
+            f"{path} is damaged: its configuration has no {' or '.join(f'paths.{name}' for name in names)}."
+        )
+    if not isinstance(fingerprint, str) or not re.fullmatch("[0-9a-f]+", fingerprint):
+        raise UserError(f"{path} is damaged: {fingerprint!r} is no fingerprint.")
+    store, prepared = (Path(paths[name]).expanduser() for name in names)
+    if not (stream := store / "streams" / fingerprint).is_dir():
+        raise _without_weights(path, 0, f"there is none in {stream}")
+    if not prepared.is_dir() and not prepared.resolve().is_relative_to(Path.cwd().resolve()):
+        raise UserError(
+            f"{path} keeps prepared images in {prepared}, which is not there. If that is where you want them: "
+            f"mkdir -p {shlex.quote(str(prepared))}"
+        )
+
+
+def _without_weights(path: Path, task: int, reason: str) -> UserError:
+    return UserError(
+        f"{path} needs the weights of task {task + 1}: {reason}. Start the analyses in the folder in which the run was "
+        "started, or run it anew."
+    )
 
 
 def _here(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,8 +167,12 @@ def _problem(release: Release, root: Path) -> str:
 
 
 def _prepare(release: Release, args: argparse.Namespace) -> bool:
+    from cl_bench.store import permissions
+
     dataset = catalog.load(release.name, args.data_dir)
-    if prepared.prepare(dataset, args.size, args.prepared_dir) is dataset:
+    with permissions.explained("--prepared-dir …"):
+        ready = prepared.prepare(dataset, args.size, args.prepared_dir)
+    if ready is dataset:
         print(f"{release.name}: needs no preparing, its images are read as one array.")
     else:
         print(f"{release.name}: prepared at {args.size} pixels in {args.prepared_dir}.")

@@ -235,9 +235,12 @@ def _check(archive: Archive, path: Path) -> None:
 
 def _lay(path: Path, into: Path, progress: Progress) -> list[str]:
     """Moves a file that is no archive, maybe to another disk; nobody ever sees half of it."""
+    from cl_bench.store import permissions
+
     into.mkdir(parents=True, exist_ok=True)
     aside = into / f".{path.name}.moving"
     shutil.move(path, aside)
+    aside.chmod(permissions.mode_of_new_file(into))  # it was fetched into a file for the user's eyes only
     os.replace(aside, into / path.name)
     return [path.name]
 

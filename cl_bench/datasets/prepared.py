@@ -82,6 +82,8 @@ def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
     Raises:
         UserError: An image is missing or damaged, or the disk is full; nothing half-written stays.
     """
+    if Path(dataset.name).name != dataset.name:
+        raise UserError(f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=…")
     singles = [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
     if not singles:
         return dataset
@@ -110,6 +112,7 @@ def _index(path: Path) -> tuple[NDArray[np.int64], str]:
     """Heights and widths of all images, and the SHA-256 of all pixels."""
     from safetensors import safe_open
 
+    (path / "index.safetensors").open("rb").close()  # safetensors takes what may not be read for what is not there
     with safe_open(path / "index.safetensors", "numpy") as file:
         return file.get_tensor("sizes"), file.metadata()["sha256"]
 
@@ -120,6 +123,8 @@ def _is_whole(path: Path) -> bool:
     try:
         shapes, _ = _index(path)
         return (path / "pixels.bin").stat().st_size == 3 * int(shapes.prod(axis=1).sum())
+    except PermissionError:
+        raise
     except (OSError, SafetensorError, KeyError, TypeError):
         return False
 

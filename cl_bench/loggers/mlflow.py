@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import MLFlowLogger
 
 from cl_bench.errors import UserError
 from cl_bench.loggers.run_name import run_name
+from cl_bench.store import permissions
 
 
 class Mlflow(MLFlowLogger):
@@ -21,7 +22,7 @@ class Mlflow(MLFlowLogger):
         experiment: Under which runs are kept together.
 
     Raises:
-        UserError: `mlflow` is not installed.
+        UserError: `mlflow` is not installed, or the database is not ours to write.
     """
 
     def __init__(self, save_dir: Path, database: Path, experiment: str = "cl_bench"):
@@ -37,11 +38,13 @@ def _make(database: Path, experiment: str) -> None:
     """Makes the tables and the experiment; of processes that begin at the same time, all but one would fail at it."""
     from mlflow import MlflowClient
 
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{database}.lock"):
-        client = MlflowClient(_uri(database))
-        if client.get_experiment_by_name(experiment) is None:
-            client.create_experiment(experiment)
+    with permissions.explained("logger.database=…"):
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{database}.lock"):
+            database.open("ab").close()
+            client = MlflowClient(_uri(database))
+            if client.get_experiment_by_name(experiment) is None:
+                client.create_experiment(experiment)
 
 
 def _uri(database: Path) -> str:

@@ -1,18 +1,23 @@
 """Writing a file so that nobody ever sees half of it, whatever happens to the writer.
 
 Everything goes to a temporary name in the same folder first, and takes the final name when it is whole and on
-the disk. A writer that is killed leaves its temporary file behind; the next write in that folder removes it.
+the disk. A writer that is killed leaves its temporary file behind; a later write in that folder removes it. Files have
+the mode that the umask gives to new ones.
 """
 
 import errno
+import hashlib
 import json
 import os
 import platform
 import re
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +26,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cl_bench.errors import UserError
+from cl_bench.store import permissions
 from cl_bench.store.plain import to_plain
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[^/]+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+_TEMPORARY = re.compile(r"\..+\.(?P<machine>[^/]+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+_ABANDONED = 7 * 24 * 3600  # seconds after which nobody is writing any more, whoever it was
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -72,8 +79,10 @@ def new_folder(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(path.parent)
             temporary.mkdir()
+            mode = permissions.mode_of_new_file(temporary)
             yield temporary
             for file in filter(Path.is_file, temporary.rglob("*")):
+                file.chmod(mode)
                 _flush(file)
             os.replace(temporary, path)
     finally:
@@ -84,8 +93,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor] | None:
     """Tensors of a file, mapped into memory; None if it is not there or its layout is damaged.
 
     Values are not checked here, ``Stream.read`` does that.
+
+    Raises:
+        OSError: It is there, but may not be read.
     """
     try:
+        path.open("rb").close()  # safetensors takes a file that may not be read for one that is not there
         return load_file(path)
     except (FileNotFoundError, SafetensorError):
         return None
@@ -99,15 +112,32 @@ def _replacing(path: Path) -> Iterator[Path]:
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_leftovers(path.parent)
+            temporary.touch(exist_ok=False)
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
+            temporary.chmod(mode)  # safetensors puts a file of mode 600 in its place
             _flush(temporary)
             os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that nothing may be written to has none
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+@cache
+def _machine() -> str:
+    """Stands for the place whose process numbers these are: containers of one host name have their own.
+
+    A place of the same name in the same boot is the same one, or the processes of the other are all gone.
+    """
+    parts = [platform.node()]
+    with suppress(OSError):  # Linux alone has these
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _flush(path: Path) -> None:
@@ -137,14 +167,25 @@ def _is_disk_full(error: OSError | SafetensorError) -> bool:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders of this machine's processes that are no more."""
+    """Remove temporary files and folders whose process is no more; of processes elsewhere, those that are a week old.
+
+    Nobody else's leftovers are worth a failure.
+    """
     for file in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(file.name)
-        if match and match["host"] == platform.node() and not _is_running(int(match["process"])):
-            if file.is_dir():
-                shutil.rmtree(file, ignore_errors=True)
-            else:
-                file.unlink(missing_ok=True)
+        with suppress(OSError):
+            if match and _is_left_over(file, match["machine"], int(match["process"])):
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                else:
+                    file.unlink(missing_ok=True)
+
+
+def _is_left_over(file: Path, machine: str, process: int) -> bool:
+    if machine == _machine():
+        return not _is_running(process)
+    last = max(path.stat().st_mtime for path in (file, *file.rglob("*")))
+    return time.time() - last > _ABANDONED
 
 
 def _is_running(process: int) -> bool:

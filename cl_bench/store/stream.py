@@ -5,25 +5,26 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from torch import Tensor
 
-from cl_bench.store import atomic
+from cl_bench.store import atomic, permissions
 from cl_bench.store.fingerprint import fingerprint
 from cl_bench.store.plain import to_plain
 
 log = logging.getLogger(__name__)
 
 _CHUNK = 2**20
+_REMEDY = "paths.store_dir=…"
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    file: str
+    file: Annotated[str, Field(pattern=r"^[^/\\]+$")]  # in the stream's own folder
     sha256: str
     bytes: NonNegativeInt
 
@@ -69,22 +70,31 @@ class Stream:
         Args:
             task: Index of the task, from 0.
             on_wait: Called once if another process has the lock.
+
+        Raises:
+            UserError: The folder, or what lies in it, is not ours to write.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / f"{_name(task)}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if on_wait is not None:
-                on_wait()
-            lock.acquire()
+        with permissions.explained(_REMEDY):
+            self.path.mkdir(parents=True, exist_ok=True)
+            permissions.check_writable(self.path)
+            lock = FileLock(self.path / f"{_name(task)}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                if on_wait is not None:
+                    on_wait()
+                lock.acquire()
         try:
             yield
         finally:
             lock.release()
 
     def read(self, task: int) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Weights (mapped into memory) and record of a task; None if they are not there or damaged."""
+        """Weights (mapped into memory) and record of a task; None if they are not there or damaged.
+
+        Raises:
+            UserError: They are there, but may not be read; so for all that is read here.
+        """
         entry = self._manifest().tasks.get(task)
         weights = None if entry is None else self._read_file(entry)
         return None if entry is None or weights is None else (weights, entry.record)
@@ -95,6 +105,7 @@ class Stream:
         file = None if entry is None else entry.extra.get(name)
         return None if file is None else self._read_file(file)
 
+    @permissions.explained(_REMEDY)
     def write(
         self,
         task: int,
@@ -121,6 +132,7 @@ class Stream:
         self._enter(task, _Task(**file.model_dump(), record=plain_record), extra or {})
         self._partial(task).unlink(missing_ok=True)
 
+    @permissions.explained(_REMEDY)
     def add(self, task: int, record: Mapping[str, Any], extra: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Store more beside the weights of a task that is there; the record replaces the one before. See ``write``."""
         plain_record = to_plain(record, "record", nonfinite="null")
@@ -134,10 +146,12 @@ class Stream:
             manifest.tasks[task] = entry.model_copy(update={"extra": {**entry.extra, **files}})
             atomic.write_json(self.path / "manifest.json", manifest.model_dump(mode="json", by_alias=True))
 
+    @permissions.explained(_REMEDY)
     def write_partial(self, task: int, tensors: Mapping[str, Tensor]) -> None:
         """Store how far a task has come; replaces what was there, and goes when the task itself is written."""
         atomic.write_safetensors(self._partial(task), tensors)
 
+    @permissions.explained(_REMEDY)
     def read_partial(self, task: int) -> dict[str, Tensor] | None:
         """What ``write_partial`` stored last; None if there is nothing, or it is damaged."""
         tensors = atomic.read_safetensors(self._partial(task))
@@ -146,6 +160,7 @@ class Stream:
     def _partial(self, task: int) -> Path:
         return self.path / f"{_name(task)}.partial.safetensors"
 
+    @permissions.explained(_REMEDY)
     def _manifest(self) -> _Manifest:
         path = self.path / "manifest.json"
         try:
@@ -161,6 +176,7 @@ class Stream:
         atomic.write_safetensors(path, tensors)
         return _File(file=path.name, sha256=_sha256(path), bytes=path.stat().st_size)
 
+    @permissions.explained(_REMEDY)
     def _read_file(self, file: _File) -> dict[str, Tensor] | None:
         path = self.path / file.file
         if not path.is_file():

@@ -2,14 +2,18 @@ import errno
 import json
 import math
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from cl_bench.errors import UserError
 from cl_bench.store import atomic
@@ -146,6 +150,67 @@ def test_writer_killed_in_the_middle(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 3
     atomic.write_bytes(tmp_path / "other", b"")
     assert names(tmp_path) == ["file", "other"]
+
+
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o002, 0o664, 0o775), (0o077, 0o600, 0o700)]
+)
+def test_modes_are_as_the_umask_says(umask: int, file: int, folder: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        for name, (write, content) in WRITERS.items():
+            write(tmp_path / "deep" / name, content)  # type: ignore[operator]
+        with atomic.new_folder(tmp_path / "deep" / "folder") as inside:
+            save_file({"w": torch.ones(1)}, inside / "tensors")
+    finally:
+        os.umask(before)
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")} == {
+        **dict.fromkeys([*WRITERS, "tensors"], file),
+        **dict.fromkeys(["deep", "folder"], folder),
+    }
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    atomic.write_safetensors(tmp_path / "file", {"w": torch.ones(1)})
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError):
+        atomic.read_safetensors(tmp_path / "file")
+
+
+def left_by(machine: str, folder: Path) -> Path:
+    file = folder / f".file.{machine}-{2**22 - 3}-0123abcd.tmp"
+    file.touch()
+    return file
+
+
+def test_only_this_machines_leftovers_go_at_once_and_others_after_a_week(tmp_path: Path) -> None:
+    here, elsewhere, abandoned = (left_by(name, tmp_path) for name in (atomic._machine(), "elsewhere", "other"))
+    os.utime(abandoned, (time.time() - 8 * 24 * 3600,) * 2)
+    atomic.write_bytes(tmp_path / "file", b"")
+    assert (here.exists(), elsewhere.exists(), abandoned.exists()) == (False, True, False)
+
+
+def test_a_container_of_the_same_name_with_process_numbers_of_its_own_is_another_machine(tmp_path: Path) -> None:
+    container = ["unshare", *([] if os.geteuid() == 0 else ["-U", "-r"]), "-p", "-f", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*container, "true"], capture_output=True).returncode:
+        pytest.skip("this machine makes no containers: unshare -p")
+    command = [*container, sys.executable, "-c", WRITE_AND_HANG, str(tmp_path / "file")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "writing\n"
+        (temporary,) = names(tmp_path)
+        number = int(temporary.rpartition("-")[0].rpartition("-")[2])
+        assert number < 10  # one that is surely some other process's here, or nobody's
+        for process in (number, 2**22 - 3):  # as if its number were nobody's here
+            with_number = tmp_path / temporary.replace(f"-{number}-", f"-{process}-")
+            with_number.touch()
+        atomic.write_bytes(tmp_path / "other", b"")
+        assert {temporary, with_number.name} <= set(names(tmp_path))
+        os.killpg(writer.pid, signal.SIGKILL)
 
 
 def test_files_that_only_look_temporary_stay(tmp_path: Path) -> None:

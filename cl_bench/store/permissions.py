@@ -1,0 +1,59 @@
+"""Files and folders of somebody else, or on a disk that is mounted read-only."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cl_bench.errors import UserError
+
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def explained(remedy: str) -> Iterator[None]:
+    """Says in one message what the file system refuses.
+
+    Args:
+        remedy: What the user can type instead, such as `paths.store_dir=…`.
+
+    Raises:
+        UserError: A file or folder belongs to somebody else, or lies on a read-only disk.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED:
+            raise
+        path = error.filename2 or error.filename
+        raise UserError(
+            f"{path}: {error.strerror}. It belongs to somebody else, or its disk is read-only. Have its owner share it "
+            f"with your group (chmod -R g+rwX), or name a folder of yours: {remedy}"
+        ) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Checks, before anything is computed, that files of a folder can be made and replaced.
+
+    Raises:
+        OSError: They cannot: by the folder's mode, or in a sticky folder since files of somebody else lie in it.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    status = folder.stat()
+    if status.st_mode & stat.S_ISVTX and os.geteuid() not in (0, status.st_uid):
+        for file in folder.iterdir():
+            if file.lstat().st_uid != os.geteuid():
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(file))
+
+
+def mode_of_new_file(folder: Path) -> int:
+    """As the umask, or the folder's default access list, says; the umask itself cannot be read without setting it."""
+    probe = folder / f".{secrets.token_hex(4)}.probe"
+    probe.touch(exist_ok=False)
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    return mode
