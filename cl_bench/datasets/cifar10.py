@@ -38,7 +38,7 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
     Args:
         root: The folder of all data sets.
         checksum: Whether the files must be the release's to the bit. False admits files of the same layout with other
-            images; they are unpickled, so they must come from a source that is trusted.
+            images.
 
     Raises:
         UserError: The files are not there, or damaged.

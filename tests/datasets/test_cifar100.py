@@ -1,7 +1,12 @@
 """The layout of the release, with a few made-up images."""
 
+import os
+import pickle
+
+import numpy as np
 import pytest
 
+from cl_bench.datasets import array_pickle
 from cl_bench.datasets.cifar100 import load
 from cl_bench.errors import UserError
 from tests.datasets.releases import write_cifar100
@@ -43,3 +48,26 @@ def test_a_label_that_is_no_class_is_told(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"Kc", b"K\xc8"))
     with pytest.raises(UserError, match="has the label 200, which is no class"):
         load(tmp_path, checksum=False)
+
+
+def test_what_lies_in_a_pickle_is_not_called(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "was-called"),)
+
+    write_cifar100(tmp_path)
+    path = tmp_path / "cifar-100-python" / "meta"
+    path.write_bytes(pickle.dumps({"fine_label_names": Evil()}))
+    with pytest.raises(UserError, match=r"damaged, or not the release's \(it wants \w+\.mkdir called"):
+        load(tmp_path, checksum=False)
+    assert not (tmp_path / "was-called").exists()
+
+
+def test_pickles_of_every_protocol_and_of_python_2_are_read(tmp_path):
+    for protocol in range(6):
+        content = {"data": np.arange(6, dtype=np.uint8).reshape(2, 3), "fine_labels": [1, 2]}
+        (tmp_path / "file").write_bytes(pickle.dumps(content, protocol))
+        found = array_pickle.read(tmp_path / "file")
+        assert found["fine_labels"] == [1, 2] and (found["data"] == content["data"]).all(), protocol
+    (tmp_path / "file").write_bytes(b"(dp1\nS'data'\np2\nS'caf\\xe9'\np3\ns.")
+    assert array_pickle.read(tmp_path / "file") == {"data": "caf\xe9"}
