@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.analyses.source import representatives, source_of
+from cl_bench.analyses.source import NEEDS, representatives, source_of
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
-from cl_bench.store import atomic, permissions, read_result
+from cl_bench.store import atomic, permissions, read_result, record_shape
 
 NAMES = (
     "sign_conflicts",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        with permissions.explained("copy the records to where you may write"):
+        with permissions.explained("copy the records there"):
             analyze(chosen.folder, chosen.only, chosen.trust)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -66,6 +66,8 @@ def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> 
         UserError: There is no run, or one of them cannot be opened again.
     """
     records = {path: read_result(path) for path in sorted(folder.glob("**/result.json"))}
+    for path, record in records.items():
+        record_shape.check(record, path, NEEDS)
     if not records:
         raise UserError(f"There is no result.json below {folder}; run something first.")
     due: dict[Path, list[str]] = {}

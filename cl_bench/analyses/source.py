@@ -9,6 +9,13 @@ Result = Mapping[str, Any]
 Source = Mapping[str, Any]
 
 
+NEEDS = (
+    *("choices.scenario", "choices.trainer", "choices.merger", "config.trainer", "config.merger"),
+    *("seed", "split", "fingerprint", "tasks.*.name", "training"),
+)
+"""What is read of a record before its run is opened."""
+
+
 def source_of(record: Result) -> dict[str, Any]:
     """What an analysis keeps of the record it was made from: enough to name it, and to see that it is still the one."""
     config = record["config"]

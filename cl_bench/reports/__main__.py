@@ -5,6 +5,7 @@ import sys
 
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
+from cl_bench.store import permissions
 
 _COMMANDS = {
     "table": "one table as Markdown, LaTeX and CSV",
@@ -23,7 +24,8 @@ def main(arguments: list[str]) -> int:
         return 2
     command = importlib.import_module(f"cl_bench.reports.{arguments[0]}")
     try:
-        command.main(arguments[1:])
+        with permissions.explained("OUT"):
+            command.main(arguments[1:])
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cl_bench.errors import UserError
 from cl_bench.reports.flags import flattened
 from cl_bench.reports.layouts import place
-from cl_bench.reports.markdown import read_all
+from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, distinct
 
@@ -143,7 +144,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("a", type=Path, help="folder of the runs to compare with")
     parser.add_argument("b", type=Path, help="folder of the runs that are compared")
     asked = parser.parse_args(arguments)
-    found, unpaired = compared(*(map(Run.of, read_all(folder)) for folder in (asked.a, asked.b)))
+    found, unpaired = compared(*(map(Run.of, read_all(folder, IN_TABLES)) for folder in (asked.a, asked.b)))
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(found))
     console.print(*_remarks(found, unpaired), sep="\n", soft_wrap=True, markup=False)
@@ -158,8 +159,8 @@ def _table(found: Sequence[Comparison]) -> Table:
     for one in found:
         interval, p = one.interval(), one.p()
         table.add_row(
-            one.method,
-            one.scenario,
+            escape(one.method),
+            escape(one.scenario),
             str(len(one.a)),
             *(_spread(values) for values in (one.a, one.b)),
             _spread(one.differences, sign="+"),

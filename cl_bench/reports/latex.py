@@ -11,6 +11,7 @@ _SPECIAL = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    **dict.fromkeys("\n\r", " "),
     "±": r"$\pm$",
     "λ": r"$\lambda$",
     "α": r"$\alpha$",

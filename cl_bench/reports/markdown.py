@@ -9,18 +9,34 @@ from typing import Any
 from cl_bench.errors import UserError
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
-from cl_bench.store import read_result
+from cl_bench.store import read_result, record_shape
 
 Result = Mapping[str, Any]
 
 
-def read_all(folder: Path) -> list[dict[str, Any]]:
+IN_TABLES = (
+    *("choices.scenario", "choices.trainer", "choices.merger", "config", "fingerprint", "split", "seed", "training"),
+    *("headline.name", "headline.value", "metrics.KIND.forgetting_max_minus_last", "matrix.KIND.*"),
+    *("versions", "devices.kind", "datasets.*.name", "datasets.*.sha256"),
+)
+"""What tables and comparisons read of a record."""
+
+
+def read_all(folder: Path, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
     """All result records below a folder, each with its file's name under `path`.
+
+    Args:
+        folder: Where they lie.
+        needs: Keys that each must have, see `record_shape.check`.
 
     Raises:
         UserError: There is none, or one is damaged.
     """
-    results = [{**read_result(path), "path": str(path)} for path in sorted(folder.glob("**/result.json"))]
+    results = []
+    for path in sorted(folder.glob("**/result.json")):
+        result = read_result(path)
+        record_shape.check(result, path, needs)
+        results.append({**result, "path": str(path)})
     if not results:
         raise UserError(f"There is no result.json below {folder}; run the sweep first.")
     return results
@@ -44,8 +60,14 @@ def table(
 
 def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table: words in the first column, numbers in the others."""
+    header, rows = [plain(name) for name in header], [[plain(name), *cells] for name, *cells in rows]
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def plain(name: str) -> str:
+    """A name, which anybody may have given, as text that neither ends a cell nor becomes HTML."""
+    return " ".join(name.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def cell(values: Sequence[float]) -> str:
@@ -59,10 +81,10 @@ def cell(values: Sequence[float]) -> str:
 def page(table: Table) -> str:
     """A table with its caption above and its notes below."""
     rows = [[row.name, *map(_shown, cells)] for row, cells in zip(table.rows, shown(table), strict=True)]
-    notes = [LEGEND] * has_ranks(table) + list(table.notes)
-    notes += [f"<sup>{mark}</sup> {text}" for text, mark in footnotes(table).items()]
+    notes = [LEGEND] * has_ranks(table) + [plain(note) for note in table.notes]
+    notes += [f"<sup>{mark}</sup> {plain(text)}" for text, mark in footnotes(table).items()]
     below = "".join(f"\n{note}\n" for note in notes)
-    return f"{table.caption}\n\n{grid(['method', *table.columns], rows)}{below}"
+    return f"{plain(table.caption)}\n\n{grid(['method', *table.columns], rows)}{below}"
 
 
 def _shown(cell: Shown | None) -> str:

@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
         UserError: There are no records, none of this table's kind, or some that contradict each other.
     """
     from cl_bench.reports.latex import latex
-    from cl_bench.reports.markdown import page, read_all
+    from cl_bench.reports.markdown import IN_TABLES, page, read_all
     from cl_bench.reports.tables import NAMES, tables_named
     from cl_bench.reports.tidy import tidy
     from cl_bench.store import atomic
@@ -91,7 +91,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("folder", type=Path, nargs="+", help="of the sweep's records; several are read together")
     parser.add_argument("out", type=Path, help="where the files go")
     asked = parser.parse_args(arguments)
-    for table in tables_named(asked.name, [result for folder in asked.folder for result in read_all(folder)]):
+    for table in tables_named(
+        asked.name, [result for folder in asked.folder for result in read_all(folder, IN_TABLES)]
+    ):
         for ending, written in (("md", page), ("tex", latex), ("csv", tidy)):
             atomic.write_text(asked.out / f"{table.name}.{ending}", written(table))
         print(f"written: {asked.out / table.name}.{{md,tex,csv}}")

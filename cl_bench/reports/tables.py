@@ -112,15 +112,21 @@ def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:
     overall = headline["value"] if metric == "accuracy" else run.result["metrics"][kind]["forgetting_max_minus_last"]
     if not layout.datasets:
         return {run.scenario: overall}
-    own = dict(zip(_arrival(run), run.result["matrix"][kind][-1], strict=True)) if metric == "accuracy" else {}
-    return {**own, _MEAN: overall}
+    if metric != "accuracy":
+        return {_MEAN: overall}
+    arrival, last = _arrival(run), run.result["matrix"][kind][-1]
+    if len(arrival) != len(last):
+        raise UserError(f"{run.place} is damaged: {len(arrival)} data sets arrived, and its matrix has {len(last)}.")
+    return {**dict(zip(arrival, last, strict=True)), _MEAN: overall}
 
 
 def _arrival(run: Run) -> list[str]:
     """The data sets of a run as its configuration calls them, in order of arrival."""
     from cl_bench.scenarios.order import resolve  # loads Avalanche
 
-    names = list(run.result["config"]["scenario"]["datasets"])
+    if not isinstance(datasets := run.result["config"]["scenario"].get("datasets"), Mapping):
+        raise UserError(f"{run.place} is damaged: its scenario has no datasets.")
+    names = list(datasets)
     return [names[i] for i in resolve(run.order, names, "datasets", "dataset_order", some=True)]
 
 

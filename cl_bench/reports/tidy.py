@@ -19,5 +19,11 @@ def tidy(table: Table) -> str:
                 deviation = "" if cell.deviation is None else repr(cell.deviation)
                 values, flags = " ".join(map(repr, cell.values)), "; ".join(cell.flags)
                 of = (repr(cell.mean), deviation, len(cell.values), values)
-                writer.writerow([table.name, row.name, column, *of, flags, cell.source, cell.note])
+                said = map(_text, (flags, cell.source, cell.note))
+                writer.writerow([table.name, _text(row.name), _text(column), *of, *said])
     return file.getvalue()
+
+
+def _text(words: str) -> str:
+    """Words that a spreadsheet would take for a formula, and run, are marked as words by an apostrophe."""
+    return f"'{words}" if words.startswith(("=", "+", "-", "@", "\t", "\r")) else words

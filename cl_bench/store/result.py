@@ -31,7 +31,9 @@ def read_result(path: Path) -> dict[str, Any]:
         result = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"There is no result record {path}.") from error
-    except ValueError as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Run the experiment again to write it anew.") from error
     if not isinstance(result, dict):
         raise UserError(f"{path} is no result record.")

@@ -1,9 +1,12 @@
 """All figures that records and analyses allow: `python -m cl_bench.reports figures FOLDER OUT`."""
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cl_bench.errors import UserError
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
     accuracy_over_time,
@@ -56,13 +59,33 @@ def write(folder: Path, out: Path) -> list[str]:
     records, names = Records.below(folder), []
     for figure in _FIGURES:
         kind, drawn = figure.__name__.rpartition(".")[2], []
-        with style():
+        with style(), _damage_told(kind, records):
             for drawing in figure.drawings(records):
-                save(drawing.figure, drawing.caption, out / f"{kind}_{drawing.scenario}")
+                save(drawing.figure, drawing.caption, out / _file_name(kind, drawing.scenario))
                 drawn.append(drawing.scenario)
-        names += [f"{kind}_{scenario}" for scenario in drawn]
+        names += [_file_name(kind, scenario) for scenario in drawn]
         if drawn:
             print(f"{kind}: {', '.join(drawn)}")
         if without := [scenario for scenario in records.scenarios if scenario not in drawn]:
             print(f"{kind}: not for {', '.join(without)}, which needs {figure.NEEDS}")
     return names
+
+
+def _file_name(kind: str, scenario: str) -> str:
+    """Scenarios are called as records say, and a file lies in its folder whatever that is."""
+    return f"{kind}_" + re.sub(r"[^\w.-]", "_", scenario)
+
+
+@contextlib.contextmanager
+def _damage_told(kind: str, records: Records) -> Iterator[None]:
+    """An analysis whose numbers are not what it says they are: its figure cannot be drawn."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        files = [analysis["path"] for analysis in records.analyses if analysis["analysis"] == kind]
+        if not files or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"One of these is damaged ({type(error).__name__}: {error}): {', '.join(files)}. Delete it and run "
+            "python -m cl_bench.analyses again."
+        ) from error

@@ -9,8 +9,21 @@ from typing import Any
 from cl_bench.analyses.source import kind
 from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result, read_all
+from cl_bench.store import record_shape as shape
 
 Analysis = Mapping[str, Any]
+_NEEDS = (
+    *("choices.scenario", "choices.trainer", "choices.merger", "config.trainer", "config.merger", "split", "seed"),
+    *(
+        "headline.name",
+        "headline.value",
+        "matrix.KIND.*",
+        "matrix.task_agnostic.*",
+        "scalings",
+        "training",
+        "fingerprint",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Records:
         Raises:
             UserError: There is no record, or one is damaged.
         """
-        results = [result for result in read_all(folder) if result["split"] == "test"]
+        results = [result for result in read_all(folder, _NEEDS) if result["split"] == "test"]
         return cls(results, [_read(path) for path in sorted(folder.glob("**/analyses/*.json"))])
 
     @property
@@ -56,7 +69,10 @@ def _read(path: Path) -> Analysis:
     try:
         analysis = json.loads(path.read_text(encoding="utf-8"))
         if analysis["schema"] == 1:
-            return analysis
-    except (ValueError, KeyError, TypeError) as error:
+            choices = analysis["source"]["choices"]
+            shape.check({"choices": choices}, path, ("choices.scenario", "choices.trainer", "choices.merger"))
+            kind(analysis["source"])
+            return {**analysis, "path": str(path)}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is damaged ({error}). Delete it and run python -m cl_bench.analyses again.") from error
     raise UserError(f"{path} is of another version of cl_bench. Delete it and run python -m cl_bench.analyses again.")

@@ -33,6 +33,7 @@ _SETTINGS: dict[str, Any] = {
     "legend.handlelength": 2.6,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
+    "text.parse_math": False,  # names may have dollar signs
     "svg.hashsalt": "cl_bench",  # without it, identifiers differ from one time to the next
     "pdf.fonttype": 42,
 }

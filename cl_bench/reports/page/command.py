@@ -3,10 +3,18 @@
 import argparse
 from pathlib import Path
 
-from cl_bench.reports.markdown import read_all
+from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
 from cl_bench.store import atomic
+
+_NEEDS = (
+    *IN_TABLES,
+    *("scalings", "finetuned", "accuracy_after_task", "devices.count", "config.merger", "peak_memory_mib"),
+    *("tasks.*.name", "tasks.*.classes", "tasks.*.images"),
+    *("training.*.seconds", "training.*.peak_memory_mib", "training.*.steps", "training.*.reused"),
+    *("seconds.training", "seconds.merging", "seconds.evaluation"),
+)
 
 
 def main(arguments: list[str]) -> None:
@@ -25,7 +33,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     from cl_bench.reports.tables import tables
 
-    results = read_all(given.folder)
+    results = read_all(given.folder, _NEEDS)
     found = pictures(given.figures) if given.figures else []
     atomic.write_text(given.out, html(results, given.folder, tables(results), found))
     print(f"written: {given.out}, {len(results)} runs")
