@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
+from cl_bench.analyses.__main__ import main
 from cl_bench.analyses.run import open_run
 from cl_bench.errors import UserError
 from cl_bench.store import write_result
@@ -45,3 +47,63 @@ def test_a_record_whose_configuration_makes_another_stream_is_refused(copied):
     write_result(path, {key: value for key, value in record.items() if key != "schema"})
     with pytest.raises(UserError, match=f"of the stream {record['fingerprint']}, but its configuration makes"):
         open_run(path)
+
+
+@pytest.fixture
+def edited(copied):
+    """The path of a run's record, once a setting of it, under its dotted name, is another."""
+
+    def edited(place, value):
+        path = copied / "runs/sequential_magmax/result.json"
+        record = json.loads(path.read_text())
+        *above, last = place.split(".")
+        node = record
+        for name in above:
+            node = node[name]
+        node[last] = value
+        path.write_text(json.dumps(record))
+        return path
+
+    return edited
+
+
+@pytest.mark.parametrize("part", ["scenario", "merger", "backbone", "trainer", "optim.optimizer", "scenario.dataset"])
+def test_a_record_that_somebody_else_sent_calls_nothing(part, edited, copied, capsys):
+    edited(f"config.{part}", {"_target_": "os.mkdir", "path": "was-called"})
+    assert main(["runs/sequential_magmax", "--only", "pruning"]) == 2
+    told = capsys.readouterr().err
+    assert f"sequential_magmax/result.json wants 'os.mkdir' called as its {part}" in told
+    assert "--trust os.mkdir" in told and told.count("\n") == 1
+    assert not (copied / "was-called").exists()
+
+
+def test_a_class_of_the_users_own_is_trusted_by_name(edited, copied, monkeypatch, capsys):
+    (copied / "my_mergers.py").write_text("from cl_bench.mergers import MagMax\nclass Mine(MagMax): pass\n")
+    monkeypatch.syspath_prepend(copied)
+    edited("config.merger._target_", "my_mergers.Mine")
+    arguments = ["runs/sequential_magmax", "--only", "pruning"]
+    assert main([*arguments, "--trust", "my_merger"]) == 2
+    assert "my_mergers" not in sys.modules and "--trust my_mergers.Mine" in capsys.readouterr().err
+    assert main([*arguments, "--trust", "elsewhere", "--trust", "my_mergers"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("config.paths.store_dir", "{outside}", "there is none in"),
+        ("config.paths.prepared_dir", "{outside}", "mkdir -p"),
+        ("config.paths", None, "paths.store_dir"),
+        ("config.paths.store_dir", 5, "paths.store_dir"),
+        ("fingerprint", "../../x", "no fingerprint"),
+        ("config.scenario", ["text"], "config.scenario"),
+        ("config.lightning", {}, "has no lightning"),
+        ("config", {}, "config.trainer"),
+    ],
+)
+def test_a_record_decides_nothing_about_other_folders(place, value, told, edited, copied, tmp_path, capsys):
+    outside = tmp_path / "outside"
+    edited(place, value.format(outside=outside) if isinstance(value, str) else value)
+    assert main(["runs/sequential_magmax", "--only", "pruning"]) == 2
+    error = capsys.readouterr().err
+    assert told in error and "result.json" in error and error.count("\n") == 1
+    assert not outside.exists()
