@@ -82,7 +82,7 @@ def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
     Raises:
         UserError: An image is missing or damaged, or the disk is full; nothing half-written stays.
     """
-    if Path(dataset.name).name != dataset.name:
+    if Path(dataset.name).name != dataset.name or dataset.name in ("", ".."):
         raise UserError(f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=…")
     singles = [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
     if not singles:

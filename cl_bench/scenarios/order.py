@@ -46,6 +46,8 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
 
 def _read(path: Path, where: str) -> list[int] | list[str]:
     try:
+        if not path.is_file():  # a record may name a device, which never ends
+            raise FileNotFoundError(f"there is no file {path}")
         listed = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{where}={path}: not a readable YAML or JSON file ({error}).") from error

@@ -95,8 +95,10 @@ def test_a_file_that_is_no_archive_is_laid_where_it_belongs(tmp_path):
     with serving({"/labels.mat": b"labels"}) as server:
         archive = Archive("labels.mat", (f"{server.url}/labels.mat",), md5(b"labels"), into="birds/labels")
         download(make_release(archive), tmp_path)
-    assert (tmp_path / "birds" / "labels" / "labels.mat").read_bytes() == b"labels"
-    assert in_transit(tmp_path) == ["labels.mat.done"]
+    file = tmp_path / "birds" / "labels" / "labels.mat"
+    assert file.read_bytes() == b"labels" and in_transit(tmp_path) == ["labels.mat.done"]
+    (tmp_path / "new").touch()
+    assert file.stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 def test_the_next_mirror_takes_over_and_one_line_says_why(tmp_path, capsys):

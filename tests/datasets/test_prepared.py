@@ -1,6 +1,8 @@
 """The prepared cache: the same pixels as from the files, once, whole or not at all."""
 
+import os
 import pickle
+import stat
 
 import numpy as np
 import pytest
@@ -177,3 +179,32 @@ def test_killed_in_the_middle_it_starts_again(begin, tmp_path):
     assert "80 images prepared" in begin().completed().stdout
     assert prepared.sizes("pictures", tmp_path / "prepared") == [32]
     assert not list((tmp_path / "prepared").glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "a/b", "..", ""])
+def test_a_name_that_leads_elsewhere_is_refused(name, tmp_path):
+    names = write_images(tmp_path / "images", SHAPES)
+    with pytest.raises(UserError, match=r"dataset\.name=…"):
+        prepare(made(tmp_path / "images", names[:4], names[4:], name), 64, tmp_path / "deep" / "er" / "prepared")
+    assert {path.name for path in tmp_path.iterdir()} == {"images"}
+
+
+def test_images_that_may_not_be_read_are_not_prepared_anew(dataset, tmp_path, monkeypatch):
+    prepare(dataset, 64, tmp_path / "prepared")
+
+    def refuse(path, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(prepared.Path, "open", refuse)
+    with pytest.raises(PermissionError):
+        prepare(dataset, 64, tmp_path / "prepared")
+
+
+def test_prepared_images_have_the_modes_of_the_umask(dataset, tmp_path):
+    before = os.umask(0o002)
+    try:
+        prepare(dataset, 64, tmp_path / "prepared")
+    finally:
+        os.umask(before)
+    found = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("prepared/*/*")}
+    assert found == {0o664} and stat.S_IMODE(next(tmp_path.glob("prepared/pictures-*")).stat().st_mode) == 0o775

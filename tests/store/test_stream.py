@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from cl_bench.errors import UserError
 from cl_bench.store import Stream, fingerprint
 
 CONFIG = {"backbone": "tiny_clip", "seed": 5, "optim": {"lr": 1e-5}}
@@ -51,6 +52,27 @@ def test_weights_and_record_come_back(tmp_path: Path, stream: Stream, warnings: 
     assert same(again.read_extra(1, "second_moments"), {"w": torch.ones(2)})
     assert again.read_extra(0, "second_moments") is None and again.read_extra(1, "fisher") is None
     assert again.read(2) is None and not warnings
+
+
+@pytest.mark.parametrize("place", ["../elsewhere.safetensors", "/etc/passwd", "a\\b", ""])
+def test_a_manifest_names_no_file_elsewhere(place: str, stream: Stream, warnings: Warnings) -> None:
+    stream.write(0, WEIGHTS, RECORD)
+    path = stream.path / "manifest.json"
+    content = json.loads(path.read_text())
+    content["tasks"]["0"]["file"] = place
+    path.write_text(json.dumps(content))
+    assert stream.read(0) is None
+    assert len(warnings) == 1 and "manifest.json is damaged" in warnings[0]
+
+
+def test_a_sticky_folder_with_files_of_others_is_refused_before_anything_is_computed(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream.write(0, WEIGHTS, RECORD)
+    stream.path.chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: stream.path.stat().st_uid + 1)
+    with pytest.raises(UserError, match=r"Operation not permitted.*paths\.store_dir=…"), stream.lock(1):
+        raise AssertionError("the lock was given")
 
 
 def test_folder_says_what_is_in_it(tmp_path: Path, stream: Stream) -> None:
