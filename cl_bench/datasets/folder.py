@@ -1,6 +1,7 @@
 """One's own images, in folders of classes."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -9,10 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cl_bench.datasets import split
+from cl_bench.datasets.class_folders import beside, list_all_images, shortened
 from cl_bench.datasets.image_files import ImageFiles
 from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.listing import SUFFIXES, Listing, images, list_images, subfolders
+from cl_bench.datasets.listing import SUFFIXES, Listing, images, subfolders
 from cl_bench.errors import UserError
+
+log = logging.getLogger(__name__)
 
 Names: TypeAlias = dict[str | int, str | int] | list[str | int] | None
 """None: the folders' names with ' ' for '_'. A mapping from folder to name, for the folders whose name does not do.
@@ -21,9 +25,12 @@ A list of names in the order of the sorted folders."""
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 PROMPTS = ("a photo of a {}.",)
 
+_SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation")
+"""Names that mean a split to everybody, in whatever case."""
+
 _LAYOUTS = (
-    "Expected are ROOT/train/CLASS/image and ROOT/test/CLASS/image, or ROOT/CLASS/image with a split of our own "
-    "(cl_bench.datasets.folder.load); or ROOT/DOMAIN/CLASS/image (cl_bench.datasets.folder.load_domains)."
+    "Expected are ROOT/train/CLASS/image and ROOT/test/CLASS/image (or ROOT/val/… in its place), or ROOT/CLASS/image "
+    "with a split of our own (scenario=folder); or ROOT/DOMAIN/CLASS/image (scenario=folder_domains)."
 )
 
 
@@ -36,8 +43,11 @@ def load(
 ) -> ImageDataset:
     """Images of classes: `root/{train,test}/<class>/…`, or `root/<class>/…` with a split of our own, see `split`.
 
-    If `root` has a folder `train` and a folder `test`, these are the split, and whatever lies beside them is left out;
-    else each of its folders is a class. Class ids are positions in the sorted names of the class folders.
+    If `root` has a folder `train` and a folder `test`, these are the split; where there is `val` in place of `test`,
+    that is the test set. Whatever lies beside them is left out, and named in a warning. Else each folder of `root` is a
+    class. Class ids are positions in the sorted names of the class folders.
+
+    Every file of a class folder is an image, or is refused by its name.
 
     Args:
         root: The folder.
@@ -51,8 +61,11 @@ def load(
         UserError: The folder has another layout, a class has no images, or the settings don't fit it.
     """
     _check(root, prompts, name)
-    if {"train", "test"} <= set(subfolders(root)):
-        train, test, classes, digest = _as_given(root, name)
+    folders = set(subfolders(root))
+    if "train" in folders and (test_part := next((part for part in ("test", "val") if part in folders), None)):
+        train, test, classes, digest = _as_given(root, name, test_part)
+    elif folders and {folder.casefold() for folder in folders} <= set(_SPLITS):
+        raise _error(name, f"{root} holds {_and(folders)} only: a split is made of folders called train and test")
     else:
         train, test, classes, digest = _held_out(root, name, test_share)
     return ImageDataset(name, _named(classes, class_names, name), prompts, train, test, split=digest)
@@ -83,9 +96,11 @@ def load_domains(
     domains = subfolders(root)
     if not domains:
         raise _error(name, f"{root} holds no folders of domains")
-    if {"train", "test"} <= set(domains):
-        raise _error(name, f"{root} holds the folders train and test, which are no domains")
+    if splits := [domain for domain in domains if domain.casefold() in _SPLITS]:
+        folders = "folder" if len(splits) == 1 else "folders"
+        raise _error(name, f"{root} holds the {folders} {_and(splits)}, which are no domains")
     listing = _listed(root, name, domains)
+    _tell_of_others(root, name, domains, listing.classes)
     train, test, digest = split.split_off(
         _files(root, listing, name), listing.files, listing.labels, listing.parts, test_share
     )
@@ -111,9 +126,12 @@ def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
         raise UserError(f"{name}: there must be at least one prompt, such as {PROMPTS[0]!r}.")
 
 
-def _as_given(root: Path, name: str) -> tuple[Images, Images, list[str], str]:
-    train, test = (_listed(root, name, [part]) for part in ("train", "test"))
-    for these, others, part in ((train, test, "test"), (test, train, "train")):
+def _as_given(root: Path, name: str, test_part: str) -> tuple[Images, Images, list[str], str]:
+    train, test = (_listed(root, name, [part]) for part in ("train", test_part))
+    if test_part == "val":
+        log.info("%s: there is no test/, so val/ is the test set", name)
+    _tell_of_others(root, name, ("train", test_part), {*train.classes, *test.classes})
+    for these, others, part in ((train, test, test_part), (test, train, "train")):
         if lacking := sorted(set(these.classes) - set(others.classes)):
             raise _error(name, f"{root / part} lacks the class {lacking[0]}, which the other split has")
     splits = [Images(_files(root, listing, name), listing.labels) for listing in (train, test)]
@@ -122,6 +140,7 @@ def _as_given(root: Path, name: str) -> tuple[Images, Images, list[str], str]:
 
 def _held_out(root: Path, name: str, share: float) -> tuple[Images, Images, list[str], str]:
     listing = _listed(root, name, [""])
+    _tell_of_others(root, name, (), listing.classes)
     held = split.held_out(listing.files, listing.labels, _quotas(root, listing, name, share))
     train, test, digest = split.parts(_files(root, listing, name), listing.files, held, listing.labels)
     return train, test, listing.classes, digest
@@ -136,7 +155,16 @@ def _quotas(root: Path, listing: Listing, name: str, share: float) -> NDArray[np
 
 
 def _listed(root: Path, name: str, parts: list[str]) -> Listing:
-    return list_images(root, lambda problem: _error(name, problem), parts)
+    return list_all_images(root, lambda problem: _error(name, problem), parts)
+
+
+def _tell_of_others(root: Path, name: str, parts: Sequence[str], classes: Collection[str]) -> None:
+    """One warning of whatever lies beside the parts, and beside the classes."""
+    others = beside(root, parts) if parts else []
+    for folder in parts or ("",):
+        others += [f"{folder}/{other}".lstrip("/") for other in beside(root / folder, classes)]
+    if others:
+        log.warning("%s: left out, beside the folders that are read: %s in %s", name, shortened(others), root)
 
 
 def _files(root: Path, listing: Listing, name: str) -> ImageFiles:
@@ -162,6 +190,12 @@ def _mapped(folders: list[str], given: Mapping[str, str], name: str) -> list[str
         if folder not in folders:
             raise UserError(f"{name}: class_names has {folder}, which is none of the folders {_shortened(folders)}.")
     return [given.get(folder, folder.replace("_", " ")) for folder in folders]
+
+
+def _and(folders: Collection[str]) -> str:
+    """Names of splits as people say them: training images first."""
+    *first, last = sorted(folders, key=lambda folder: (_SPLITS.index(folder.casefold()), folder))
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _shortened(names: list[str]) -> str:

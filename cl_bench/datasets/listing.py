@@ -37,20 +37,27 @@ class Listing(NamedTuple):
         ]
 
 
-def list_images(folder: Path, error: Callable[[str], Exception], parts: Sequence[str] = ("",)) -> Listing:
+def list_images(
+    folder: Path,
+    error: Callable[[str], Exception],
+    parts: Sequence[str] = ("",),
+    inside: Callable[[Path], list[str]] | None = None,
+) -> Listing:
     """Lists `folder/<part>/<class>/<image>`: any file with an image's suffix, hidden files and folders left out.
 
     Args:
         folder: Where the parts are.
         error: Makes the exception from a problem.
         parts: Folders below it (train and test, or the domains); '' where the classes lie in `folder` itself.
+        inside: Gives the images of a class folder, as names below it; None: `images`.
 
     Raises:
         Exception: From `error`: a part without class folders, a class folder without images, a folder that is missing
             or unreadable.
     """
+    inside = inside or images
     try:
-        found = [(part, {name: images(folder / part / name) for name in subfolders(folder / part)}) for part in parts]
+        found = [(part, {name: inside(folder / part / name) for name in subfolders(folder / part)}) for part in parts]
     except OSError as problem:
         raise error(f"{problem.filename} cannot be read ({problem.strerror})") from problem
     classes = sorted({name for _, by_class in found for name in by_class})
@@ -59,19 +66,23 @@ def list_images(folder: Path, error: Callable[[str], Exception], parts: Sequence
     for i, (part, by_class) in enumerate(found):
         if not by_class:
             raise error(f"{folder / part} holds no class folders")
-        for name, inside in by_class.items():
-            if not inside:
+        for name, of_class in by_class.items():
+            if not of_class:
                 raise error(f"{folder / part / name} holds no images")
-            files += ["/".join(filter(None, (part, name, file))) for file in inside]
-            labels += [number[name]] * len(inside)
-            sources += [i] * len(inside)
+            files += ["/".join(filter(None, (part, name, file))) for file in of_class]
+            labels += [number[name]] * len(of_class)
+            sources += [i] * len(of_class)
     return Listing(files, classes, np.array(labels, dtype=np.int64), np.array(sources, dtype=np.int64))
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Sorted names of the folders directly in `folder`, hidden ones left out."""
+    """Sorted names of the folders directly in `folder`; hidden ones, and what macOS puts into archives, left out."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
+        )
 
 
 def images(folder: Path) -> list[str]:

@@ -32,6 +32,61 @@ def test_given_splits(tmp_path):
     assert (data.train.pixels[0] == (1, 2, 3)).all() and data.train.pixels[0].shape == (4, 5, 3)
 
 
+def test_a_link_to_nothing_in_a_class_is_refused(tmp_path):
+    write_images(tmp_path, tree("a", "b"))
+    (tmp_path / "b/99.jpg").symlink_to("not_fetched_yet.jpg")
+    with pytest.raises(UserError, match=r"1 entry of a class folder .*b/99.jpg \(a link to nothing\)"):
+        configured("folder", tmp_path)
+    (tmp_path / "b/99.jpg").unlink()
+    (tmp_path / "b/99.jpg").symlink_to("99.jpg")
+    with pytest.raises(UserError, match=r"b/99.jpg cannot be read \(Too many levels"):
+        configured("folder", tmp_path)
+
+
+def test_rubbish_in_class_folders_and_beside_them_goes_without_a_word(tmp_path, caplog):
+    write_images(tmp_path, tree("a", "b"))
+    rubbish = (".DS_Store", "Thumbs.db", "._00.jpg", "desktop.ini", ".ipynb_checkpoints/00.jpg", ".gitkeep")
+    write_images(tmp_path, [f"{place}{name}" for place in ("", "a/") for name in rubbish])
+    (tmp_path / "a" / "empty").mkdir()
+    data = configured("folder", tmp_path)
+    assert len(data.train) + len(data.test) == 20 and not caplog.records
+
+
+def test_tiny_imagenet_is_read_with_its_folders_of_images(tmp_path):
+    ids = ("n01443537", "n01629819")
+    for part, count in (("train", 4), ("val", 2)):
+        write_images(tmp_path, [f"{part}/{wnid}/images/{wnid}_{i}.JPEG" for wnid in ids for i in range(count)])
+    write_images(tmp_path, [f"train/{wnid}/{wnid}_boxes.txt" for wnid in ids], b"0 0 63 63")
+    data = configured("folder", tmp_path)
+    assert data.class_names == ids and (len(data.train), len(data.test)) == (8, 4)
+    assert data.train.pixels.names[0] == "train/n01443537/images/n01443537_0.JPEG" and data.train.pixels[0].any()
+
+
+def test_val_is_the_test_set_where_there_is_none_and_left_out_where_there_is(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write_images(tmp_path, tree("train/a", "train/b", "val/a", "val/b", count=3))
+    data = configured("folder", tmp_path)
+    assert data.test.pixels.names[0] == "val/a/00.jpg" and data.split == "official"
+    assert [record.message for record in caplog.records] == ["folder: there is no test/, so val/ is the test set"]
+    caplog.clear()
+    write_images(
+        tmp_path, [*tree("test/a", "test/b", count=2), "Train/a/1.jpg", "__MACOSX/train/._1.jpg", "readme.txt"]
+    )
+    write_images(tmp_path, ["train/labels.csv"])
+    assert configured("folder", tmp_path).test.pixels.names[0] == "test/a/00.jpg"
+    (warning,) = caplog.records
+    assert warning.levelname == "WARNING"
+    assert f"Train/, __MACOSX/, readme.txt, val/, train/labels.csv in {tmp_path}" in warning.message
+
+
+def test_what_lies_beside_classes_or_domains_is_named_once(tmp_path, caplog):
+    write_images(tmp_path, [*tree("x/a", "y/a"), "x/notes.txt", ".git/1.jpg", "__MACOSX/x/._1.jpg"])
+    configured("folder_domains", tmp_path)
+    assert [record.message.partition(": ")[2] for record in caplog.records] == [
+        f"left out, beside the folders that are read: .git/, __MACOSX/, x/notes.txt in {tmp_path}"
+    ]
+
+
 def test_one_tree_is_split_class_by_class(tmp_path):
     write_images(tmp_path, [*tree("b", count=10), *tree("a", count=6), *tree("c", count=2)])
     data = configured("folder", tmp_path)
@@ -100,7 +155,17 @@ SPLITS = tree("train/a", "train/b", "test/a", "test/b", count=2)
         ([*CLASSES, "loose.PNG"], {}, r"ROOT holds images itself \(loose.PNG\)"),
         ([*CLASSES, "c/deeper/1.jpg"], {}, "ROOT/c holds no images"),
         ([*CLASSES, "c/1.jpg"], {}, "ROOT/c has one image only"),
-        (tree("train/a", "train/b"), {}, "ROOT/train holds no images"),
+        (tree("train/a", "train/b"), {}, "ROOT holds train only: a split is made of folders called train and test"),
+        (tree("Train/a", "Test/a"), {}, "ROOT holds Train and Test only"),
+        ([*CLASSES, "a/1.avif", "b/1"], {}, "2 entries of class folders would not be read: a/1.avif, b/1. Convert"),
+        ([*CLASSES, "a/more/1.jpg"], {}, r"1 entry of a class folder would not be read: a/more/ \(a folder below"),
+        ([*CLASSES, "a/.1.jpg"], {}, r"1 entry .*a/.1.jpg \(hidden\)"),
+        (
+            [*SPLITS, *tree("test/a/x", count=1), *(f"train/a/{i:02d}.heic" for i in range(12))],
+            {},
+            r"12 entries .*09.heic and 2 more",
+        ),
+        ([*tree("a/images", "b/images", count=3), "a/images/1.avif"], {}, "1 entry of .*a/images/1.avif"),
         ([*SPLITS, "train/c/1.jpg"], {}, "ROOT/test lacks the class c"),
         ([*SPLITS, "test/c/1.jpg"], {}, "ROOT/train lacks the class c"),
         ([*SPLITS, "test/c/notes.txt"], {}, "ROOT/test/c holds no images"),
@@ -125,6 +190,12 @@ def test_layouts_that_do_not_fit_are_told_with_those_that_do(tmp_path, files, se
         ([], "ROOT holds no folders of domains"),
         (tree("a", "b"), "ROOT/a holds no class folders"),
         (SPLITS, "ROOT holds the folders train and test, which are no domains"),
+        (tree("train/a", "val/a"), "ROOT holds the folders train and val, which are no domains"),
+        (tree("x/a", "Test/a"), "ROOT holds the folder Test, which are no domains"),
+        (
+            [*tree("x/a", "y/a"), "y/a/more/1.jpg", "x/a/1.heif"],
+            "2 entries of class folders would not be read: x/a/1.heif, y/a/more/",
+        ),
         ([*tree("x/a"), "y/b/notes.txt"], "ROOT/y/b holds no images"),
         (["w/a/1.jpg", *tree("x/a")], "ROOT/w has too few images for test_share=0.2"),
         ([*tree("x/a"), "y/a/1.jpg"], "ROOT/y has too few images for test_share=0.2"),
