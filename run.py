@@ -51,7 +51,9 @@ def job(config: DictConfig) -> float | None:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)
+    from cl_bench.store.plain import text_keys
+
+    plain: dict[str, Any] = text_keys(OmegaConf.to_container(config, resolve=True))
     choices = HydraConfig.get().runtime.choices
     plain["choices"] = {key: value for key, value in choices.items() if not key.startswith("hydra/")}
     return plain

@@ -7,3 +7,8 @@ class UserError(ValueError):
     The message names the thing that is wrong and the remedy. The entry points print it without a
     traceback and exit with code 2.
     """
+
+    def __str__(self) -> str:
+        """The message; without the worker's traceback, which PyTorch's loader puts before it."""
+        text = super().__str__()
+        return text.rpartition(f"{__name__}.UserError: ")[2].rstrip() if text.startswith("Caught UserError") else text

@@ -26,6 +26,8 @@ from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.store import permissions
+from cl_bench.scenarios import Experience, Scenario, images_needed
+from cl_bench.store.plain import to_plain
 from cl_bench.trainers import Optimization, TaskTrainer
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: A setting is unknown, missing or of a wrong type; parts that do not go together; data or weights
             that are not there.
     """
+    _check_recordable(config)
     seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
     store_dir = _there(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
     devices: Devices = instantiate(config["lightning"], "lightning")
@@ -125,6 +128,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     experiences = trainer.experiences(scenario)
     if optimization.epochs is None and not all(experience.epochs for experience in experiences):
         raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
+    images_needed.check(scenario, experiences, evaluation.split == "validation" or len(scalings) > 1)
     training = {
         "backbone": backbone.identity,
         "scenario": scenario.identity(),
@@ -155,6 +159,15 @@ def build(config: Mapping[str, Any]) -> Parts:
         training=training,
         scalings=scalings,
     )
+
+
+def _check_recordable(settings: Mapping[str, Any]) -> None:
+    """What the record will say of the settings can be written: better known now than after training."""
+    for name, value in settings.items():
+        try:
+            to_plain(value, name, nonfinite="refuse")
+        except ValueError as error:
+            raise UserError(f"{error}; change this setting.") from error
 
 
 def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:

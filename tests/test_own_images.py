@@ -1,6 +1,7 @@
 """One's own folders on the real command line, from the files and from the cache; data that is missing or damaged."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -59,6 +60,59 @@ def test_a_damaged_image_is_one_message_and_nothing_half_written_stays(run_py, t
     assert run.returncode == 2 and "Traceback" not in run.stderr
     assert str(path.relative_to(tmp_path)) in run.stderr and "damaged" in run.stderr
     assert not [path for path in (tmp_path / "data" / "prepared").iterdir() if path.suffix != ".lock"]
+
+
+def test_a_damaged_image_that_a_worker_reads_is_one_message(run_py, tmp_path):
+    write_digits(tmp_path / "images")
+    path = sorted((tmp_path / "images" / "digit_3").iterdir())[0]
+    path.write_bytes(path.read_bytes()[:100])
+    pillow = ("backbone.resampling=pillow", "lightning.workers=1")
+    run = run_py("scenario=folder", "dataset.root=images", *pillow, *COMMON)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert f"Error: {path.relative_to(tmp_path)} is missing or damaged" in run.stderr
+
+
+def test_folders_called_by_numbers_get_the_names_that_are_given(run_py, tmp_path):
+    write_digits(tmp_path / "images")
+    for path in (tmp_path / "images").iterdir():
+        path.rename(path.with_name(path.name.removeprefix("digit_")))
+    names = "dataset.class_names={0: zero, 1: one}"
+    run = run_py("scenario=folder", "dataset.root=images", names, "scenario.tasks=5", *COMMON[:2], *FEW_STEPS)
+    assert run.returncode == 0, run.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["tasks"][0]["name"] == "zero, one" and result["tasks"][1]["name"] == "2, 3"
+    assert result["config"]["dataset"]["class_names"] == {"0": "zero", "1": "one"}
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_before_training_or_named(configure, tmp_path):
+    write_digits(tmp_path / "images")
+    (tmp_path / "images/digit_0").rename(os.fsdecode(os.fsencode(tmp_path) + b"/images/caf\xe9"))
+    folder = ("scenario=folder", f"dataset.root={tmp_path / 'images'}", *COMMON)
+    with pytest.raises(UserError, match=r"the class 'caf\\udce9' is no text .* dataset.class_names="):
+        build(configure(*folder))
+    parts = build(configure(*folder, f"dataset.class_names={[chr(97 + i) for i in range(10)]}"))
+    assert len(parts.experiences[0].samples)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("merger.scaling", float("nan"), "merger.scaling is nan"),
+        ("optim.optimizer.betas", [0.9, float("inf")], r"optim.optimizer.betas\[1\] is inf"),
+        ("dataset.name", "caf\udce9", r"dataset.name is 'caf\\udce9'"),
+        ("scenario.options", {0: 1}, "scenario.options has the key 0"),
+        ("method", b"bytes", "method is a bytes"),
+    ],
+)
+def test_settings_that_a_record_could_not_hold_are_refused(configure, setting, value, message):
+    config = configure(*FEW_STEPS)
+    *path, last = setting.split(".")
+    node = config
+    for key in path:
+        node = node[key]
+    node[last] = value
+    with pytest.raises(UserError, match=f"^{message}.*; change this setting"):
+        build(config)
 
 
 @pytest.mark.parametrize("scenario", ["cub200_10", "domainnet", "eight_datasets"])

@@ -7,6 +7,7 @@ from PIL import Image
 
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.rendering.captions import PROMPTS
+from cl_bench.errors import UserError
 
 _BORDER = 4
 _SIZE = 24
@@ -20,6 +21,9 @@ def load(train: int = 1347, test: int = 450, seed: int = 0) -> ImageDataset:
         train: Number of training images.
         test: Number of test images; at most 1,797 together with `train`.
         seed: Of the split, which is stratified: each class has its share in both parts.
+
+    Raises:
+        UserError: There are not as many digits, or fewer than one of each class are asked for.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -27,6 +31,11 @@ def load(train: int = 1347, test: int = 450, seed: int = 0) -> ImageDataset:
     data = load_digits()
     pixels = np.stack([_enlarge(image) for image in data.images])
     labels = data.target.astype(np.int64)
+    if min(train, test) < 10 or train + test > len(labels):
+        raise UserError(
+            f"digits: dataset.train={train} and dataset.test={test}: each must be at least 10, one of each class, and "
+            f"both together at most {len(labels)}."
+        )
     rows = train_test_split(
         np.arange(len(labels)), train_size=train, test_size=test, stratify=labels, random_state=seed
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cl_bench.datasets.prepared import PreparedImages
+from cl_bench.errors import UserError
 
 
 class SingleImages(Protocol):
@@ -82,6 +83,7 @@ class ImageDataset:
     Raises:
         ValueError: If a label or domain has no name, a prompt has no '{}', or only one of domain names and
             domain indices is given.
+        UserError: If a name is no text that can be written.
     """
 
     name: str
@@ -93,6 +95,8 @@ class ImageDataset:
     split: str = "official"
 
     def __post_init__(self) -> None:
+        for kind, names in (("class", self.class_names), ("domain", self.domain_names), ("prompt", self.prompts)):
+            _check_text(f"{self.name}: the {kind}", names)
         if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
             raise ValueError(f"{self.name}: there must be prompts, each with a '{{}}' for the class name")
         for split, images in (("train", self.train), ("test", self.test)):
@@ -115,6 +119,17 @@ class ImageDataset:
                 elif content is not None:
                     digest.update(content.identity.encode())
         return digest.hexdigest()
+
+
+def _check_text(what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:  # a folder's name of bytes that are no UTF-8
+            raise UserError(
+                f"{what} {name!a} is no text that could be written down: rename its folder, or name it by a list "
+                "of all names in the order of the sorted folders, dataset.class_names=[…]."
+            ) from error
 
 
 def _check_indices(name: str, array: NDArray[np.int64], count: int) -> None:

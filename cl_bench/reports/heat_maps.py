@@ -11,6 +11,8 @@ from matplotlib.image import AxesImage
 
 from cl_bench.reports.grid import draw_grid, outline_learned
 
+_WIDEST = 60  # inches of a panel, however many tasks there are: a picture has less than 2^16 pixels
+
 _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
 
 
@@ -36,7 +38,7 @@ def _title(result: Mapping[str, Any]) -> str:
 
 def _draw(matrix: Mapping[str, Sequence], title: str, result: Mapping[str, Any]) -> Figure:
     rows, columns = np.shape(matrix["task_agnostic"])
-    cell = 0.55 if columns <= 10 else 0.3
+    cell = 0.55 if columns <= 10 else min(0.3, _WIDEST / max(columns, rows))
     figure = Figure(figsize=(2 * (cell * columns + 1.2) + 1, max(2.6, cell * rows + 1.6)), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for axis, (kind, among) in zip(axes, _KINDS.items(), strict=True):

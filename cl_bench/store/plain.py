@@ -8,7 +8,7 @@ from typing import Any, Literal
 def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> Any:
     """A copy of plain data that strict JSON can hold.
 
-    Plain are None, bool, int, float, str, lists and tuples, and mappings with text keys.
+    Plain are None, bool, int, float, str that can be encoded, lists and tuples, and mappings with text keys.
 
     Args:
         value: The data.
@@ -18,8 +18,10 @@ def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> An
     Raises:
         ValueError: Something else is in it; names its place ("config.optim.betas[1]").
     """
-    if value is None or isinstance(value, (bool, int, str)):
+    if value is None or isinstance(value, (bool, int)):
         return value
+    if isinstance(value, str):
+        return _text(value, where)
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)
@@ -32,5 +34,21 @@ def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> An
         for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"{where} has the key {key!r}; keys of plain data are text")
+            _text(key, f"a key of {where}")
         return {key: to_plain(item, f"{where}.{key}", nonfinite) for key, item in value.items()}
     raise ValueError(f"{where} is a {type(value).__name__}, which is no plain data")
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:  # a file name of bytes that are no UTF-8
+        raise ValueError(f"{where} is {value!a}, which is no text that can be written") from error
+    return value
+
+
+def text_keys(value: Any) -> Any:
+    """A copy of nested data whose mappings have text keys: YAML takes the `0` of `{0: zero}` for a number."""
+    if isinstance(value, Mapping):
+        return {str(key): text_keys(item) for key, item in value.items()}
+    return [text_keys(item) for item in value] if isinstance(value, list) else value

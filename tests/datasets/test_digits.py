@@ -3,6 +3,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from cl_bench.datasets import digits
+from cl_bench.errors import UserError
 
 DATA = digits.load()
 
@@ -60,3 +61,9 @@ def test_a_part_of_the_images():
 def test_more_images_than_there_are():
     with pytest.raises(ValueError, match="1797"):
         digits.load(train=1400, test=450)
+
+
+@pytest.mark.parametrize("sizes", [{"train": 9}, {"test": 0}, {"train": 1500, "test": 298}, {"train": -1}])
+def test_numbers_of_images_that_cannot_be_had_are_refused(sizes):
+    with pytest.raises(UserError, match=r"^digits: dataset\.train=.* at most 1797"):
+        digits.load(**sizes)

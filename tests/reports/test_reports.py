@@ -38,7 +38,7 @@ def record(tasks=3, joint=False, finetuned=True, **more):
     }
 
 
-@pytest.mark.parametrize("tasks", [1, 3, 20, 50])
+@pytest.mark.parametrize("tasks", [1, 3, 20, 50, 300])
 def test_heat_maps_are_drawn_for_every_number_of_tasks(tmp_path, tasks):
     paths = heat_maps(record(tasks), tmp_path)
     assert [path.name for path in paths] == ["matrix_merged.png", "matrix_finetuned.png"]

@@ -1,0 +1,40 @@
+"""Whether the settings leave every task the images that a run needs; better known before training than after."""
+
+from collections.abc import Sequence
+from textwrap import shorten
+
+from cl_bench.errors import UserError
+from cl_bench.scenarios.scenario import Experience, Scenario
+
+_ADD = "add some to its classes, or take fewer tasks (scenario.tasks=…)"
+
+
+def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> None:
+    """Refuses settings that leave nothing to train on, to evaluate or to choose by.
+
+    Args:
+        scenario: The scenario.
+        trained: What is trained on, task by task.
+        chooses: Whether validation images are looked at.
+
+    Raises:
+        UserError: A task has no training, test or (where they are needed) validation image; or there are fewer training
+            images than classes.
+    """
+    shares = "validation" in scenario.streams
+    lower = "scenario.validation_share sets them all aside: lower it" if shares else _ADD
+    _each_has_images(trained, "training", lower)
+    _each_has_images(scenario.test_stream, "test", _ADD)
+    if chooses and shares:
+        raise_it = "scenario.validation_share of the images of its classes is less than one: raise it"
+        _each_has_images(scenario.streams["validation"], "validation", raise_it)
+    images, classes = sum(len(task.samples) for task in trained), sum(len(names) for names, _ in scenario.labels)
+    if trained and images < classes:
+        remedy = "lower scenario.validation_share, or add images" if shares else "add images"
+        raise UserError(f"There are {images} training images for {classes} classes, which cannot be learned: {remedy}.")
+
+
+def _each_has_images(tasks: Sequence[Experience], kind: str, remedy: str) -> None:
+    for number, task in enumerate(tasks, start=1):
+        if not len(task.samples):
+            raise UserError(f"Task {number} ({shorten(task.name, 60)}) has no {kind} image; {remedy}.")
