@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from cl_bench.reports.grid import draw_grid, outline_learned
 
-_WIDEST = 60  # inches of a panel, however many tasks there are: a picture has less than 2^16 pixels
+_WIDEST = 15.3  # inches of a panel, however many tasks there are: a picture has less than 2^16 pixels
 
 _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
 
