@@ -1,7 +1,8 @@
 """The few questions that the rest of the program asks about its process group; with one process all are trivial."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch.distributed as dist
@@ -27,6 +28,16 @@ def barrier() -> None:
     """Waits until every process is here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Lets rank 0 do something alone before the others do it, too, for whom it is then less work."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()
 
 
 def from_main(value: Any) -> Any:

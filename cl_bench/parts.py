@@ -24,9 +24,8 @@ from cl_bench.errors import UserError
 from cl_bench.evaluation import Evaluator, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
-from cl_bench.scenarios import Experience, Scenario
-from cl_bench.store import permissions
 from cl_bench.scenarios import Experience, Scenario, images_needed
+from cl_bench.store import permissions
 from cl_bench.store.plain import to_plain
 from cl_bench.trainers import Optimization, TaskTrainer
 
@@ -100,10 +99,15 @@ def build(config: Mapping[str, Any]) -> Parts:
     if evaluation.split not in scenario.streams:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
-    if backbone.transform.resampling == "batched":
-        prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
-        with permissions.explained("paths.prepared_dir=…"):
+    prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
+    with (
+        permissions.explained("paths.prepared_dir=…"),
+        distributed.main_first(),
+    ):  # which reads all files, and then the others see what it has found
+        if backbone.transform.resampling == "batched":
             scenario.prepare(backbone.transform.size, prepared_dir)
+        else:
+            scenario.look_at_files(prepared_dir)
     head = distributed.from_main(_head(backbone, scenario, store_dir) if distributed.is_main() else None)
     trainer: TaskTrainer = instantiate(
         config["trainer"],

@@ -112,7 +112,7 @@ class _Pictures:
     def __init__(self, shapes, seed=0):
         random = np.random.default_rng(seed)
         self.images = [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
-        self.identity = self.state = str(seed)
+        self.identity = str(seed)
 
     def __len__(self):
         return len(self.images)

@@ -1,16 +1,21 @@
 """Images that lie in files of any size, decoded when they are asked for."""
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cl_bench.datasets.file_hashes import hashes
 from cl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from cl_bench.datasets.images import ImageDataset
 
 
 class ImageFiles:
@@ -20,10 +25,11 @@ class ImageFiles:
         root: The folder that the names are relative to.
         names: Paths of the files, with '/' between folders.
         remedy: What mends a missing or damaged file, for the message.
+        kept_in: Folder in which the SHA-256 of files are kept, see `file_hashes`; None: all files are read for them.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], remedy: str) -> None:
-        self.root, self.names, self._remedy = Path(root), tuple(names), remedy
+    def __init__(self, root: Path, names: Sequence[str], remedy: str, kept_in: Path | None = None) -> None:
+        self.root, self.names, self._remedy, self._kept_in = Path(root), tuple(names), remedy, kept_in
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,28 +51,32 @@ class ImageFiles:
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "ImageFiles":
         """The images of these rows, or where a mask is true."""
-        return ImageFiles(self.root, np.array(self.names, dtype=object)[rows].tolist(), self._remedy)
+        return ImageFiles(self.root, np.array(self.names, dtype=object)[rows].tolist(), self._remedy, self._kept_in)
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 (hex) of the names and sizes of all files: the same for every copy of them."""
-        return self._digest(lambda status: str(status.st_size))
-
-    @cached_property
-    def state(self) -> str:
-        """SHA-256 (hex) of names, sizes and times of last change: another one whenever a file was touched.
+        """SHA-256 (hex) of all files' contents, one after another; what the files are called does not matter.
 
         Raises:
-            UserError: A file is missing.
+            UserError: A file is missing, or cannot be read.
         """
-        return self._digest(lambda status: f"{status.st_size} {status.st_mtime_ns}")
+        contents = hashes(self.root, self.names, self._kept_in, self._problem)
+        return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
-    def _digest(self, describe: Callable[[os.stat_result], str]) -> str:
-        digest = hashlib.sha256()
-        for name in self.names:
-            try:
-                status = os.stat(self.root / name)
-            except OSError as error:
-                raise UserError(f"{self.root / name} is missing ({error.strerror}).\n{self._remedy}") from error
-            digest.update(f"{name}\0{describe(status)}\n".encode(errors="surrogateescape"))
-        return digest.hexdigest()
+    def _problem(self, path: Path, problem: str) -> UserError:
+        return UserError(f"{path} {problem}.\n{self._remedy}")
+
+
+def looked_at_anew(dataset: "ImageDataset", kept_in: Path) -> "ImageDataset":
+    """The data set with its image files as they are now; a process that does many runs may have read it long ago.
+
+    Args:
+        dataset: The data set.
+        kept_in: Folder in which the SHA-256 of files are kept, see `file_hashes`.
+    """
+    splits = {
+        name: replace(images, pixels=ImageFiles(files.root, files.names, files._remedy, kept_in))
+        for name, images in (("train", dataset.train), ("test", dataset.test))
+        if isinstance(files := images.pixels, ImageFiles)
+    }
+    return replace(dataset, **splits) if splits else dataset

@@ -18,11 +18,7 @@ class SingleImages(Protocol):
 
     @property
     def identity(self) -> str:
-        """Differs whenever the images do."""
-
-    @property
-    def state(self) -> str:
-        """Differs whenever what they are read from was touched."""
+        """Differs whenever one of the images does."""
 
     def __len__(self) -> int: ...
 

@@ -1,8 +1,8 @@
 """The prepared cache: a data set's images decoded and shrunk once, then read from one memory-mapped file.
 
-Each data set and size has a folder `NAME-SIZE-STATE` with two files: `pixels.bin`, all images one after another, and
-`index.safetensors`, their heights and widths. STATE stands for the files that it was made from: when one of them is
-touched, another folder is made. A folder appears when it is whole.
+Each data set and size has a folder `NAME-SIZE-CONTENT` with two files: `pixels.bin`, all images one after another, and
+`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from: when
+one of them has other bytes, another folder is made. A folder appears when it is whole.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from cl_bench.datasets.image_files import looked_at_anew
 from cl_bench.datasets.resizing import resize_short_side
 from cl_bench.errors import UserError
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1
+_FORMAT = "2"  # 1 named its folders by the files' names, sizes and times, and said nothing of its format
 _ARRAY_SIDE = 64  # images of one size, up to this one, are read as one array
 _AT_ONCE = 256
 
@@ -80,19 +81,21 @@ def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
         folder: Where all prepared data sets are.
 
     Raises:
-        UserError: An image is missing or damaged, or the disk is full; nothing half-written stays.
+        UserError: An image is missing or damaged, a file changes in the meantime, or the disk is full; nothing
+            half-written stays.
     """
     if Path(dataset.name).name != dataset.name or dataset.name in ("", ".."):
         raise UserError(f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=…")
-    singles = [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
-    if not singles:
+    dataset = looked_at_anew(dataset, folder)
+    if not _singles(dataset):
         return dataset
-    state = hashlib.sha256("\n".join([str(_FORMAT), *(split.state for split in singles)]).encode()).hexdigest()
-    path = Path(folder) / f"{dataset.name}-{size}-{state[:16]}"
+    content = _content(dataset, size)
+    path = Path(folder) / f"{dataset.name}-{size}-{content[:16]}"
     if not _is_whole(path):
         with _alone(path):
             if not _is_whole(path):
-                _write(path, singles, dataset.name, size)
+                _tell_of_earlier_formats(dataset.name, Path(folder))
+                _write(path, dataset, size, content)
     return _open(path, dataset)
 
 
@@ -104,29 +107,53 @@ def sizes(name: str, folder: Path) -> list[int]:
     return sorted({int(parts[0]) for parts in found if len(parts) == 2 and parts[0].isdigit()})
 
 
+def _singles(dataset: "ImageDataset") -> "list[SingleImages]":
+    return [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
+
+
+def _content(dataset: "ImageDataset", size: int) -> str:
+    """SHA-256 (hex) of all that the prepared images depend on."""
+    images = [pixels.identity for pixels in _singles(dataset)]
+    return hashlib.sha256("\n".join([_FORMAT, str(size), *images]).encode()).hexdigest()
+
+
 def _is_undone(pixels: object) -> bool:
     return not isinstance(pixels, np.ndarray | PreparedImages)
 
 
 def _index(path: Path) -> tuple[NDArray[np.int64], str]:
-    """Heights and widths of all images, and the SHA-256 of all pixels."""
+    """Heights and widths of all images, and the SHA-256 of all images."""
     from safetensors import safe_open
 
-    (path / "index.safetensors").open("rb").close()  # safetensors takes what may not be read for what is not there
     with safe_open(path / "index.safetensors", "numpy") as file:
         return file.get_tensor("sizes"), file.metadata()["sha256"]
 
 
-def _is_whole(path: Path) -> bool:
-    from safetensors import SafetensorError
+def _is_whole(path: Path, format: str | None = _FORMAT) -> bool:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        shapes, _ = _index(path)
+        (path / "index.safetensors").open("rb").close()  # safetensors takes what may not be read for what is not there
+        with safe_open(path / "index.safetensors", "numpy") as file:
+            if file.metadata().get("format") != format:
+                return False
+            shapes = file.get_tensor("sizes")
         return (path / "pixels.bin").stat().st_size == 3 * int(shapes.prod(axis=1).sum())
     except PermissionError:
         raise
-    except (OSError, SafetensorError, KeyError, TypeError):
+    except (OSError, SafetensorError, AttributeError, TypeError):
         return False
+
+
+def _tell_of_earlier_formats(name: str, folder: Path) -> None:
+    """Says, before the first preparing in this format, which folders of the data set have become useless."""
+    earlier = [path for path in sorted(folder.glob(f"{name}-*-*")) if _is_whole(path, format=None)]
+    if earlier and not sizes(name, folder):
+        log.info(
+            "%s: prepared images of an earlier version of cl_bench are not used again, since they were found by the "
+            "files' names, sizes and times; they may be deleted: %s",
+            *(name, " ".join(map(str, earlier))),
+        )
 
 
 def _alone(path: Path) -> FileLock:
@@ -143,7 +170,7 @@ def _alone(path: Path) -> FileLock:
         raise UserError(f"{path.parent} is not writable; name a folder of yours: paths.prepared_dir=…") from error
 
 
-def _write(path: Path, splits: "list[SingleImages]", name: str, size: int) -> None:
+def _write(path: Path, dataset: "ImageDataset", size: int, content: str) -> None:
     from safetensors.numpy import save_file
 
     from cl_bench.store import atomic
@@ -154,15 +181,19 @@ def _write(path: Path, splits: "list[SingleImages]", name: str, size: int) -> No
         shutil.rmtree(path)
     with atomic.new_folder(path) as temporary:
         with (temporary / "pixels.bin").open("wb") as out:
-            for image in _shrunk(splits, name, size):
+            for image in _shrunk(_singles(dataset), dataset.name, size):
                 shapes.append(image.shape[:2])
+                digest.update(f"{image.shape}".encode())
                 digest.update(np.ascontiguousarray(image))
                 out.write(np.ascontiguousarray(image))
         table = np.array(shapes, dtype=np.int64).reshape(-1, 2)
-        save_file({"sizes": table}, temporary / "index.safetensors", metadata={"sha256": digest.hexdigest()})
+        metadata = {"format": _FORMAT, "sha256": digest.hexdigest()}
+        save_file({"sizes": table}, temporary / "index.safetensors", metadata=metadata)
+        if _content(looked_at_anew(dataset, path.parent), size) != content:
+            raise UserError(f"{dataset.name}: image files have changed while they were prepared. Start again.")
     gigabytes = 3 * table.prod(axis=1).sum() / 1e9
     seconds = time.perf_counter() - begin
-    log.info("%s: %d images prepared in %.1f s, %.2f GB in %s", name, len(table), seconds, gigabytes, path)
+    log.info("%s: %d images prepared in %.1f s, %.2f GB in %s", dataset.name, len(table), seconds, gigabytes, path)
 
 
 def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDArray[np.uint8]]:

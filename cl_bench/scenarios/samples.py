@@ -47,12 +47,12 @@ class Samples(torch.utils.data.Dataset):
             torch.cat([torch.full_like(part.groups, group) for part, group in zip(parts, groups, strict=True)]),
         )
 
-    def replace(self, sources: Mapping[int, Pixels], size: int) -> None:
+    def replace(self, sources: Mapping[int, Pixels], size: int | None) -> None:
         """Reads images from elsewhere from now on.
 
         Args:
             sources: By the `id` of the old source; the same images, decoded and shrunk, say.
-            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array.
+            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array; None: they stay whole.
         """
         self.sources = tuple(sources.get(id(source), source) for source in self.sources)
         self._size = size

@@ -14,6 +14,7 @@ from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 
+from cl_bench.datasets.image_files import looked_at_anew
 from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.prepared import prepare
 from cl_bench.scenarios.samples import Samples
@@ -92,14 +93,24 @@ class Scenario(CLScenario):
         Raises:
             UserError: An image is missing or damaged.
         """
-        ready = tuple(prepare(data, size, folder) for data in self.datasets)
+        self._read_from([prepare(data, size, folder) for data in self.datasets], size)
+
+    def look_at_files(self, folder: Path) -> None:
+        """Reads images from the files as they are now: what an earlier run of this process knows of them is forgotten.
+
+        Args:
+            folder: Where the SHA-256 of files are kept, which is that of prepared data sets.
+        """
+        self._read_from([looked_at_anew(data, folder) for data in self.datasets], None)
+
+    def _read_from(self, ready: Sequence[ImageDataset], size: int | None) -> None:
         sources = {}
         for old, new in zip(self.datasets, ready, strict=True):
             sources |= {id(old.train.pixels): new.train.pixels, id(old.test.pixels): new.test.pixels}
         for stream in self.streams.values():
             for experience in stream:
                 experience.samples.replace(sources, size)
-        self.datasets = ready
+        self.datasets = tuple(ready)
 
     def joint(self) -> Experience:
         """All training images as one task; each image is classified among the classes it is compared with at test."""
