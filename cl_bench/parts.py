@@ -25,7 +25,7 @@ from cl_bench.evaluation import Evaluator, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Experience, Scenario, images_needed
-from cl_bench.store import permissions
+from cl_bench.store import permissions, schema
 from cl_bench.store.plain import to_plain
 from cl_bench.trainers import Optimization, TaskTrainer
 
@@ -95,6 +95,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     logger = instantiate(config["logger"], "logger")
     scenario = _scenario(config)
     if distributed.is_main():
+        schema.open_store(store_dir)
         _warn_of_other_sizes(scenario)
     if evaluation.split not in scenario.streams:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
@@ -134,6 +135,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
     images_needed.check(scenario, experiences, evaluation.split == "validation" or len(scalings) > 1)
     training = {
+        "schema": schema.SCHEMA,
         "backbone": backbone.identity,
         "scenario": scenario.identity(),
         "trainer": config["trainer"],
@@ -172,6 +174,17 @@ def _check_recordable(settings: Mapping[str, Any]) -> None:
             to_plain(value, name, nonfinite="refuse")
         except ValueError as error:
             raise UserError(f"{error}; change this setting.") from error
+
+
+def build_here(config: Mapping[str, Any]) -> Parts:
+    """Builds the parts of a run that was made elsewhere, perhaps: on one device of this machine, with nothing logged.
+
+    Its fingerprint is the same. Raises what `build` raises.
+    """
+    own = {"accelerator": "auto", "devices": 1, "nodes": 1, "compile": False}
+    lightning = {key: own.get(key, value) for key, value in config["lightning"].items()}
+    logger = {"_target_": "pytorch_lightning.loggers.logger.DummyLogger"}
+    return build({**config, "lightning": lightning, "logger": logger})
 
 
 def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:

@@ -100,15 +100,24 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     """The result that `folder` has of exactly this configuration; None if there is none, and the job has to be done.
 
     What shapes no number does not count: loggers, paths, `debug`, and of `lightning` all but precision and the limit
-    of steps. Neither do versions, nor data on the disk: who changes those removes the results.
+    of steps. Images, labels, weights of the backbone and whatever else lies in files count with their contents: the
+    fingerprint of the result has to be the one that the configuration makes now.
+
+    Raises:
+        UserError: There is such a result, but what it was made from is no longer there or has become wrong.
     """
-    from cl_bench.store import read_result
+    from cl_bench.store import fingerprint, read_result
 
     try:
         found = read_result(folder / "result.json")
     except UserError:  # none, or damaged, or of another version: all are run anew
         return None
     if _what_counts(found["config"]) != _what_counts(config):
+        return None
+    from cl_bench.parts import build_here
+
+    if found.get("fingerprint") != fingerprint(build_here(config).training):
+        log.info("done anew, since images, weights or cl_bench have changed: %s", os.path.relpath(folder))
         return None
     log.info("skipped, its result is there: %s", os.path.relpath(folder))
     return found

@@ -3,6 +3,7 @@
 import json
 import os
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -42,6 +43,40 @@ def test_a_folder_is_trained_on_from_the_cache_and_from_the_files(run_py, tmp_pa
     assert "2 of 2 tasks reused" in run.stdout
 
 
+def write_bitmaps(root, shift):
+    """Digits as files of one size, written at one time; the labels are right with a `shift` of 0 only."""
+    data = digits.load().train
+    for label in range(4):
+        for number, row in enumerate(np.flatnonzero(data.labels == (label + shift) % 4)[:20]):
+            path = root / f"digit_{label}" / f"{number:03d}.bmp"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(data.pixels[row]).save(path)
+            os.utime(path, ns=(10**18, 10**18))
+
+
+def test_images_whose_content_alone_has_changed_are_trained_anew_and_that_is_said(run_py, tmp_path):
+    ways = "backbone.resampling=batched,pillow"
+    sweep = ("-m", "scenario=folder", "dataset.root=images", ways, "hydra.sweep.dir=swept",
+             "hydra.sweep.subdir=${backbone.resampling}", *COMMON)  # fmt: skip
+    records, said = [], []
+    for shift in (1, 0, 0):
+        write_bitmaps(tmp_path / "images", shift)
+        run = run_py(*sweep)
+        assert run.returncode == 0, run.stderr
+        paths = [tmp_path / "swept" / way / "result.json" for way in ("batched", "pillow")]
+        records.append([json.loads(path.read_text()) for path in paths])
+        said.append(run.stdout)
+    for way, (wrong, right, again) in zip(("batched", "pillow"), zip(*records, strict=True), strict=True):
+        assert wrong["fingerprint"] != right["fingerprint"]
+        assert wrong["datasets"][0]["sha256"] != right["datasets"][0]["sha256"]
+        assert not any(task["reused"] for task in right["training"])
+        assert again == right
+        assert f"done anew, since images, weights or cl_bench have changed: swept/{way}\n" in said[1]
+        assert f"skipped, its result is there: swept/{way}\n" in said[2]
+    assert [text.count("80 images prepared") for text in said] == [1, 1, 0]
+    assert [text.count("done anew") for text in said] == [0, 2, 0]
+
+
 def test_domains_in_folders_come_one_after_another(run_py, tmp_path):
     write_digits(tmp_path / "images", domains=("upright", "lying"))
     arguments = ("scenario=folder_domains", "dataset.root=images", "task_order=[upright,lying]", *COMMON)
@@ -59,7 +94,8 @@ def test_a_damaged_image_is_one_message_and_nothing_half_written_stays(run_py, t
     run = run_py("scenario=folder", "dataset.root=images", *COMMON)
     assert run.returncode == 2 and "Traceback" not in run.stderr
     assert str(path.relative_to(tmp_path)) in run.stderr and "damaged" in run.stderr
-    assert not [path for path in (tmp_path / "data" / "prepared").iterdir() if path.suffix != ".lock"]
+    left = [path for path in (tmp_path / "data" / "prepared").iterdir() if path.suffix != ".lock"]
+    assert not [path for path in left if path.name != "file_hashes"]  # these are of the files, and right
 
 
 def test_a_damaged_image_that_a_worker_reads_is_one_message(run_py, tmp_path):

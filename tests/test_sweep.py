@@ -1,13 +1,14 @@
 """What a job of a sweep leaves out, and what it tells when it fails."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from hydra.errors import HydraException
 
-from cl_bench import sweep
+from cl_bench import parts, sweep
 from cl_bench.errors import UserError
-from cl_bench.store import write_result
+from cl_bench.store import fingerprint, write_result
 
 
 @pytest.fixture(autouse=True)
@@ -29,13 +30,44 @@ def configuration(**more):
     }
 
 
+NOW = {"data": "these images"}  # what the weights of the configuration are made from
+
+
+@pytest.fixture(autouse=True)
+def built(monkeypatch):
+    """The configurations that are built, to see what they are made from."""
+    configurations = []
+
+    def build_here(config):
+        configurations.append(config)
+        return SimpleNamespace(training=NOW)
+
+    monkeypatch.setattr(parts, "build_here", build_here)
+    return configurations
+
+
 def test_a_result_of_the_same_configuration_is_found(tmp_path, caplog):
-    write_result(tmp_path / "result.json", {"config": configuration(), "headline": 1})
+    write_result(
+        tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW), "headline": 1}
+    )
     caplog.set_level("INFO")
     same = {"logger": {}, "paths": {}, "debug": True, "choices": {"x": "y"}}
     lightning = {"precision": "32-true", "devices": 2, "nodes": 4, "limit_train_batches": None}
     assert sweep.result(configuration(**same, lightning=lightning), tmp_path)["headline"] == 1
     assert "skipped" in caplog.text
+
+
+def test_a_result_of_other_images_or_weights_does_not_count_and_that_is_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    before = fingerprint({"data": "other images"})
+    write_result(tmp_path / "job/result.json", {"config": configuration(), "fingerprint": before})
+    assert sweep.result(configuration(), tmp_path / "job") is None
+    assert caplog.messages == ["done anew, since images, weights or cl_bench have changed: job"]
+
+
+def test_a_record_without_a_fingerprint_does_not_count(tmp_path):
+    write_result(tmp_path / "result.json", {"config": configuration()})
+    assert sweep.result(configuration(), tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -48,9 +80,10 @@ def test_a_result_of_the_same_configuration_is_found(tmp_path, caplog):
         {"lightning": {"precision": "32-true", "limit_train_batches": 3}},
     ],
 )
-def test_a_result_of_another_configuration_does_not_count(tmp_path, other):
-    write_result(tmp_path / "result.json", {"config": configuration()})
+def test_a_result_of_another_configuration_does_not_count(tmp_path, other, built):
+    write_result(tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW)})
     assert sweep.result(configuration(**other), tmp_path) is None
+    assert not built  # which takes longer than to compare
 
 
 def test_no_result_a_damaged_one_and_one_of_another_version_do_not_count(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 from cl_bench import trust
 from cl_bench.errors import UserError
-from cl_bench.parts import Parts, build
+from cl_bench.parts import Parts, build_here
 from cl_bench.store import Stream, read_result
 from cl_bench.trainers import Weights
 
@@ -45,7 +45,7 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
     record = read_result(path)
     trust.check(record["config"], path, trusted)
     _check_folders(record, path)
-    parts = build(_here(record["config"]))
+    parts = build_here(record["config"])
     problems: list[str] = []
     stream = Stream(parts.store_dir / "streams", parts.training, problems.append)
     if stream.fingerprint != record["fingerprint"]:
@@ -88,10 +88,3 @@ def _without_weights(path: Path, task: int, reason: str) -> UserError:
         f"{path} needs the weights of task {task + 1}: {reason}. Start the analyses in the folder in which the run was "
         "started, or run it anew."
     )
-
-
-def _here(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration for this machine: one device of whichever kind there is, and nothing is logged."""
-    own = {"accelerator": "auto", "devices": 1, "nodes": 1, "compile": False}
-    lightning = {key: own.get(key, value) for key, value in config["lightning"].items()}
-    return {**config, "lightning": lightning, "logger": {"_target_": "pytorch_lightning.loggers.logger.DummyLogger"}}

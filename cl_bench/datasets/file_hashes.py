@@ -25,9 +25,7 @@ _SETTLED = 2_000_000_000  # ns after which another write gets another time, also
 _AT_ONCE = 64  # files per call of a thread: small ones are read faster than a thread is asked
 
 
-def hashes(
-    root: Path, names: Sequence[str], kept_in: Path | None, error: Callable[[Path, str], Exception]
-) -> list[str]:
+def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: Callable[[Path, str], Exception]) -> list[str]:
     """SHA-256 (hex) of each file's content.
 
     Args:
@@ -47,13 +45,12 @@ def hashes(
     due = [row for row, found in enumerate(known) if found is None]
     if not due:
         return known
-    begin = time.time_ns()  # before any of them is read
+    begin = time.time_ns()
     for row, found in zip(due, _read_all(root, [names[row] for row in due], error), strict=True):
         known[row] = found
+    # The states are those before reading: whoever has written to a file since then has changed its state.
     settled = [row for row in due if begin - max(states[row][1:3]) >= _SETTLED]
-    kept |= {
-        names[row]: [*states[row], known[row]] for row in settled if _state(root, names[row], error) == states[row]
-    }
+    kept |= {names[row]: [*states[row], known[row]] for row in settled}
     if index is not None and settled:
         _write_index(index, kept)
     return known

@@ -2,7 +2,7 @@
 
 import hashlib
 import inspect
-import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +12,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from cl_bench import distributed
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.errors import UserError
 from cl_bench.scenarios.samples import Samples
 from cl_bench.scenarios.scenario import Experience, Scenario
+
+_AT_ONCE = 512  # images that a process looks at before it answers
 
 
 class Avalanche(Scenario):
@@ -60,8 +64,8 @@ class Avalanche(Scenario):
             benchmark.lower(),
             tuple(names),
             tuple(prompts or ("a photo of a {}.",)),
-            _images(train, [benchmark, arguments, "train"]),
-            _images(test, [benchmark, arguments, "test"]),
+            _images(train),
+            _images(test),
             split=f"Avalanche's {benchmark}",
         )
         masks = [_mask(experience, len(names)) for experience in train]
@@ -75,16 +79,13 @@ class Avalanche(Scenario):
 class _AvalancheImages:
     """The images of all experiences of a stream, one after another, as Avalanche gives them.
 
-    Which files they come from cannot be seen: labels, what was asked of Avalanche, and a hundred images stand for all.
+    Which files they come from, and what is made of them, cannot be seen: all of them are looked at.
     """
 
-    def __init__(self, datasets: Sequence[Any], labels: NDArray[np.int64], asked: list[Any]) -> None:
+    def __init__(self, datasets: Sequence[Any]) -> None:
         self._datasets = tuple(datasets)
         self._ends = np.cumsum([len(dataset) for dataset in datasets])
-        digest = hashlib.sha256(json.dumps(asked).encode() + labels.tobytes())
-        for row in np.linspace(0, len(labels) - 1, num=min(100, len(labels)), dtype=int).tolist():
-            digest.update(self[row])
-        self.identity = self.state = digest.hexdigest()
+        self.identity = distributed.from_main(_sha256(self) if distributed.is_main() else None)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -98,6 +99,32 @@ class _AvalancheImages:
             gray_or_rgb = (image * 255 if image.is_floating_point() else image).round().clamp(0, 255).byte()
             return np.array(gray_or_rgb.expand(3, -1, -1).permute(1, 2, 0))
         return np.array(image.convert("RGB"))
+
+
+class _Digests(torch.utils.data.Dataset[bytes]):
+    """SHA-256 of the images, so many at a time."""
+
+    def __init__(self, images: _AvalancheImages) -> None:
+        self._images = images
+
+    def __len__(self) -> int:
+        return -(-len(self._images) // _AT_ONCE)
+
+    def __getitem__(self, part: int) -> bytes:
+        digest = hashlib.sha256()
+        for row in range(part * _AT_ONCE, min((part + 1) * _AT_ONCE, len(self._images))):
+            image = self._images[row]
+            digest.update(f"{image.shape}".encode() + image.tobytes())
+        return digest.digest()
+
+
+def _sha256(images: _AvalancheImages) -> str:
+    """Of all images in their order, from as many processes as there are cores: threads would wait for each other."""
+    digests = _Digests(images)
+    workers = min(os.cpu_count() or 1, len(digests)) if len(digests) > 1 else 0
+    own = torch.Generator()  # the global one would have gone on
+    parts = DataLoader(digests, batch_size=None, num_workers=workers, generator=own)
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _make(benchmark: str, arguments: Mapping[str, Any], root: Path) -> Any:
@@ -129,11 +156,11 @@ def _names(dataset: Any) -> Sequence[str] | None:
     return next(filter(None, map(_names, parts)), None) or (None if wrapped is None else _names(wrapped))
 
 
-def _images(experiences: Sequence[Any], asked: list[Any]) -> Images:
+def _images(experiences: Sequence[Any]) -> Images:
     labels = np.concatenate(
         [np.asarray(list(experience.dataset.targets), dtype=np.int64) for experience in experiences]
     )
-    return Images(_AvalancheImages([experience.dataset for experience in experiences], labels, asked), labels)
+    return Images(_AvalancheImages([experience.dataset for experience in experiences]), labels)
 
 
 def _mask(experience: Any, classes: int) -> Tensor:

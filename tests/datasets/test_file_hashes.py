@@ -1,6 +1,7 @@
 """The kept SHA-256 of image files: used again as long as nobody can have written to a file, and cheap to look at."""
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -104,6 +105,20 @@ def test_a_file_with_another_content_is_read_again_whatever_its_size_and_time_sa
     if change is not by_swapping_folders:
         assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert looked_at(images) != first and set(read[3:]) <= {"a/1.png", "a/2.png"}
+
+
+@pytest.mark.parametrize("field", range(4))  # size, mtime, ctime, inode
+def test_all_that_a_folder_says_of_a_file_has_to_agree(images, read, later, field):
+    looked_at(images)
+    (path,) = (images.parent / "kept").rglob("*.json")
+    kept = json.loads(path.read_bytes())
+    status = (images / "a/1.png").stat()
+    state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    assert kept["files"]["a/1.png"][:4] == state
+    kept["files"]["a/1.png"][field] += 1
+    path.write_text(json.dumps(kept))
+    looked_at(images)
+    assert read[3:] == ["a/1.png"]
 
 
 def test_a_file_that_was_just_written_is_not_trusted(images, read):

@@ -13,7 +13,7 @@ from torch import nn
 
 from cl_bench.datasets import digits
 from cl_bench.errors import UserError
-from cl_bench.scenarios import Avalanche, ClassIncremental
+from cl_bench.scenarios import Avalanche, ClassIncremental, avalanche
 from tests.datasets.releases import write_mnist
 from tests.small import pixels_at
 
@@ -73,6 +73,26 @@ def test_images_that_avalanche_gives_as_tensors_are_the_same_bytes(mnist, tmp_pa
         ((source, rows, _),) = experience.samples.located(torch.arange(len(experience.samples)))
         seen = np.stack([source[row][..., 0] for row in rows]).reshape(len(pixels), -1)
         assert _sorted(np.sort(seen)) == _sorted(np.sort(pixels.reshape(len(pixels), -1)))
+
+
+@pytest.mark.parametrize("at_once", [512, 7])  # in this process, in several
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_bit_of_any_image_makes_another_identity(mnist, tmp_path, monkeypatch, split, at_once):
+    monkeypatch.setattr(avalanche, "_AT_ONCE", at_once)
+    before = Avalanche("SplitMNIST", 5, tmp_path)
+    assert Avalanche("SplitMNIST", 5, tmp_path).identity() == before.identity()
+    path = tmp_path / f"MNIST/raw/{'t10k' if split == 'test' else 'train'}-images-idx3-ubyte"
+    content = path.read_bytes()
+    for place in (16, len(content) // 2, len(content) - 1):  # 16: where the header ends
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert Avalanche("SplitMNIST", 5, tmp_path).identity() != before.identity()
+
+
+def test_looking_at_all_images_leaves_the_random_numbers_alone(mnist, tmp_path):
+    scenario = Avalanche("SplitMNIST", 5, tmp_path)
+    state = torch.get_rng_state()
+    avalanche._sha256(scenario.datasets[0].train.pixels)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_other_data_of_the_same_shape_is_prepared_anew(mnist, tmp_path):

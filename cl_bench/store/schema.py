@@ -1,0 +1,41 @@
+"""Which streams and heads of a store are found again."""
+
+import logging
+import shlex
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 2
+"""Part of every stream's fingerprint; rises when what the fingerprint is made of was too little.
+
+2: images count by their contents, backbones and heads by all that the model is made of. Before, changed images could
+find the weights that were trained on others.
+"""
+
+
+def open_store(folder: Path) -> None:
+    """Marks a store as one of this schema, and says the first time what an earlier version has left in it.
+
+    Args:
+        folder: The store, `paths.store_dir`. If it cannot be written, it is not marked.
+    """
+    mark = folder / f"schema_{SCHEMA}"
+    if mark.exists():
+        return
+    left = [path for path in (folder / "streams", folder / "heads") if path.is_dir() and any(path.iterdir())]
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:  # another run was faster, and says it
+        return
+    except OSError:
+        remedy = ""
+    else:
+        remedy = f": find {shlex.join(map(str, left))} -mindepth 1 -maxdepth 1 ! -newer {shlex.quote(str(mark))}"
+        remedy += " -exec rm -r {} +"
+    if left:
+        log.info(
+            "the streams and heads in %s are of an earlier schema, which knew too little of images and models: they "
+            "are not used again and may be deleted%s",
+            *(folder, remedy),
+        )
