@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.analyses.source import NEEDS, representatives, source_of
+from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
@@ -94,7 +94,7 @@ def _of_run(path: Path, record: dict[str, Any], names: Sequence[str], trusted: S
     run = open_run(path, trusted)
     for name in missing:
         numbers = importlib.import_module(f"cl_bench.analyses.{name}").compute(run)
-        atomic.write_json(_path(path, name), {"schema": 1, "analysis": name, "source": source, **numbers})
+        atomic.write_json(_path(path, name), {"schema": SCHEMA, "analysis": name, "source": source, **numbers})
 
 
 def _path(record: Path, name: str) -> Path:
@@ -102,9 +102,10 @@ def _path(record: Path, name: str) -> Path:
 
 
 def _is_there(path: Path, source: dict[str, Any]) -> bool:
-    """Whether the analysis is there, and still of this run."""
+    """Whether the analysis is there, still of this run, and of this schema."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["source"] == source
+        analysis = json.loads(path.read_text(encoding="utf-8"))
+        return analysis["source"] == source and analysis["schema"] == SCHEMA
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 

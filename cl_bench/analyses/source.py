@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+SCHEMA = 1
+"""Of the files that analyses write; rises when what they compute changes."""
+
 Result = Mapping[str, Any]
 Source = Mapping[str, Any]
 

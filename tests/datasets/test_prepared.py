@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from cl_bench.backbones.transforms import ImageTransform
 from cl_bench.datasets import prepared
@@ -85,6 +87,73 @@ def test_touched_files_are_prepared_anew(dataset, tmp_path):
     fresh = made(tmp_path / "images", dataset.train.pixels.names, dataset.test.pixels.names)
     after = prepare(fresh, 32, tmp_path / "prepared")
     assert before.identity != after.identity and after.train.pixels[1].max() == 0
+
+
+def test_files_that_were_touched_alone_are_not_prepared_anew(dataset, tmp_path, monkeypatch):
+    before = prepare(dataset, 32, tmp_path / "prepared")
+    for path in (tmp_path / "images").iterdir():
+        os.utime(path, ns=(0, 0))
+        path.rename(path.with_suffix(".other"))
+    names = [[f"{name[:-3]}other" for name in split.pixels.names] for split in (dataset.train, dataset.test)]
+    monkeypatch.setattr(ImageFiles, "__getitem__", None)
+    assert prepare(made(tmp_path / "images", *names), 32, tmp_path / "prepared").identity == before.identity
+
+
+@pytest.mark.parametrize("keep", ["the data set", "names and times"])
+def test_files_of_other_content_are_prepared_anew_whatever_else_is_as_before(tmp_path, keep):
+    names = write_images(tmp_path / "images", [(40, 40)] * 4, "bmp")
+    dataset = made(tmp_path / "images", names[:2], names[2:])
+    before = prepare(dataset, 32, tmp_path / "prepared")
+    assert dataset.train.pixels.identity  # which it remembers
+    path = tmp_path / "images" / names[1]
+    state = path.stat()
+    Image.new("RGB", (40, 40)).save(path)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert path.stat().st_size == state.st_size
+    again = dataset if keep == "the data set" else made(tmp_path / "images", names[:2], names[2:])
+    after = prepare(again, 32, tmp_path / "prepared")
+    assert before.identity != after.identity and np.asarray(after.train.pixels[1]).max() == 0
+
+
+def test_images_that_differ_in_shape_alone_are_told_apart(tmp_path):
+    identities = []
+    for number, shape in enumerate([(40, 50), (50, 40)]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in ("a.png", "b.png"):
+            Image.new("RGB", shape).save(folder / name)
+        identities.append(prepare(made(folder, ["a.png"], ["b.png"]), 64, tmp_path / "prepared").identity)
+    assert identities[0] != identities[1]
+
+
+def test_files_that_change_while_they_are_prepared_are_refused(dataset, tmp_path, monkeypatch):
+    decode = ImageFiles.__getitem__
+
+    def slow(self, row):
+        Image.new("RGB", (50, 50), (row, 0, 0)).save(tmp_path / "images" / "001.jpg")
+        return decode(self, row)
+
+    monkeypatch.setattr(ImageFiles, "__getitem__", slow)
+    with pytest.raises(UserError, match="changed while they were prepared"):
+        prepare(dataset, 64, tmp_path / "prepared")
+    assert [p for p in (tmp_path / "prepared").iterdir() if p.suffix != ".lock"] == []
+
+
+def test_folders_of_an_earlier_format_are_named_once_and_not_used(dataset, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = tmp_path / "prepared"
+    new = prepare(dataset, 32, folder)
+    assert "earlier version" not in caplog.text
+    (path,) = (path for path in folder.iterdir() if path.is_dir())
+    with safe_open(path / "index.safetensors", "numpy") as file:
+        save_file({"sizes": file.get_tensor("sizes")}, path / "index.safetensors", {"sha256": "0" * 64})
+    old = path.rename(path.with_name("pictures-32-0123456789abcdef"))
+    assert prepared.sizes("pictures", folder) == []
+    assert prepare(dataset, 32, folder).identity == new.identity
+    (line,) = (message for message in caplog.messages if "earlier version" in message)
+    assert line.endswith(f"may be deleted: {old}")
+    prepare(dataset, 64, folder)
+    assert caplog.text.count("earlier version") == 1
 
 
 def test_images_of_one_small_size_are_one_array(tmp_path):

@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
+from cl_bench.analyses.source import source_of
 from cl_bench.errors import UserError
 from cl_bench.reports import figures, grid
 from cl_bench.reports.figures import (
@@ -235,7 +236,7 @@ def test_the_same_records_give_the_same_bytes_in_all_formats(tmp_path, capsys):
     write_result(tmp_path / "runs/a/result.json", result())
     path = tmp_path / "runs/a/analyses/sign_conflicts.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(made_conflicts("sequential", 3)))
+    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": source_of(result())}))
     files = []
     for out in ("first", "second"):
         assert figures.write(tmp_path / "runs", tmp_path / out) == [
@@ -248,6 +249,17 @@ def test_the_same_records_give_the_same_bytes_in_all_formats(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "accuracy_over_time: made_up\n" in printed
     assert "pruning: not for made_up, which needs the analysis pruning: python -m cl_bench.analyses\n" in printed
+
+
+def test_an_analysis_of_an_earlier_run_does_not_pass_for_one_of_the_record_beside_it(tmp_path):
+    path = tmp_path / "a/analyses/sign_conflicts.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": source_of(result())}))
+    write_result(tmp_path / "a/result.json", result())
+    assert len(Records.below(tmp_path).analyses) == 1
+    write_result(tmp_path / "a/result.json", result(fingerprint="of other images"))
+    with pytest.raises(UserError, match=r"sign_conflicts.json is of another run .* run python -m cl_bench.analyses"):
+        Records.below(tmp_path)
 
 
 def test_a_damaged_analysis_is_named(tmp_path):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cl_bench.analyses.source import kind
+from cl_bench.analyses.source import SCHEMA, kind, source_of
 from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result, read_all
+from cl_bench.store import read_result
 from cl_bench.store import record_shape as shape
 
 Analysis = Mapping[str, Any]
@@ -43,7 +44,7 @@ class Records:
         """Reads them.
 
         Raises:
-            UserError: There is no record, or one is damaged.
+            UserError: There is no record, one is damaged, or an analysis is of another run than the record beside it.
         """
         results = [result for result in read_all(folder, _NEEDS) if result["split"] == "test"]
         return cls(results, [_read(path) for path in sorted(folder.glob("**/analyses/*.json"))])
@@ -68,11 +69,19 @@ class Records:
 def _read(path: Path) -> Analysis:
     try:
         analysis = json.loads(path.read_text(encoding="utf-8"))
-        if analysis["schema"] == 1:
-            choices = analysis["source"]["choices"]
+        schema, source = analysis["schema"], analysis["source"]
+        if schema == SCHEMA:
+            choices = source["choices"]
             shape.check({"choices": choices}, path, ("choices.scenario", "choices.trainer", "choices.merger"))
-            kind(analysis["source"])
-            return {**analysis, "path": str(path)}
+            kind(source)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({error}). Delete it and run python -m cl_bench.analyses again.") from error
-    raise UserError(f"{path} is of another version of cl_bench. Delete it and run python -m cl_bench.analyses again.")
+        raise _not_usable(path, f"damaged ({error})") from error
+    if schema != SCHEMA:
+        raise _not_usable(path, "of another version of cl_bench")
+    if source != source_of(read_result(path.parents[1] / "result.json")):
+        raise _not_usable(path, "of another run than the record beside it, which has been made anew since")
+    return {**analysis, "path": str(path)}
+
+
+def _not_usable(path: Path, problem: str) -> UserError:
+    return UserError(f"{path} is {problem}. Delete it and run python -m cl_bench.analyses again.")
