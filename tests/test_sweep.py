@@ -47,9 +47,7 @@ def built(monkeypatch):
 
 
 def test_a_result_of_the_same_configuration_is_found(tmp_path, caplog):
-    write_result(
-        tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW), "headline": 1}
-    )
+    write_result(tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW), "headline": 1})
     caplog.set_level("INFO")
     same = {"logger": {}, "paths": {}, "debug": True, "choices": {"x": "y"}}
     lightning = {"precision": "32-true", "devices": 2, "nodes": 4, "limit_train_batches": None}

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from cl_bench.errors import UserError
 
+_Problem: TypeAlias = Callable[[Path, str], Exception]
 _State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, inode
 
 _FOLDER = "file_hashes"
@@ -25,7 +26,7 @@ _SETTLED = 2_000_000_000  # ns after which another write gets another time, also
 _AT_ONCE = 64  # files per call of a thread: small ones are read faster than a thread is asked
 
 
-def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: Callable[[Path, str], Exception]) -> list[str]:
+def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Problem) -> list[str]:
     """SHA-256 (hex) of each file's content.
 
     Args:
@@ -56,7 +57,7 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: Callab
     return known
 
 
-def _state(root: Path, name: str, error: Callable[[Path, str], Exception]) -> _State:
+def _state(root: Path, name: str, error: _Problem) -> _State:
     try:
         status = os.stat(f"{root}/{name}")
     except OSError as problem:
@@ -69,7 +70,7 @@ def _known(entry: Any, state: _State) -> str | None:
     return entry[4] if isinstance(entry, list) and len(entry) == 5 and entry[:4] == state else None
 
 
-def _read_all(root: Path, names: Sequence[str], error: Callable[[Path, str], Exception]) -> Iterator[str]:
+def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str]:
     from rich.progress import track
 
     def read(some: Iterable[str]) -> list[str]:
@@ -83,7 +84,7 @@ def _read_all(root: Path, names: Sequence[str], error: Callable[[Path, str], Exc
             yield from some
 
 
-def _sha256(path: Path, error: Callable[[Path, str], Exception]) -> str:
+def _sha256(path: Path, error: _Problem) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as problem:

@@ -1,8 +1,8 @@
 """The prepared cache: a data set's images decoded and shrunk once, then read from one memory-mapped file.
 
 Each data set and size has a folder `NAME-SIZE-CONTENT` with two files: `pixels.bin`, all images one after another, and
-`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from: when
-one of them has other bytes, another folder is made. A folder appears when it is whole.
+`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from:
+when one of them has other bytes, another folder is made. A folder appears when it is whole.
 """
 
 import hashlib

@@ -52,7 +52,7 @@ class Samples(torch.utils.data.Dataset):
 
         Args:
             sources: By the `id` of the old source; the same images, decoded and shrunk, say.
-            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array; None: they stay whole.
+            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array; None: whole.
         """
         self.sources = tuple(sources.get(id(source), source) for source in self.sources)
         self._size = size

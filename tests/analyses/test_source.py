@@ -1,8 +1,12 @@
 """Which runs stand for others."""
 
+import json
 from pathlib import Path
 
-from cl_bench.analyses.source import has_all_parts, representatives, source_of
+import pytest
+
+from cl_bench.analyses.__main__ import _is_there
+from cl_bench.analyses.source import SCHEMA, has_all_parts, representatives, source_of
 
 
 def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
@@ -58,3 +62,10 @@ def test_cmm_without_refinement_or_second_moments_has_not_all_parts():
     without = record("cmm", "cmm")
     without["config"]["trainer"]["refinement"] = None
     assert not has_all_parts(without)
+
+
+@pytest.mark.parametrize(("schema", "there"), [(SCHEMA, True), (SCHEMA - 1, False)])
+def test_an_analysis_of_another_schema_is_made_anew(tmp_path, schema, there):
+    (tmp_path / "tsne.json").write_text(json.dumps({"schema": schema, "source": {"seed": 1}}))
+    assert _is_there(tmp_path / "tsne.json", {"seed": 1}) == there
+    assert not _is_there(tmp_path / "tsne.json", {"seed": 2})

@@ -10,8 +10,6 @@ import pytest
 from cl_bench.store.schema import open_store
 
 
-
-
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in caplog.messages if "earlier schema" in message]
 
