@@ -23,7 +23,6 @@ from cl_bench.callbacks import (
     StepSeeds,
     TrainingLog,
 )
-from cl_bench.evaluation import KINDS
 from cl_bench.loggers import logged
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
@@ -239,17 +238,20 @@ def _log_row(parts: Parts, callback: MergeAndEvaluate, row: Row) -> None:
     log.info(f"{done} of {len(parts.experiences)}  {_shown(parts, row)}{textwrap.shorten(name, 60)}{how}")
     for scaling, counts in zip(parts.scalings, row.merged, strict=False):
         under = parts.evaluation.split if len(parts.scalings) == 1 else f"{parts.evaluation.split}/scaling_{scaling:g}"
-        metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in KINDS}
+        metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in parts.kinds}
         parts.logger.log_metrics(metrics, step=_steps(callback))
         parts.logger.save()
 
 
 def _shown(parts: Parts, row: Row) -> str:
-    """The accuracies of a row in words; of a grid of λ, that among all classes."""
+    """The accuracies of a row in words; of a grid of λ, the kind that is the headline's."""
     if len(parts.scalings) > 1:
+        kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"
         pairs = zip(parts.scalings, row.merged, strict=False)
-        return "".join(f"λ {scaling:g}: {counts.pooled('task_agnostic'):5.2f}  " for scaling, counts in pairs)
-    return "".join(f"{kind.replace('_', '-')} {counts.pooled(kind):5.2f}  " for counts in row.merged for kind in KINDS)
+        return "".join(f"λ {scaling:g}: {counts.pooled(kind):5.2f}  " for scaling, counts in pairs)
+    return "".join(
+        f"{kind.replace('_', '-')} {counts.pooled(kind):5.2f}  " for counts in row.merged for kind in parts.kinds
+    )
 
 
 def _steps(callback: MergeAndEvaluate) -> int:

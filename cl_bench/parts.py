@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field, FiniteFloat, InstanceOf
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from cl_bench import distributed
-from cl_bench.backbones import Backbone, zero_shot_head
+from cl_bench.backbones import Backbone
 from cl_bench.datasets.catalog import releases
 from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
-from cl_bench.evaluation import Evaluator, Settings
+from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
+from cl_bench.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, schema
 from cl_bench.store.plain import to_plain
@@ -41,6 +41,7 @@ class Parts:
         store_dir: Where streams and heads are kept.
         pretrained: θ₀ of what is trained: the encoder, or the head alone.
         head: (C, D), one row per class of the scenario.
+        left_out: Kinds of accuracy that mean nothing here, and why.
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
         scalings: All λ with which the merged model is evaluated; the merger begins with the first.
@@ -58,9 +59,15 @@ class Parts:
     trainer: TaskTrainer
     pretrained: dict[str, Tensor]
     head: Tensor
+    left_out: dict[str, str]
     experiences: list[Experience]
     training: dict[str, Any]
     scalings: tuple[float, ...]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of accuracy that are reported."""
+        return tuple(kind for kind in KINDS if kind not in self.left_out)
 
     def evaluator(self, split: str) -> Evaluator:
         """Evaluates encoders on the `test` or the `validation` images."""
@@ -101,15 +108,16 @@ def build(config: Mapping[str, Any]) -> Parts:
         raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
     backbone: Backbone = instantiate(config["backbone"], "backbone")
     prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
-    with (
-        permissions.explained("paths.prepared_dir=…"),
-        distributed.main_first(),
-    ):  # which reads all files, and then the others see what it has found
+    # The main process reads all files, and then the others see what it has found.
+    with permissions.explained("paths.prepared_dir=…"), distributed.main_first():
         if backbone.transform.resampling == "batched":
             scenario.prepare(backbone.transform.size, prepared_dir)
         else:
             scenario.look_at_files(prepared_dir)
-    head = distributed.from_main(_head(backbone, scenario, store_dir) if distributed.is_main() else None)
+    heads_dir = store_dir / "heads"
+    with permissions.explained("paths.store_dir=…"):
+        head = distributed.from_main(scenario_head(backbone, scenario, heads_dir) if distributed.is_main() else None)
+    numbers_left_out = left_out(head, scenario, config)
     trainer: TaskTrainer = instantiate(
         config["trainer"],
         "trainer",
@@ -137,6 +145,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     training = {
         "schema": schema.SCHEMA,
         "backbone": backbone.identity,
+        "head": head_identity(backbone, scenario),
         "scenario": scenario.identity(),
         "trainer": config["trainer"],
         "optim": config["optim"],
@@ -161,6 +170,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         trainer=trainer,
         pretrained=trainer.weights(),
         head=head,
+        left_out=numbers_left_out,
         experiences=experiences,
         training=training,
         scalings=scalings,
@@ -222,10 +232,3 @@ def _there(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"paths.store_dir={folder} cannot be made ({error}); name a folder of yours.") from error
     return folder
-
-
-def _head(backbone: Backbone, scenario: Scenario, store_dir: Path) -> Tensor:
-    with permissions.explained("paths.store_dir=…"):
-        return torch.cat(
-            [zero_shot_head(backbone, names, prompts, store_dir / "heads") for names, prompts in scenario.labels]
-        )

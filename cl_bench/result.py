@@ -36,14 +36,15 @@ def compose(
 
     `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
     was chosen on validation images, or else the first; `scalings` has all of them. `finetuned` holds the same
-    for the weights of each task before merging. `tasks` counts the images that were really evaluated. `datasets` says
+    for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
+    why. `tasks` counts the images that were really evaluated. `datasets` says
     whose split it was, and by SHA-256 which images. Rows of a matrix: zero-shot, then after each training task;
     columns: tasks, in order of arrival.
     """
     tasks = list(parts.scenario.test_stream)
     reported = scalings.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in callback.rows]
-    merged, images = accuracies(rows, len(tasks)), rows[0].total.tolist()
+    merged, images = accuracies(rows, len(tasks), parts.kinds), rows[0].total.tolist()
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
@@ -51,8 +52,9 @@ def compose(
         "split": parts.evaluation.split,
         "headline": {"name": parts.scenario.headline, "value": scalings.at(merged, parts.scenario.headline)},
         **merged,
+        "left_out": parts.left_out,
         "scalings": scalings.record(parts, callback, validation),
-        "finetuned": _finetuned([row.finetuned for row in callback.rows[1:]], rows[0], len(tasks)),
+        "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], len(tasks)),
         "tasks": [
             {"name": task.name, "classes": len(task.classes_in_this_experience), "images": count}
             for task, count in zip(tasks, images, strict=True)
@@ -77,10 +79,12 @@ def compose(
     }
 
 
-def _finetuned(rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: int) -> dict[str, Any] | None:
+def _finetuned(
+    parts: Parts, rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: int
+) -> dict[str, Any] | None:
     if not any(rows):
         return None
-    return accuracies([zero_shot, *rows], tasks)
+    return accuracies([zero_shot, *rows], tasks, parts.kinds)
 
 
 def _device_name(device: torch.device) -> str:

@@ -45,7 +45,7 @@ def record(parts: Parts, callback: MergeAndEvaluate, validation: Sequence[float]
             "scaling": scaling,
             "validation": None if validation is None else validation[i],
             "chosen": validation is not None and i == chosen(validation),
-            **accuracies([row.merged[i] if row.merged else None for row in callback.rows], _tasks(parts)),
+            **accuracies([row.merged[i] if row.merged else None for row in callback.rows], _tasks(parts), parts.kinds),
         }
         for i, scaling in enumerate(parts.scalings)
     ]
@@ -57,7 +57,7 @@ def at(record: Mapping[str, Any], path: str) -> Any:
 
 
 def _headline(parts: Parts, models: Sequence[Counts]) -> float:
-    return at(accuracies(models, _tasks(parts)), parts.scenario.headline)
+    return at(accuracies(models, _tasks(parts), parts.kinds), parts.scenario.headline)
 
 
 def _tasks(parts: Parts) -> int:

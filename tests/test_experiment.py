@@ -24,7 +24,7 @@ def do(configure, tmp_path):
 
 
 def _shape(result):
-    matrix = result["matrix"]["task_agnostic"]
+    matrix = result["matrix"]["task_aware"]
     return len(matrix), len(matrix[0])
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 
 import open_clip
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cl_bench.backbones.transforms import ImageTransform, Resampling
+from cl_bench.backbones.unknown_words import RULE, lent_vectors, unknown_tokens, unknown_words
 from cl_bench.errors import UserError
 
 _TEXTS_AT_ONCE = 256
@@ -22,7 +24,10 @@ class Backbone:
         logit_scale: exp of the learned temperature.
         transform: From 8-bit images to what the encoder reads.
         frozen_parameters: How many parameters of the whole model are not the encoder's.
-        identity: Plain data that differ whenever the pre-trained model, or what it sees of an image, does.
+        name: The model's name in open_clip.
+        text_identity: Plain data that differ whenever what the text tower makes of some tokens does: the model's
+            configuration (its activation, say), its weights, and the rule for unknown words.
+        identity: The same, and what the encoder sees of an image.
 
     Raises:
         UserError: The encoder has no parameter of the name that `projection` gives to its last layer.
@@ -31,6 +36,7 @@ class Backbone:
     def __init__(
         self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str = "proj"
     ) -> None:
+        self.name = model_name
         self._clip = clip.eval().requires_grad_(False)
         self._tokenizer = _tokenizer(model_name)
         self.encoder: nn.Module = clip.visual
@@ -41,16 +47,43 @@ class Backbone:
         size = look["size"] if isinstance(look["size"], int) else look["size"][0]
         self.transform = ImageTransform(size, look["mean"], look["std"], resampling)
         self.frozen_parameters = self._count_frozen()
-        self.identity = {"model": model_name, "weights": _sha256(clip), "resampling": resampling}
+        self.text_identity = {
+            "model": model_name,
+            "configuration": open_clip.get_model_config(model_name),
+            "weights": _sha256(clip),
+            "unknown_words": RULE,
+        }
+        self.identity = {**self.text_identity, "preprocessing": dict(look), "resampling": resampling}
 
     def _count_frozen(self) -> int:
         return sum(p.numel() for p in self._clip.parameters()) - sum(p.numel() for p in self.encoder.parameters())
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """(N, L) int64: what the text tower reads, padded, and cut where a text is too long."""
+        return self._tokenizer(list(texts))
+
+    def unknown_words(self, names: Sequence[str]) -> list[str]:
+        """Words of the names that the text tower was not trained on; none where its token table is not at hand."""
+        return [] if self._token_table is None else unknown_words(self._token_table, self.tokens, names)
+
+    def telling_apart(self, names: Sequence[str], prompts: Sequence[str]) -> AbstractContextManager[None]:
+        """Within, each token of the names that is unknown has a vector of its own, see `unknown_words`."""
+        table = self._token_table
+        if table is None:
+            return nullcontext()
+        return lent_vectors(table, unknown_tokens(table, self.tokens, names, prompts))
+
+    @property
+    def _token_table(self) -> Tensor | None:
+        """(V, D); towers of other libraries have it elsewhere, and trained as a whole."""
+        embedding = getattr(getattr(self._clip, "text", self._clip), "token_embedding", None)
+        return None if embedding is None else embedding.weight.detach()
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """Normalized embeddings of the texts, (N, D) float32."""
         batches = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-        return torch.cat([self._encode(self._tokenizer(batch)) for batch in batches]).float()
+        return torch.cat([self._encode(self.tokens(batch)) for batch in batches]).float()
 
     def _encode(self, tokens: Tensor) -> Tensor:
         clip = self._clip

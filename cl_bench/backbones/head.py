@@ -11,6 +11,8 @@ from torch import Tensor
 from cl_bench.backbones.backbone import Backbone
 from cl_bench.store import atomic
 
+_SCHEMA = 2  # heads of the first were known by weights and words alone, whatever the model's configuration
+
 
 def zero_shot_head(
     backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
@@ -19,6 +21,8 @@ def zero_shot_head(
 
     Per class, the normalized embeddings of all its prompts are averaged, the mean is normalized again and multiplied
     by exp(logit_scale). Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4.
+
+    Words of class names that the text tower was not trained on get vectors of their own, see `unknown_words`.
 
     Args:
         backbone: Whose text tower is used.
@@ -29,13 +33,14 @@ def zero_shot_head(
     Returns:
         (C, D) float32.
     """
-    path = None if cache is None else cache / f"{_key(backbone, class_names, prompts)}.safetensors"
+    path = None if cache is None else cache / f"{head_key(backbone, class_names, prompts)}.safetensors"
     if path is not None and path.is_file():
         cached = atomic.read_safetensors(path)
         if cached is not None:
             return cached["head"]
     texts = [prompt.replace("{}", name) for name in class_names for prompt in prompts]
-    embeddings = backbone.encode_text(texts).view(len(class_names), len(prompts), -1)
+    with backbone.telling_apart(class_names, prompts):
+        embeddings = backbone.encode_text(texts).view(len(class_names), len(prompts), -1)
     means = torch.nn.functional.normalize(embeddings.mean(dim=1), dim=1)
     head = (means * backbone.logit_scale).clone()
     if path is not None:
@@ -43,6 +48,9 @@ def zero_shot_head(
     return head
 
 
-def _key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
-    content = [backbone.identity["weights"], list(class_names), list(prompts)]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+def head_key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
+    """16 hex digits that differ whenever a head does: of the model, the words, and what its tokenizer makes of them."""
+    words = [list(class_names), list(prompts)]
+    tokens = [backbone.tokens(texts).tolist() for texts in words]
+    content = [_SCHEMA, backbone.text_identity, words, tokens]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

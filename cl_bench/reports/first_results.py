@@ -8,6 +8,7 @@ import platform
 import sys
 from pathlib import Path
 
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result, read_all, table
 from cl_bench.store import atomic
 
@@ -72,7 +73,7 @@ def _position(result: Result) -> tuple[int, str]:
 
 
 def _forgetting(result: Result) -> float | None:
-    kind = "task_aware" if "task_aware" in result["headline"]["name"] else "task_agnostic"
+    kind = headline_kind(result)
     return result["metrics"][kind]["forgetting_max_minus_last"]
 
 

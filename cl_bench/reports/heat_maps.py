@@ -19,8 +19,8 @@ _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
 def heat_maps(result: Mapping[str, Any], folder: Path) -> list[Path]:
     """Writes `matrix_merged.png` and, where there are such rows, `matrix_finetuned.png`.
 
-    Each shows both matrices: rows after each training task, columns the tasks that are evaluated. A stepped line
-    parts the learned tasks, below it, from those that are answered zero-shot.
+    Each shows both matrices, or the one that is not left out: rows after each training task, columns the tasks that are
+    evaluated. A stepped line parts the learned tasks, below it, from those that are answered zero-shot.
     """
     matrices = {"merged": result["matrix"], "finetuned": (result["finetuned"] or {}).get("matrix")}
     paths = []
@@ -37,13 +37,15 @@ def _title(result: Mapping[str, Any]) -> str:
 
 
 def _draw(matrix: Mapping[str, Sequence], title: str, result: Mapping[str, Any]) -> Figure:
-    rows, columns = np.shape(matrix["task_agnostic"])
+    kinds = [kind for kind in _KINDS if matrix[kind] is not None]
+    rows, columns = np.shape(matrix[kinds[0]])
     cell = 0.55 if columns <= 10 else min(0.3, _WIDEST / max(columns, rows))
-    figure = Figure(figsize=(2 * (cell * columns + 1.2) + 1, max(2.6, cell * rows + 1.6)), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, (kind, among) in zip(axes, _KINDS.items(), strict=True):
+    width, height = len(kinds) * (cell * columns + 1.2) + 1, max(2.6, cell * rows + 1.6)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axis, kind in zip(axes, kinds, strict=True):
         image = _panel(axis, np.array(matrix[kind], dtype=float))
-        axis.set_title(f"{kind.replace('_', '-')}: among {among}", fontsize=9)
+        axis.set_title(f"{kind.replace('_', '-')}: among {_KINDS[kind]}", fontsize=9)
         axis.set_xlabel("evaluated on task")
     axes[0].set_ylabel("after training task")
     figure.colorbar(image, ax=axes, label=f"accuracy on {result['split']} images (%)", shrink=0.9)

@@ -36,11 +36,12 @@ files, of which one parameter at a time is read.
 {methods}
 ## On the embedded data
 
-Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`), in percent, mean ±
-standard deviation over seeds {seeds}, each with its own order of arrival; {runs} runs, {machine}. Trained on four
-fifths of the training images with the scenarios' settings. λ was chosen by each run among {grid}, on the other fifth;
-all other settings are the ones above, and LiNeS' β is 0.5. Where the chosen λ, below, lies at an end of the grid (sums
-of many task vectors want smaller ones), a better one may lie outside. Versions: {versions}.
+Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`; where every task is a
+data set with classes of its own, the scenario's headline), in percent, mean ± standard deviation over seeds {seeds},
+each with its own order of arrival; {runs} runs, {machine}. Trained on four fifths of the training images with the
+scenarios' settings. λ was chosen by each run among {grid}, on the other fifth; all other settings are the ones above,
+and LiNeS' β is 0.5. Where the chosen λ, below, lies at an end of the grid (sums of many task vectors want smaller
+ones), a better one may lie outside. Versions: {versions}.
 
 {accuracies}
 Chosen λ, mean ± standard deviation over seeds:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cl_bench.errors import UserError
 from cl_bench.reports.flags import flags
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.layouts import LAYOUTS, Layout, place
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import BOUNDS, position, readable
@@ -107,9 +108,9 @@ def _cells(layout: Layout, runs: Sequence[Run], metric: str) -> dict[tuple[str, 
 
 def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:
     """A run's numbers, by column."""
-    headline = run.result["headline"]
-    kind = "task_aware" if "task_aware" in headline["name"] else "task_agnostic"
-    overall = headline["value"] if metric == "accuracy" else run.result["metrics"][kind]["forgetting_max_minus_last"]
+    kind = headline_kind(run.result)
+    forgetting = run.result["metrics"][kind]["forgetting_max_minus_last"]
+    overall = run.result["headline"]["value"] if metric == "accuracy" else forgetting
     if not layout.datasets:
         return {run.scenario: overall}
     if metric != "accuracy":

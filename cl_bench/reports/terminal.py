@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cl_bench.reports.headline import headline_kind
+
 _WIDTH = 100  # where the output is no terminal
 
 _METRICS = {
@@ -18,9 +20,14 @@ _METRICS = {
 
 
 def show(result: Mapping[str, Any], folder: Path) -> None:
-    """Prints one row for each of zero-shot, fine-tuned and merged, where time went, and where the rest is."""
+    """Prints one row for each of zero-shot, fine-tuned and merged, where time went, and where the rest is.
+
+    What follows from the accuracy matrix is of the headline's kind.
+    """
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(result))
+    for kind, reason in result["left_out"].items():
+        console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
     if result["scalings"]:
         console.print(_choice(result["scalings"]))
     console.print(_effort(result))
@@ -35,21 +42,22 @@ def _table(result: Mapping[str, Any]) -> Table:
     table.add_column("model", no_wrap=True)
     for name in ("task-agnostic", "task-aware", *_METRICS):
         table.add_column(name, justify="right")
-    zero_shot = {kind: values[0] for kind, values in result["accuracy_after_task"].items()}
+    zero_shot = {kind: values and values[0] for kind, values in result["accuracy_after_task"].items()}
+    kind = headline_kind(result)
     _add_row(table, "zero-shot", zero_shot, {})
     if result["finetuned"]:
-        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"]))
+        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
     merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
     if result["training"] and not result["scalings"]:
-        _add_row(table, merged, **_last(result))
+        _add_row(table, merged, **_last(result, kind))
     for one in result["scalings"] or ():
         name = f"{merged}, λ = {one['scaling']:g}{' *' if one['chosen'] else ''}"
-        _add_row(table, name, **_last(one))
+        _add_row(table, name, **_last(one, kind))
     return table
 
 
-def _last(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"accuracy": record["accuracy"], "metrics": record["metrics"]["task_agnostic"]}
+def _last(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {"accuracy": record["accuracy"], "metrics": record["metrics"][kind]}
 
 
 def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.store import atomic
 
@@ -19,13 +20,14 @@ Made by `make trainers` from the records of the sweeps `multirun_configs/sweep/t
 `trainer_learning_rates.yaml`; nothing here is typed by hand. {runs} runs, seeds {seeds}, each with its own order of
 arrival; {machine}, two runs at a time, one thread each. Versions: {versions}.
 
-Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`), in percent;
-forgetting is `forgetting_max_minus_last` of the same matrix, in points; mean ± standard deviation over seeds. *Own*:
-the weights of the last task as they are. *Merged*: all tasks' weights by MagMax with the published λ = 0.5; for `cmm`,
-whose tasks start from the merged weights, by its own merger with the published α = 0.4. Seconds of training of a whole
-stream, Fisher information and refinement included: where they spread, the machine had other work, and
-[bench_train.md](bench_train.md) compares steps side by side. MiB: the largest resident set of the process while
-training, PyTorch itself included, which is most of it for a model this small.
+Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`; where every task is a
+data set with classes of its own, `accuracy.task_aware`), in percent; forgetting is `forgetting_max_minus_last` of the
+same matrix, in points; mean ± standard deviation over seeds. *Own*: the weights of the last task as they are. *Merged*:
+all tasks' weights by MagMax with the published λ = 0.5; for `cmm`, whose tasks start from the merged weights, by its
+own merger with the published α = 0.4. Seconds of training of a whole stream, Fisher information and refinement
+included: where they spread, the machine had other work, and [bench_train.md](bench_train.md) compares steps side by
+side. MiB: the largest resident set of the process while training, PyTorch itself included, which is most of it for a
+model this small.
 
 Settings are the published ones of conf/trainer/, none of them chosen for these data: EWC's λ = 1e6 and LwF's 0.3 belong
 to ViT-B/16 with a smaller learning rate, and so does CMM's refinement, which at 1e-7 changes next to nothing here. The
@@ -98,12 +100,12 @@ def _merged(result: Result) -> Result | None:
 
 
 def _accuracy(part: Callable[[Result], Result | None]) -> Callable[[Result], float | None]:
-    return lambda result: found["accuracy"]["task_agnostic"] if (found := part(result)) else None
+    return lambda result: found["accuracy"][headline_kind(result)] if (found := part(result)) else None
 
 
 def _forgetting(part: Callable[[Result], Result | None]) -> Callable[[Result], float | None]:
     return lambda result: (
-        found["metrics"]["task_agnostic"]["forgetting_max_minus_last"] if (found := part(result)) else None
+        found["metrics"][headline_kind(result)]["forgetting_max_minus_last"] if (found := part(result)) else None
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from cl_bench.errors import UserError
 from cl_bench.store import atomic
 
-SCHEMA = 1
+SCHEMA = 2  # of the first, numbers that a tie decided could be in the record
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
@@ -39,6 +39,7 @@ def read_result(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no result record.")
     if result.get("schema") != SCHEMA:
         raise UserError(
-            f"{path} has the schema version {result.get('schema')}; this version of cl_bench reads {SCHEMA}."
+            f"{path} has the schema version {result.get('schema')}; this version of cl_bench reads {SCHEMA}. "
+            "Run the experiment again to write it anew."
         )
     return result

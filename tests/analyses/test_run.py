@@ -54,6 +54,7 @@ def edited(copied):
     """The path of a run's record, once a setting of it, under its dotted name, is another."""
 
     def edited(place, value):
+        shutil.rmtree(copied / "runs/sequential_magmax/analyses", ignore_errors=True)  # of other tests
         path = copied / "runs/sequential_magmax/result.json"
         record = json.loads(path.read_text())
         *above, last = place.split(".")

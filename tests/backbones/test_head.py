@@ -1,10 +1,16 @@
 """The zero-shot head against its formula, and its cache."""
 
+import json
+
 import numpy as np
+import open_clip
 import pytest
 import torch
 
 from cl_bench.backbones import TinyClip, zero_shot_head
+from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones.head import head_key
+from cl_bench.backbones.tiny_clip import MODEL_CONFIG
 
 NAMES, PROMPTS = ("digit 3", "capital letter q", "star"), ("a photo of a {}.", "{}", "a red {} on black")
 
@@ -43,3 +49,64 @@ def test_the_cache_does_not_answer_for_other_words_nor_with_a_damaged_file(backb
     other = zero_shot_head(backbone, names, prompts, tmp_path)
     assert torch.equal(other, zero_shot_head(backbone, names, prompts))
     assert torch.equal(other, head) == (change == "damage")
+
+
+def test_the_heads_of_words_that_the_model_knows_keep_their_bits(backbone):
+    """Another rule for unknown words is none for these."""
+    texts = [prompt.replace("{}", name) for name in NAMES for prompt in PROMPTS]
+    means = backbone.encode_text(texts).view(len(NAMES), len(PROMPTS), -1).mean(dim=1)
+    expected = torch.nn.functional.normalize(means, dim=1) * backbone.logit_scale
+    assert torch.equal(zero_shot_head(backbone, NAMES, PROMPTS), expected)
+
+
+def sibling(tmp_path, name, weights, look=None, **text):
+    """A model with the miniature's shape and given weights, but another configuration."""
+    config = json.loads(MODEL_CONFIG.read_text())
+    quick_gelu = text.pop("quick_gelu", False)
+    config["text_cfg"] |= text
+    path = tmp_path / f"{name}.json"
+    path.write_text(json.dumps({**config, "quick_gelu": quick_gelu}))
+    open_clip.add_model_config(path)
+    clip = open_clip.create_model(name, force_preprocess_cfg=look)
+    clip.load_state_dict(weights)
+    return Backbone(name, clip)
+
+
+def test_the_same_weights_under_another_configuration_have_heads_and_streams_of_their_own(backbone, tmp_path):
+    weights = backbone._clip.state_dict()
+    plain, quick = (sibling(tmp_path, f"made_up_{on}", weights, quick_gelu=on) for on in (False, True))
+    assert plain.identity["weights"] == quick.identity["weights"] and plain.identity != quick.identity
+    kept = [zero_shot_head(each, NAMES, PROMPTS, tmp_path / "heads") for each in (plain, quick)]
+    fresh = [zero_shot_head(each, NAMES, PROMPTS) for each in (plain, quick)]
+    assert all(map(torch.equal, kept, fresh)) and not torch.equal(*kept)
+    assert len(list((tmp_path / "heads").glob("*.safetensors"))) == 2
+
+
+def test_what_the_encoder_sees_is_part_of_the_backbone_but_not_of_the_head(backbone, tmp_path):
+    weights = backbone._clip.state_dict()
+    looks = [{"mean": (0.5, 0.5, 0.5)}, {"mean": (0.4, 0.5, 0.6)}, {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}]
+    made = [sibling(tmp_path, "made_up_look", weights, look) for look in looks]
+    assert len({json.dumps(each.identity) for each in made}) == 3
+    assert len({head_key(each, NAMES, PROMPTS) for each in made}) == 1
+
+
+def test_another_tokenizer_makes_another_key(backbone, monkeypatch):
+    before = head_key(backbone, NAMES, PROMPTS)
+    upper = open_clip.tokenizer.SimpleTokenizer(context_length=20, clean="whitespace")
+    assert head_key(backbone, NAMES, PROMPTS) == before  # capitals would make a difference
+    names = ("Digit 3", *NAMES[1:])
+    lower = head_key(backbone, names, PROMPTS)
+    monkeypatch.setattr(backbone, "_tokenizer", upper)
+    assert head_key(backbone, names, PROMPTS) != lower
+
+
+def test_another_rule_for_unknown_words_makes_another_key(backbone, monkeypatch):
+    before = head_key(backbone, NAMES, PROMPTS)
+    monkeypatch.setitem(backbone.text_identity, "unknown_words", "another")
+    assert head_key(backbone, NAMES, PROMPTS) != before
+
+
+def test_heads_of_earlier_versions_are_not_used_again(backbone, tmp_path, monkeypatch):
+    before = head_key(backbone, NAMES, PROMPTS)
+    monkeypatch.setattr("cl_bench.backbones.head._SCHEMA", 1)
+    assert head_key(backbone, NAMES, PROMPTS) != before

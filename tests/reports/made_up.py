@@ -25,6 +25,7 @@ def record(method, scenario, seed, value, changes=(), **more):
         "headline": {"name": "accuracy.task_agnostic", "value": value},
         "metrics": {"task_agnostic": {"forgetting_max_minus_last": None if method == "zero_shot" else 100 - value}},
         "matrix": {"task_agnostic": [[10.0, 20.0]]},
+        "left_out": {},
         "training": [] if method == "zero_shot" else [{"seconds": 1.0, "steps": 3}],
         "datasets": [{"name": scenario, "sha256": f"{scenario:0<64}"}],
         "seed": seed,

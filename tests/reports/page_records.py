@@ -31,6 +31,7 @@ def record(scenario="made_up_20", method="sequential_magmax", seed=5, value=61.2
         "split": "test",
         "headline": {"name": "accuracy.task_agnostic", "value": value},
         **found,
+        "left_out": {},
         "scalings": None,
         "finetuned": found,
         "tasks": [{"name": f"class {5 * t} to class {5 * t + 4}", "classes": 5, "images": 500} for t in range(tasks)],

@@ -21,7 +21,7 @@ def record(tasks=3, joint=False, finetuned=True, **more):
         "matrix": {kind: random.uniform(0, 100, (rows, tasks)).tolist() for kind in kinds},
     }
     return {
-        "schema": 1,
+        "schema": 2,
         "choices": {"scenario": "made_up", "trainer": "sequential", "merger": "magmax"},
         "config": {"method": "sequential_magmax", "optim": {"lr": 2e-4}},
         "split": "test",
@@ -29,6 +29,7 @@ def record(tasks=3, joint=False, finetuned=True, **more):
         "fingerprint": "f",
         "headline": {"name": "accuracy.task_agnostic", "value": 61.25},
         **values,
+        "left_out": {},
         "scalings": None,
         "finetuned": values if finetuned else None,
         "training": [{"seconds": 1.0, "reused": i > 0, "steps": 3} for i in range(1 if joint else tasks)],

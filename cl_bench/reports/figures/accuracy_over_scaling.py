@@ -13,6 +13,7 @@ from cl_bench.reports.figures import names
 from cl_bench.reports.figures.drawing import Drawing, markers, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
 
 NEEDS = "a run with merger.scaling as a list of three λ at least, or as many runs with one each"
@@ -92,7 +93,7 @@ def _values(result: Result) -> dict[float, float]:
 
 def _zero_shot(result: Result) -> float:
     """The headline of the pre-trained model."""
-    kind = "task_aware" if "task_aware" in result["headline"]["name"] else "task_agnostic"
+    kind = headline_kind(result)
     if result["headline"]["name"].startswith("accuracy."):
         return result["accuracy_after_task"][kind][0]
     return statistics.mean(result["matrix"][kind][0])

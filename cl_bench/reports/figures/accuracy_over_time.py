@@ -9,6 +9,7 @@ from cl_bench.reports.figures import names
 from cl_bench.reports.figures.drawing import Drawing, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.grid import draw_grid, outline_learned
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
 
 NEEDS = "a run of several tasks with evaluation=every_task"
@@ -28,8 +29,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         shown = names.in_order([*preferred, *others][:_MOST_PANELS])
         if not shown:
             continue
-        aware = "task_aware" in first[shown[0]]["headline"]["name"]
-        kind = "task_aware" if aware else "task_agnostic"
+        kind = headline_kind(first[shown[0]])
         figure, axes = panels(len(shown), 2.1, 2.1)
         for axis, name in zip(axes, shown, strict=True):
             matrix = np.array(first[name]["matrix"][kind], dtype=float)
@@ -39,7 +39,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         axes[0].set_ylabel("after training task")
         figure.colorbar(image, ax=axes, label="accuracy (%)", shrink=0.85)
         figure.suptitle(scenario)
-        among = "the task's classes" if aware else "all classes"
+        among = "the task's classes" if kind == "task_aware" else "all classes"
         yield Drawing(
             scenario,
             figure,
@@ -49,5 +49,5 @@ def drawings(records: Records) -> Iterator[Drawing]:
 
 
 def _is_complete(result: Result) -> bool:
-    matrix = np.array(result["matrix"]["task_agnostic"], dtype=float)
+    matrix = np.array(result["matrix"][headline_kind(result)], dtype=float)
     return matrix.shape[0] == matrix.shape[1] + 1 > 2 and bool(np.isfinite(matrix).all())

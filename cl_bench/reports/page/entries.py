@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
 
@@ -38,13 +39,14 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
 
 def everything(result: Result) -> dict[str, Any]:
     """What is read when the run is opened or drawn. Of other λ than the reported one, it is in the entry."""
-    finetuned = result["finetuned"] or {}
+    finetuned = result["finetuned"]
     return {
         "fingerprint": result["fingerprint"],
         "config": {name: value for name, value in result["config"].items() if name not in _NOT_SHOWN},
-        "matrix": {"merged": _rounded(result["matrix"]), "finetuned": _rounded(finetuned.get("matrix"))},
-        "after": _rounded(result["accuracy_after_task"]),
-        "metrics": _rounded(result["metrics"]),
+        "matrix": {"merged": _kinds(result["matrix"]), "finetuned": finetuned and _kinds(finetuned["matrix"])},
+        "after": _kinds(result["accuracy_after_task"]),
+        "metrics": _kinds(result["metrics"]),
+        "left_out": result["left_out"],
         "tasks": [[task["name"], task["classes"], task["images"]] for task in result["tasks"]],
         "training": [
             [_rounded(one["seconds"]), _rounded(one["peak_memory_mib"]), one["steps"], one["reused"]]
@@ -58,9 +60,9 @@ def everything(result: Result) -> dict[str, Any]:
     }
 
 
-def headline_kind(result: Result) -> str:
-    """Which of the two matrices the headline is of."""
-    return "task_aware" if "task_aware" in result["headline"]["name"] else "task_agnostic"
+def _kinds(of_each: Mapping[str, Any]) -> dict[str, Any]:
+    """Without those that are left out."""
+    return {kind: _rounded(values) for kind, values in of_each.items() if values is not None}
 
 
 def _scaling(result: Result) -> float | None:

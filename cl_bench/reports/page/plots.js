@@ -79,8 +79,10 @@ function learnedLine(tasks) {
 }
 
 function drawMatrix(place, run) {
-  const all = details(run.index), matrix = all.matrix[byId("matrix-model").value]?.[byId("matrix-kind").value];
-  if (!matrix) return say(place, `${runName(run)}: its fine-tuned models were not evaluated.`);
+  const all = details(run.index), kind = byId("matrix-kind").value, matrices = all.matrix[byId("matrix-model").value];
+  if (!matrices) return say(place, `${runName(run)}: its fine-tuned models were not evaluated.`);
+  const matrix = matrices[kind];
+  if (!matrix) return say(place, `${runName(run)}: ${kind.replace("_", "-")} is left out, ${all.left_out[kind]}.`);
   const names = rowNames(matrix, run.tasks), every = run.tasks <= 12;
   const trace = {
     type: "heatmap", showlegend: false, z: matrix, zmin: 0, zmax: 100, colorscale: "Cividis", xgap: every ? 1 : 0, ygap: every ? 1 : 0,
