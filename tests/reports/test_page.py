@@ -351,3 +351,22 @@ def test_mistakes_get_one_message(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(UserError, match=r"jinja2: pip install -e \.\[report\]"):
         html([], tmp_path, [], [])
+
+
+def test_a_run_in_which_a_kind_is_left_out_says_why(opened):
+    kinds = {"task_agnostic": None, "task_aware": [[10.0, 20.0, 30.0]] * 4}
+    left = record(
+        matrix=kinds,
+        tasks=3,
+        metrics={"task_agnostic": None, "task_aware": {"average_accuracy": 20.0, "forgetting_max_minus_last": 1.0}},
+        accuracy_after_task={"task_agnostic": None, "task_aware": [10.0] * 4},
+        headline={"name": "metrics.task_aware.average_accuracy", "value": 20.0},
+        finetuned=None,
+        left_out={"task_agnostic": "data sets share words"},
+    )
+    page = opened([left])
+    draw(page, "plot-matrices")
+    assert "task-agnostic is left out, data sets share words" in page.locator("#plot-matrices").inner_text()
+    page.locator("#run-table tbody button.open").first.click()
+    shown = page.locator("#run-content").inner_text()
+    assert "task-agnostic left out" in shown and "Accuracy matrix, merged, among the task's classes" in shown

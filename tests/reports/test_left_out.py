@@ -1,0 +1,130 @@
+"""Every reader of a record in which the accuracy among all classes is left out."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from cl_bench.reports import first_results, heat_maps, learning_rates, show, trainers
+from cl_bench.reports.compare import compared
+from cl_bench.reports.figures import accuracy_over_scaling, accuracy_over_time
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.markdown import read_all
+from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.html import html
+from cl_bench.reports.runs import Run
+from cl_bench.reports.tables import tables_named
+from cl_bench.store import write_result
+
+WHY = "data sets share words, and among all classes a tie would decide between 2 classes named 'digit 0'"
+TASKS = 3
+
+
+def aware(values):
+    return {"task_agnostic": None, "task_aware": values}
+
+
+def found(value):
+    return {
+        "accuracy": aware(value + 1),
+        "accuracy_after_task": aware([12.5, 30.0, 40.0, value + 1]),
+        "metrics": aware({"average_accuracy": value, "forgetting_max_minus_last": 7.5}),
+        "matrix": aware(np.linspace(0, value, (TASKS + 1) * TASKS).reshape(TASKS + 1, TASKS).tolist()),
+    }
+
+
+def record(method="sequential_magmax", seed=5, value=60.0, grid=()):
+    trainer, _, merger = method.partition("_")
+    scalings = [{"scaling": at, "validation": None, "chosen": False, **found(value + at)} for at in grid]
+    names = [f"set {i}" for i in range(TASKS)]
+    config = {
+        "method": method,
+        "backbone": {"_target_": "cl_bench.backbones.TinyClip"},
+        "optim": {"lr": 2e-4, "epochs": 1, "batch_size": 64, "optimizer": {"weight_decay": 0.1}},
+        "lightning": {"precision": "32-true", "limit_train_batches": None},
+        "trainer": {"_target_": trainer, "starts_from": "previous"},
+        "merger": {"_target_": merger, "scaling": list(grid) or 0.5},
+        "scenario": {
+            "_target_": "cl_bench.scenarios.SeveralDatasets",
+            "datasets": dict.fromkeys(names),
+            "dataset_order": None,
+        },
+    }
+    return {
+        "choices": {"scenario": "mini_eight", "trainer": trainer, "merger": merger},
+        "config": config,
+        "fingerprint": f"{method} {seed}",
+        "split": "test",
+        "headline": {"name": "metrics.task_aware.average_accuracy", "value": value},
+        **found(value),
+        "left_out": {"task_agnostic": WHY},
+        "scalings": scalings or None,
+        "finetuned": found(value - 10),
+        "tasks": [{"name": name, "classes": 10, "images": 100} for name in names],
+        "datasets": [{"name": name, "split": "official", "sha256": "0" * 64} for name in names],
+        "training": [{"seconds": 1.0, "peak_memory_mib": 900.0, "steps": 3, "reused": False}] * TASKS,
+        "seconds": {"training": 3.0, "merging": 0.1, "evaluation": 0.2},
+        "peak_memory_mib": {"training": 900.0, "merging": None, "evaluation": 800.0},
+        "seed": seed,
+        "devices": {"kind": "cpu", "count": 1},
+        "versions": {"cl_bench": "0.1.0", "torch": "0"},
+    }
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed in (1, 2):
+        write_result(tmp_path / f"runs/{seed}/result.json", record(seed=seed, value=60.0 + seed))
+    return tmp_path / "runs"
+
+
+def test_the_terminal_has_numbers_of_the_kind_that_is_left_and_the_reason(capsys, tmp_path):
+    show(record(grid=(0.2, 0.4)), tmp_path)
+    printed = capsys.readouterr().out
+    assert f"task-agnostic is left out: {WHY}" in printed
+    (row,) = [line for line in printed.splitlines() if "λ = 0.4" in line]
+    cells = [cell.strip() for cell in row.strip("│ ").split("│")]
+    assert cells[1:] == ["", "61.40", "", "7.50"]
+
+
+def test_heat_maps_have_one_panel(tmp_path):
+    paths = heat_maps(record(), tmp_path)
+    both = heat_maps({**record(), "matrix": dict.fromkeys(("task_agnostic", "task_aware"), [[1.0] * 3] * 4)}, tmp_path)
+    assert len(paths) == len(both) == 2
+    one, two = (matplotlib.image.imread(path).shape[1] for path in (paths[1], both[0]))
+    assert one < 0.7 * two
+
+
+def test_pages_of_tables_take_the_headline_and_its_kind(runs, tmp_path):
+    first_results.write(runs, tmp_path / "first.md")
+    assert "| sequential_magmax | 61.5 ± 0.7 |" in (tmp_path / "first.md").read_text()
+    learning_rates.write(runs, tmp_path / "rates.md")
+    assert "| 0.0002 | 51.5 ± 0.7 |" in (tmp_path / "rates.md").read_text()
+    trainers.write(runs, runs, tmp_path / "trainers.md")
+    assert "| sequential | 52.5 ± 0.7 | 7.5 ± 0.0 | 62.5 ± 0.7 |" in (tmp_path / "trainers.md").read_text()
+    table, forgetting = tables_named("8ds_mini", read_all(runs))
+    assert table.rows[0].cells["mean"].values == (61.0, 62.0) and forgetting.rows[0].cells["mean"].mean == 7.5
+
+
+def test_runs_are_compared_by_the_headline(runs):
+    (pair,), unpaired = compared(*(list(map(Run.of, read_all(runs))) for _ in range(2)))
+    assert pair.a == pair.b == [61.0, 62.0] and not unpaired
+
+
+def test_figures_show_the_kind_that_is_left():
+    (over_time,) = accuracy_over_time.drawings(Records([record()], ()))
+    assert "among the task's classes" in over_time.caption
+    (over_scaling,) = accuracy_over_scaling.drawings(Records([record(grid=(0.2, 0.4, 0.6))], ()))
+    line = over_scaling.figure.axes[0].lines[0].get_xydata()
+    assert line.tolist() == pytest.approx(np.array([[0.2, 60.2], [0.4, 60.4], [0.6, 60.6]]))
+
+
+def test_the_page_has_what_is_left_and_why_nothing_else_is():
+    one = {**record(), "path": "multirun/a/0/result.json"}
+    assert entry(one, Path("multirun"))["kind"] == "task_aware"
+    said = everything(one)
+    assert [*said["matrix"]["merged"]] == [*said["matrix"]["finetuned"]] == [*said["metrics"]] == ["task_aware"]
+    assert said["left_out"] == {"task_agnostic": WHY} and [*said["after"]] == ["task_aware"]
+    assert json.dumps(WHY).replace("'", "\\u0027") in html([one], Path("multirun"), (), ())
