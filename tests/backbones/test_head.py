@@ -74,7 +74,7 @@ def sibling(tmp_path, name, weights, look=None, **text):
 
 def test_the_same_weights_under_another_configuration_have_heads_and_streams_of_their_own(backbone, tmp_path):
     weights = backbone._clip.state_dict()
-    plain, quick = (sibling(tmp_path, f"made_up_{on}", weights, quick_gelu=on) for on in (False, True))
+    plain, quick = (sibling(tmp_path, "made_up_activation", weights, quick_gelu=on) for on in (False, True))
     assert plain.identity["weights"] == quick.identity["weights"] and plain.identity != quick.identity
     kept = [zero_shot_head(each, NAMES, PROMPTS, tmp_path / "heads") for each in (plain, quick)]
     fresh = [zero_shot_head(each, NAMES, PROMPTS) for each in (plain, quick)]
