@@ -70,8 +70,9 @@ def _check_objective(config: DictConfig) -> None:
 
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
-    from cl_bench import sweep
+    from cl_bench import home, sweep
 
+    sys.argv[1:] = map(home.expanded, sys.argv[1:])
     sweep.begin()
     code, failed = 0, []
     try:

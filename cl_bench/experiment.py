@@ -26,6 +26,7 @@ from cl_bench.callbacks import (
 from cl_bench.loggers import logged
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
+from cl_bench.mergers.running_statistics import is_running_statistic
 from cl_bench.parts import Parts, build
 from cl_bench.result import compose
 from cl_bench.scenarios import Experience
@@ -71,7 +72,8 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
     running = _running_merge(parts)
     last = len(parts.experiences) - 1
-    merged_is_finetuned = isinstance(parts.merger, Last) and parts.scalings == (1,)
+    has_statistics = any(map(is_running_statistic, parts.pretrained))
+    merged_is_finetuned = isinstance(parts.merger, Last) and parts.scalings == (1,) and not has_statistics
     return MergeAndEvaluate(
         running,
         parts.evaluator(parts.evaluation.split),
@@ -89,11 +91,12 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
 
 def _running_merge(parts: Parts) -> RunningMerge:
     """The merge at θ₀: on the CPU, since most only read files; on the GPU where all tasks' matrices are multiplied."""
-    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
+    frozen, statistics = parts.backbone.frozen_parameters, parts.running_statistics
+    running = RunningMerge(parts.merger, parts.pretrained, frozen, statistics)
     if parts.devices.kind != "cuda" or not running.keeps_models:
         return running
     pretrained = {name: tensor.to(parts.devices.device) for name, tensor in parts.pretrained.items()}
-    return RunningMerge(parts.merger, pretrained, parts.backbone.frozen_parameters)
+    return RunningMerge(parts.merger, pretrained, frozen, statistics)
 
 
 def _store(

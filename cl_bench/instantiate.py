@@ -5,7 +5,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pydantic
 
@@ -127,7 +127,10 @@ def _name(target: Callable[..., Any]) -> str:
 
 
 def validated(value: Any, annotation: Any, where: str) -> Any:
-    """The value as the annotated type (a path with its `~` expanded), or a UserError that names the setting `where`."""
+    """The value as the annotated type, or a UserError that names the setting `where`.
+
+    In paths `~` is expanded, also within lists and dicts, and in text where the annotation allows a path as well.
+    """
     try:
         adapter = pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticSchemaGenerationError:
@@ -137,4 +140,15 @@ def validated(value: Any, annotation: Any, where: str) -> Any:
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UserError(f"{where}={value!r} does not fit: {reason[0].lower()}{reason[1:]}.") from error
-    return valid.expanduser() if isinstance(valid, Path) else valid
+    try:
+        return _expanded(valid, may_be_path=Path in get_args(annotation))
+    except RuntimeError as error:  # `~name` of nobody
+        raise UserError(f"{where}={value!r} does not fit: {error}") from error
+
+
+def _expanded(value: Any, may_be_path: bool) -> Any:
+    if isinstance(value, Path) or (may_be_path and isinstance(value, str)):
+        return type(value)(Path(value).expanduser()) if str(value).startswith("~") else value
+    if type(value) in (list, tuple):
+        return type(value)(_expanded(item, may_be_path=False) for item in value)
+    return {k: _expanded(v, may_be_path=False) for k, v in value.items()} if type(value) is dict else value

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
+from cl_bench import home
 from cl_bench.quick_exit import quick_exit
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from cl_bench.store.layouts.alike import Models
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # threads that wait for long crawl where others want the cores, too
@@ -31,11 +34,14 @@ def merge(config: Mapping[str, Any]) -> None:
         UserError: A setting, a file or a model that does not fit.
     """
     from pydantic import Field, InstanceOf
+    from safetensors import SafetensorError
 
     from cl_bench.errors import UserError
     from cl_bench.instantiate import instantiate, validated
     from cl_bench.mergers import Merger
+    from cl_bench.mergers.running_statistics import RunningStatistics
     from cl_bench.store.atomic import write_safetensors
+    from cl_bench.store.layouts.alike import Models
 
     begin = time.perf_counter()
     for name in ("pretrained", "finetuned", "out"):
@@ -43,34 +49,55 @@ def merge(config: Mapping[str, Any]) -> None:
             raise UserError(f"{name} is missing; --help shows an example.")
     merger: Merger = validated(instantiate(config["merger"], "merger"), InstanceOf[Merger], "merger")
     pretrained, out = validated(config["pretrained"], Path, "pretrained"), validated(config["out"], Path, "out")
-    finetuned = [path.expanduser() for path in validated(config["finetuned"], list[Path], "finetuned")]
+    finetuned = validated(config["finetuned"], list[Path], "finetuned")
+    running_statistics = validated(config["running_statistics"], RunningStatistics, "running_statistics")
     statistics = validated(config["statistics"], list[dict[str, Path]], "statistics")
     frozen = validated(config["frozen_parameters"], Annotated[int, Field(ge=0)], "frozen_parameters")
     if out.suffix != ".safetensors":
         raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
+    _check_writable(out)
     if statistics and len(statistics) != len(finetuned):
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
     try:
-        merged = _merged(merger, pretrained, finetuned, frozen, statistics)
+        models = Models(pretrained, finetuned)
+        merged = _merged(merger, models, frozen, statistics, running_statistics)
     except ValueError as error:
-        raise UserError(f"{error}.".replace("..", ".")) from error
+        raise UserError(f"{str(error).removesuffix('.')}.") from error
     try:
-        write_safetensors(out, merged)
-    except OSError as error:
+        write_safetensors(out, models.whole(merged))
+    except (OSError, SafetensorError) as error:
         raise UserError(f"out={out} cannot be written ({error}).") from error
     seconds = time.perf_counter() - begin
+    if models.kept:
+        print(f"{len(models.kept)} tensors that none of the models has are those of {pretrained}")
     print(f"{out}: {len(finetuned)} models merged by {type(merger).__name__} in {seconds:.1f} s")
 
 
+def _check_writable(out: Path) -> None:
+    """What cannot be written is better known before minutes of merging."""
+    from cl_bench.errors import UserError
+
+    there = next(folder for folder in out.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"out={out} cannot be written: {there} is no folder that you may write to.")
+
+
 def _merged(
-    merger: Any, pretrained: Path, finetuned: list[Path], frozen: int, statistics: list[dict[str, Path]]
+    merger: Any, models: "Models", frozen: int, statistics: list[dict[str, Path]], running_statistics: str
 ) -> "dict[str, Tensor]":
     from rich import progress
 
     columns = (progress.TextColumn("merging"), progress.BarColumn(), progress.TaskProgressColumn())
     with progress.Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:
         task = bar.add_task("merging", total=1.0)
-        return merger.merge(pretrained, finetuned, frozen, statistics, lambda share: bar.advance(task, share))
+        return merger.merge(
+            models.pretrained,
+            models.finetuned,
+            frozen + models.kept_elements,
+            statistics,
+            lambda share: bar.advance(task, share),
+            running_statistics,
+        )
 
 
 @hydra.main(version_base="1.3", config_path=str(_CONFIGURATIONS), config_name="merge")
@@ -93,6 +120,7 @@ def main() -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
+    sys.argv[1:] = map(home.expanded, sys.argv[1:])
     OmegaConf.register_new_resolver("mergers", lambda: mergers)
     try:
         job()

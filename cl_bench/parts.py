@@ -23,6 +23,7 @@ from cl_bench.errors import UserError
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
 from cl_bench.instantiate import instantiate, validated
 from cl_bench.mergers import Merger
+from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, schema
@@ -45,6 +46,7 @@ class Parts:
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
         scalings: All λ with which the merged model is evaluated; the merger begins with the first.
+        running_statistics: What becomes of normalization layers' statistics in the merged model.
     """
 
     seed: int
@@ -63,6 +65,7 @@ class Parts:
     experiences: list[Experience]
     training: dict[str, Any]
     scalings: tuple[float, ...]
+    running_statistics: RunningStatistics
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -98,6 +101,9 @@ def build(config: Mapping[str, Any]) -> Parts:
     devices: Devices = instantiate(config["lightning"], "lightning")
     evaluation: Settings = instantiate(config["evaluation"], "evaluation")
     scalings, merger = _merger(config["merger"])
+    running_statistics = validated(
+        config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
+    )
     optimization: Optimization = instantiate(config["optim"], "optim")
     logger = instantiate(config["logger"], "logger")
     scenario = _scenario(config)
@@ -156,7 +162,11 @@ def build(config: Mapping[str, Any]) -> Parts:
     if trainer.starts_from == "merged" or trainer.refines:
         if len(scalings) > 1:
             raise UserError("merger.scaling is a list, but tasks start from the merged weights: name one number.")
-        training |= {"merger": config["merger"], "frozen_parameters": backbone.frozen_parameters}
+        training |= {
+            "merger": config["merger"],
+            "frozen_parameters": backbone.frozen_parameters,
+            "running_statistics": running_statistics,
+        }
     return Parts(
         seed=seed,
         store_dir=store_dir,
@@ -174,6 +184,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         experiences=experiences,
         training=training,
         scalings=scalings,
+        running_statistics=running_statistics,
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cl_bench import home
 from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
@@ -35,7 +36,7 @@ NAMES = (
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; the exit code is 2 where the user has to mend something."""
     parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="where the runs lie, multirun for example")
+    parser.add_argument("folder", type=home.path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--trust",

@@ -25,7 +25,7 @@ def merge_path(run: Run) -> Iterator[Step]:
         UserError: What training left behind for the merger is not in the store.
     """
     parts = run.parts
-    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters)
+    running = RunningMerge(parts.merger, parts.pretrained, parts.backbone.frozen_parameters, parts.running_statistics)
     for task, own in enumerate(run.finetuned):
         statistics = {name: run.stream.read_extra(task, name) for name in parts.merger.requires}
         if missing := [name for name, tensors in statistics.items() if tensors is None]:

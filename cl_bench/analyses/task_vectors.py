@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers.blocks import flat, spans, working_dtype
+from cl_bench.mergers.running_statistics import is_running_statistic
 from cl_bench.trainers import Weights
 
 
@@ -23,7 +24,9 @@ class TaskVectors:
 
     def __init__(self, pretrained: Weights, finetuned: Sequence[Weights]) -> None:
         self._pretrained, self._finetuned = pretrained, finetuned
-        self._names = [name for name, tensor in pretrained.items() if tensor.is_floating_point()]
+        self._names = [
+            name for name, tensor in pretrained.items() if tensor.is_floating_point() and not is_running_statistic(name)
+        ]
         self.elements = sum(pretrained[name].numel() for name in self._names)
 
     def __len__(self) -> int:

@@ -1,14 +1,18 @@
 """Any model of open_clip, by name and tag or with local weights."""
 
+import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import open_clip
-from torch import nn
+from torch import Tensor, nn
 
 from cl_bench.backbones.backbone import Backbone
 from cl_bench.backbones.transforms import Resampling
 from cl_bench.errors import UserError
+from cl_bench.store.layouts import clip, torchscript
+from cl_bench.store.models import read_model
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +23,8 @@ class OpenClip(Backbone):
     Args:
         model: Name in open_clip. OpenAI's weights need the `-quickgelu` variants: under the plain names open_clip
             runs another activation than the weights were trained with, which is refused here.
-        pretrained: A tag of open_clip (downloaded once into its own cache), or the path of a weights file.
+        pretrained: A tag of open_clip (downloaded once into its own cache), or the path of the weights of a whole CLIP
+            model: as open_clip, OpenAI (a TorchScript archive, whose code is not run) or Hugging Face write them.
         resampling: See `transforms`.
         projection: Name of the layer from hidden states to features; some encoders have it elsewhere than in `proj`.
 
@@ -35,10 +40,13 @@ class OpenClip(Backbone):
             raise UserError(
                 f"backbone.model={model} is not a model of open_clip; open_clip.list_models() names them all."
             )
-        file = Path(pretrained).expanduser()
-        if not file.is_file():
+        path = Path(pretrained).expanduser()
+        if path.is_file() or (path.is_dir() and pretrained not in open_clip.list_pretrained_tags_by_model(model)):
+            net = _with_weights_of(model, path)
+        else:
             _check_tag(model, pretrained)
-        super().__init__(model, _create(model, str(file) if file.is_file() else pretrained), resampling, projection)
+            net = _create(model, pretrained)
+        super().__init__(model, net, resampling, projection)
 
 
 def _check_tag(model: str, tag: str) -> None:
@@ -52,15 +60,71 @@ def _check_tag(model: str, tag: str) -> None:
         raise UserError(f"backbone.model={model} runs another activation than {tag} was trained with; use {other}.")
 
 
-def _create(model: str, pretrained: str) -> nn.Module:
-    log.info("loading the weights %s of %s", pretrained, model)
+def _with_weights_of(model: str, path: Path) -> nn.Module:
+    if path.suffix in (".npz", ".npy"):
+        return _create(model, str(path))  # big_vision's, which open_clip reads itself
+    tensors = _read(model, path)
+    kind = clip.layout(tensors)
+    if kind is not None and not clip.has_text_tower(tensors):
+        raise UserError(
+            f"backbone.pretrained={path} is an image tower alone, as a CLIPVisionModel is; a backbone needs the "
+            "text tower, too, which makes the head. Name the file of the whole CLIP model."
+        )
+    _check_activation(model, path, kind)
+    if kind != "hugging_face" and path.is_file() and path.suffix != ".json" and not torchscript.is_archive(path):
+        return _create(model, str(path))
+    net = _create(model, None)
+    try:
+        net.load_state_dict(clip.to_open_clip(tensors))
+    except (RuntimeError, UserError) as error:
+        raise _not_loaded(model, str(path), error) from error
+    return net
+
+
+def _read(model: str, path: Path) -> Mapping[str, Tensor]:
+    try:
+        return read_model(path)
+    except UserError as error:
+        raise _not_loaded(model, str(path), error) from error
+
+
+def _check_activation(model: str, path: Path, kind: clip.Layout | None) -> None:
+    """OpenAI's own files are of QuickGELU; beside those of Hugging Face, `config.json` says what theirs are of."""
+    quick = None
+    if path.is_file() and torchscript.is_archive(path):
+        quick = True
+    elif kind == "hugging_face":
+        quick = _configured_activation((path if path.is_dir() else path.parent) / "config.json")
+    if quick is None or quick == bool(open_clip.get_model_config(model).get("quick_gelu", False)):
+        return
+    other = f"{model}-quickgelu" if quick else model.removesuffix("-quickgelu")
+    raise UserError(
+        f"backbone.model={model} runs another activation than {path} was trained with; use backbone.model={other}."
+    )
+
+
+def _configured_activation(path: Path) -> bool | None:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        return config.get("vision_config", config).get("hidden_act", "quick_gelu") == "quick_gelu"
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _create(model: str, pretrained: str | None) -> nn.Module:
+    if pretrained:
+        log.info("loading the weights %s of %s", pretrained, model)
     logging.disable(logging.ERROR)  # what goes wrong is told once, below
     try:
-        return open_clip.create_model(model, pretrained=pretrained, require_pretrained=True)
+        return open_clip.create_model(model, pretrained=pretrained, require_pretrained=pretrained is not None)
     except Exception as error:  # open_clip raises whatever its download or its file reader raised
-        raise UserError(
-            f"The weights {pretrained} of {model} could not be loaded: {' '.join(str(error).split())[:500]}\n"
-            "Without a network, bring the file here by other means and name it: backbone.pretrained=path/to/weights"
-        ) from error
+        raise _not_loaded(model, pretrained, error) from error
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _not_loaded(model: str, pretrained: str | None, error: Exception) -> UserError:
+    return UserError(
+        f"The weights {pretrained} of {model} could not be loaded: {' '.join(str(error).split())[:500]}\n"
+        "Without a network, bring the file here by other means and name it: backbone.pretrained=path/to/weights"
+    )

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from cl_bench import home
 from cl_bench.datasets import catalog, prepared
 from cl_bench.datasets.download import download, state
 from cl_bench.datasets.release import Release
@@ -64,10 +65,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _add_folders(parser: argparse.ArgumentParser, data_dir: Path | str, prepared_dir: str | None) -> None:
     """The same options before and after the command; after it, they have no default that would win."""
-    parser.add_argument("--data-dir", type=Path, default=data_dir, metavar="DIR", help="of all data sets (data)")
+    parser.add_argument("--data-dir", type=home.path, default=data_dir, metavar="DIR", help="of all data sets (data)")
     parser.add_argument(
         "--prepared-dir",
-        type=Path,
+        type=home.path,
         default=prepared_dir,
         metavar="DIR",
         help="of what `prepare` makes (DATA_DIR/prepared)",

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, Weights
-from cl_bench.mergers.running import RunningMerge
+from cl_bench.mergers.checks import check_task
+from cl_bench.mergers.running import RunningMerge, without_statistics
+from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.store.models import Model, weights_of
 
 
@@ -100,8 +102,14 @@ class Around(Merger):
 class RunningAround(RunningMerge):
     """The running merge of a method around another: the other's own running merge, and the notes beside it."""
 
-    def __init__(self, merger: Around, pretrained: Model, frozen_parameters: int = 0) -> None:
-        super().__init__(merger, pretrained, frozen_parameters)
+    def __init__(
+        self,
+        merger: Around,
+        pretrained: Model,
+        frozen_parameters: int = 0,
+        running_statistics: RunningStatistics = "pretrained",
+    ) -> None:
+        super().__init__(merger, pretrained, frozen_parameters, running_statistics)
         self._around = merger
         self._inner = RunningMerge(merger.of, self._pretrained, frozen_parameters)
         self._notes = merger.notes({name: self._start(name) for name in self._parameters})
@@ -117,8 +125,11 @@ class RunningAround(RunningMerge):
 
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
         """Fold the weights of one more task into the inner merge, and take note of them; as ``RunningMerge.add``."""
-        weights = weights_of(weights)
+        what, weights = f"finetuned (task {self._tasks + 1})", weights_of(weights)
+        check_task(what, weights, self._pretrained, values=False)
+        self._statistics.check(what, weights)
         self._inner.add(weights, statistics)
+        self._statistics.add(weights)
         if self._keeper() is self:
             self._models.append((weights, {}))
         self._around.note(self._notes, ((name, self._vector(name, weights)) for name in self._parameters))
@@ -173,11 +184,13 @@ class RunningAround(RunningMerge):
         inner = {name[3:]: tensor for name, tensor in state_dict.items() if name.startswith("of.")}
         own = {name: tensor for name, tensor in state_dict.items() if not name.startswith("of.")}
         tasks, models = own.get("tasks"), []
+        self._statistics.check_state(own)
         if self._keeper() is self and tasks is not None:
-            models = self._saved_models(own, int(tasks))
+            models = self._saved_models(without_statistics(own), int(tasks))
         else:
-            self._check_state(own)
+            self._check_state(without_statistics(own))
         self._inner.load_state_dict(inner | ({} if tasks is None else {"tasks": tasks}))
+        self._statistics.load(own)
         self._load_state(own)
         self._models, self._tasks = models, self._inner.tasks
 

@@ -15,6 +15,7 @@ from cl_bench.store.models import Model
 
 if TYPE_CHECKING:
     from cl_bench.mergers.running import RunningMerge
+    from cl_bench.mergers.running_statistics import RunningStatistics
 
 
 class Merger(ABC):
@@ -109,6 +110,7 @@ class Merger(ABC):
         frozen_parameters: int = 0,
         statistics: Iterable[Mapping[str, Model]] = (),
         on_progress: Callable[[float], None] = lambda share: None,
+        running_statistics: RunningStatistics = "pretrained",
     ) -> dict[str, Tensor]:
         """Merge models into one. Each may be given as names and tensors, as a module, or as the path of its file.
 
@@ -123,17 +125,21 @@ class Merger(ABC):
             statistics: What each task's training left behind, by name, as ``requires`` says; read along
                 with ``finetuned``.
             on_progress: Called with the share of the work that was just done, where ``finetuned`` is a list.
+            running_statistics: What becomes of ``running_mean`` and ``running_var`` of normalization layers, which
+                are no weights, and which no method gets to see: ``pretrained`` takes θ_0's, ``average`` the mean over
+                the tasks.
 
         Returns:
             The merged weights in new tensors, with the types of ``pretrained``.
 
         Raises:
-            ValueError: No model is given, names or shapes differ, a value is NaN or infinite, or
+            ValueError: No model is given; names or shapes differ; a tensor has a type that is no weight where θ_0 has
+                one, as quantized weights have; a value is NaN or infinite, or becomes too large for its type; or
                 statistics that the method requires are missing.
         """
         from cl_bench.mergers.running import RunningMerge  # which needs to know what a merger is
 
-        running, left_behind = RunningMerge(self, pretrained, frozen_parameters), iter(statistics)
+        running, left_behind = RunningMerge(self, pretrained, frozen_parameters, running_statistics), iter(statistics)
         if isinstance(finetuned, Sequence) and finetuned:
             return running.all_at_once([(weights, next(left_behind, {})) for weights in finetuned], on_progress)
         for weights in finetuned:

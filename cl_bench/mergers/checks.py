@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from functools import cache
 
+import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger
@@ -19,14 +21,21 @@ def check_task(what: str, weights: Weights, pretrained: Weights, values: bool = 
         tensor = weights[name]
         if tensor.shape != own.shape:
             raise ValueError(f"{what}: {name!r} has shape {tuple(tensor.shape)}, but {tuple(own.shape)} in pretrained")
-        if own.is_floating_point():
-            check_kind(what, name, tensor)
-            if values:
-                check_values(what, name, tensor)
+        if not own.is_floating_point():
+            _check_no_weight(what, name, tensor, own)
+            continue
+        check_kind(what, name, tensor)
+        if not tensor.is_floating_point():
+            raise ValueError(
+                f"{what}: {name!r} is {_kind(tensor)}, but floating-point weights ({_kind(own)}) in pretrained; "
+                "convert it back to them first"
+            )
+        if values:
+            check_values(what, name, tensor)
 
 
 def needed_statistics(
-    what: str, statistics: Mapping[str, Model], merger: Merger, pretrained: Weights
+    what: str, statistics: Mapping[str, Model], merger: Merger, parameters: Weights
 ) -> dict[str, Weights]:
     """Those that the method requires, which are there, fit the parameters and are finite."""
     if missing := sorted(merger.requires - statistics.keys()):
@@ -34,9 +43,12 @@ def needed_statistics(
     needed = {key: weights_of(statistics[key]) for key in sorted(merger.requires)}
     for key, tensors in needed.items():
         for name, tensor in tensors.items():
-            parameter = pretrained.get(name)
-            if parameter is None or not parameter.is_floating_point() or not merger.fits(tensor, parameter):
+            parameter = parameters.get(name)
+            if parameter is None or not merger.fits(tensor, parameter):
                 raise ValueError(f"{what}: {key} of {name!r}, of shape {tuple(tensor.shape)}, fit no parameter")
+            check_kind(f"{what}: {key}", name, tensor)
+            if not tensor.is_floating_point():
+                raise ValueError(f"{what}: {key} of {name!r} are {_kind(tensor)}, not floating-point")
             check_values(f"{what}: {key}", name, tensor)
     return needed
 
@@ -50,9 +62,47 @@ def check_names(what: str, expected: set[str], given: set[str]) -> None:
 
 
 def check_kind(what: str, name: str, tensor: Tensor) -> None:
-    """Parameters are real numbers."""
+    """Parameters are real numbers of a type that can be computed with."""
     if tensor.is_complex():
         raise ValueError(f"{what}: {name!r} is complex, only real parameters can be merged")
+    if tensor.is_floating_point() and not _can_be_converted(tensor.dtype):
+        raise ValueError(f"{what}: {name!r} is {_kind(tensor)}, which cannot be converted to float32")
+
+
+def _check_no_weight(what: str, name: str, tensor: Tensor, own: Tensor) -> None:
+    """What is no floating-point weight in θ_0, and so passes through, must be none in the task's model either.
+
+    A counter may differ. A table that differs is quantized weights or a mask, and θ_0's would not go with the rest.
+    """
+    if tensor.is_floating_point() or tensor.is_complex():
+        raise ValueError(f"{what}: {name!r} is {_kind(tensor)}, but {_kind(own)} in pretrained, which is no weight")
+    if own.dim() > 1 and not torch.equal(tensor.to(own), own):
+        raise ValueError(
+            f"{what}: {name!r} differs from pretrained, but is {_kind(own)}, which cannot be merged; convert quantized "
+            "weights back to floating-point ones first"
+        )
+
+
+def check_saved(name: str, saved: Tensor, own: Tensor) -> None:
+    """A tensor of a saved state has the shape and type of this merge's."""
+    if saved.shape != own.shape or saved.dtype != own.dtype:
+        raise ValueError(
+            f"state_dict: {name!r} is {saved.dtype} of shape {tuple(saved.shape)}, "
+            f"but this merge has {own.dtype} of shape {tuple(own.shape)}"
+        )
+
+
+def check_range(what: str, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+    """All values lie between the smallest and the largest number of a narrower type.
+
+    Some types of 8 bits have no infinity, and others no sign: a conversion ends at the largest number, or drops the
+    sign, and says nothing.
+    """
+    limits = torch.finfo(dtype)
+    for span in spans(tensor.numel()):
+        low, high = torch.aminmax(flat(tensor)[span])
+        if low < limits.min or high > limits.max:
+            raise ValueError(f"{what}: {name!r} has values from {low:g} to {high:g}, which {dtype} cannot hold")
 
 
 def check_values(what: str, name: str, tensor: Tensor) -> None:
@@ -66,6 +116,19 @@ def is_finite(tensor: Tensor) -> bool:
     # A finite sum proves finite terms; only a sum that overflows needs the exact look.
     total = float(tensor.detach().sum(dtype=working_dtype(tensor)))
     return math.isfinite(total) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
+
+
+@cache
+def _can_be_converted(dtype: torch.dtype) -> bool:
+    try:
+        torch.empty(1, dtype=dtype).float()
+    except (NotImplementedError, RuntimeError):  # types of 4 bits, two values to a byte
+        return False
+    return True
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _some(names: list[str]) -> str:

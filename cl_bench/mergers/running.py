@@ -29,7 +29,17 @@ from cl_bench.mergers.blocks import (
     spans,
     working_dtype,
 )
-from cl_bench.mergers.checks import check_kind, check_names, check_task, check_values, is_finite, needed_statistics
+from cl_bench.mergers.checks import (
+    check_kind,
+    check_names,
+    check_range,
+    check_saved,
+    check_task,
+    check_values,
+    is_finite,
+    needed_statistics,
+)
+from cl_bench.mergers.running_statistics import PREFIX, Averages, RunningStatistics, is_running_statistic
 from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.store.models import Model, weights_of
 
@@ -50,16 +60,29 @@ class RunningMerge:
         merger: The method. Its ``scaling`` may be changed at any time; it only matters in ``merged``.
         pretrained: θ_0, kept by reference: it must not be changed while the merge runs.
         frozen_parameters: See ``Merger.merge``.
+        running_statistics: See ``Merger.merge``.
 
     Raises:
         ValueError: ``pretrained`` has a complex, NaN or infinite parameter.
     """
 
-    def __new__(cls, merger: Merger, pretrained: Model, frozen_parameters: int = 0) -> RunningMerge:
+    def __new__(
+        cls,
+        merger: Merger,
+        pretrained: Model,
+        frozen_parameters: int = 0,
+        running_statistics: RunningStatistics = "pretrained",
+    ) -> RunningMerge:
         """Of the kind that the method needs."""
         return super().__new__(merger.runs_as or cls)
 
-    def __init__(self, merger: Merger, pretrained: Model, frozen_parameters: int = 0) -> None:
+    def __init__(
+        self,
+        merger: Merger,
+        pretrained: Model,
+        frozen_parameters: int = 0,
+        running_statistics: RunningStatistics = "pretrained",
+    ) -> None:
         if frozen_parameters < 0:
             raise ValueError(f"frozen_parameters must not be negative, but is {frozen_parameters}")
         self.merger = merger
@@ -71,7 +94,12 @@ class RunningMerge:
         self._tasks = 0
         self._models: list[tuple[Weights, Mapping[str, Weights]]] = []  # of methods that see all tasks together
         keep_freed_memory()
-        self._parameters = [name for name, tensor in self._pretrained.items() if tensor.is_floating_point()]
+        self._parameters = [
+            name
+            for name, tensor in self._pretrained.items()
+            if tensor.is_floating_point() and not is_running_statistic(name)
+        ]
+        self._statistics = Averages(self._pretrained, running_statistics)
 
     @cached_property
     def _state(self) -> dict[str, State]:
@@ -111,6 +139,7 @@ class RunningMerge:
         else:
             state = self._state
             _exhaust(side_by_side(lambda name: _exhaust(self._folded(name, [task], state[name])), self._parameters))
+        self._statistics.add(task.weights)
         self._tasks = task.number
 
     def all_at_once(
@@ -138,6 +167,7 @@ class RunningMerge:
         walk = side_by_side if looks else map
         for task in walk(look, range(1, len(models) + 1)):
             tasks.append(task)
+            self._statistics.add(task.weights)
             on_progress(share_of_looks / len(models))
         self._tasks = len(tasks)
         elements = sum(self._pretrained[name].numel() for name in self._parameters)
@@ -187,10 +217,16 @@ class RunningMerge:
         """Check a task and look at it."""
         what, weights = f"finetuned (task {number})", weights_of(weights)
         check_task(what, weights, self._pretrained, values)
-        needed = needed_statistics(what, statistics, self.merger, self._pretrained)
+        self._statistics.check(what, weights)
+        needed = self._needed_statistics(what, statistics)
         looks = _own(self.merger, "look")
         glance = self.merger.look(self._task_vector(weights, needed)) if looks else 0.0
         return _Task(number, what, weights, needed, values, glance)
+
+    def _needed_statistics(self, what: str, statistics: Mapping[str, Model]) -> dict[str, Weights]:
+        return needed_statistics(
+            what, statistics, self.merger, {name: self._pretrained[name] for name in self._parameters}
+        )
 
     def _folded(
         self, name: str, tasks: Sequence[_Task], kept: State | None = None
@@ -232,6 +268,8 @@ class RunningMerge:
         if not self.merger.restarts:
             raise ValueError(f"{type(self.merger).__name__} cannot go on from other weights than it has merged")
         check_task("weights", weights, self._pretrained)
+        self._statistics.check("weights", weights)
+        self._statistics.restart(weights, self._tasks)
         for name, state in self._state.items():
             values = flat(weights[name])
             for span in self._spans(values.numel()):
@@ -286,20 +324,33 @@ class RunningMerge:
         tasks are written one by one, since that takes the memory of one.
         """
         contiguous = torch.contiguous_format
+        parameters = set(self._parameters)
         model = {
             name: torch.empty_like(tensor, memory_format=contiguous, requires_grad=False)
-            if tensor.is_floating_point()
+            if name in parameters
             else tensor.detach().clone(memory_format=contiguous)
             for name, tensor in self._pretrained.items()
         }
+        for name, mean in self._statistics.means(self._tasks) if self._tasks else ():
+            model[name].copy_(mean)
 
         def write_and_check(name: str) -> None:
-            write(name, model[name])
+            if model[name].itemsize > 1:
+                write(name, model[name])
+            else:
+                write_narrow(name, model[name])
             if self.merger.whole_parameters and model[name].numel() > BLOCK_ELEMENTS:
                 give_back_freed_memory()
             if not is_finite(model[name]):
                 blame(name)
                 check_values("merged", name, model[name])
+
+        def write_narrow(name: str, result: Tensor) -> None:
+            wide = torch.empty_like(result, dtype=working_dtype(result))
+            write(name, wide)
+            if is_finite(wide):
+                check_range("merged", name, wide, result.dtype)
+            result.copy_(wide)
 
         if self._merges_whole_parameters:
             for name in self._parameters:
@@ -363,7 +414,8 @@ class RunningMerge:
             named |= {f"{task}/{name}": weights[name].detach().contiguous() for name in self._pretrained}
             for key, tensors in statistics.items():
                 named |= {f"{task}.{key}/{name}": tensor.detach().contiguous() for name, tensor in tensors.items()}
-        return {"tasks": torch.tensor(self._tasks), **named}
+        sums = {name: total.clone() for name, total in self._statistics.state().items()}
+        return {"tasks": torch.tensor(self._tasks), **named, **sums}
 
     def load_state_dict(self, state_dict: Weights) -> None:
         """Go on from where ``state_dict`` was taken, with the same method, settings and θ_0.
@@ -375,12 +427,14 @@ class RunningMerge:
                 infinite.
         """
         check_names("state_dict", {"tasks"}, {"tasks"} & state_dict.keys())
-        tasks = int(state_dict["tasks"])
+        tasks, merged = int(state_dict["tasks"]), without_statistics(state_dict)
+        self._statistics.check_state(state_dict)
         if isinstance(self.merger, StackMerger):
-            self._models = self._saved_models(state_dict, tasks)
+            self._models = self._saved_models(merged, tasks)
         else:
-            self._check_state(state_dict)
-            self._load_state(state_dict)
+            self._check_state(merged)
+            self._load_state(merged)
+        self._statistics.load(state_dict)
         self._tasks = tasks
 
     def _load_state(self, state_dict: Weights) -> None:
@@ -391,12 +445,7 @@ class RunningMerge:
         own = self._named_state()
         check_names("state_dict", {"tasks", *own}, set(state_dict))
         for name, part in own.items():
-            saved = state_dict[name]
-            if saved.shape != part.shape or saved.dtype != part.dtype:
-                raise ValueError(
-                    f"state_dict: {name!r} is {saved.dtype} of shape {tuple(saved.shape)}, "
-                    f"but this merge has {part.dtype} of shape {tuple(part.shape)}"
-                )
+            check_saved(name, state_dict[name], part)
 
     def _saved_models(self, state_dict: Weights, tasks: int) -> list[tuple[Weights, Mapping[str, Weights]]]:
         parts: dict[str, dict[str, Tensor]] = {
@@ -412,7 +461,7 @@ class RunningMerge:
             what, weights = f"state_dict (task {task})", parts[str(task)]
             check_task(what, weights, self._pretrained)
             statistics: dict[str, Weights] = {key: parts[part] for part, key in self._statistics_of(task).items()}
-            models.append((weights, needed_statistics(what, statistics, self.merger, self._pretrained)))
+            models.append((weights, self._needed_statistics(what, statistics)))
         return models
 
     def _statistics_of(self, task: int) -> dict[str, str]:
@@ -471,6 +520,11 @@ class RunningMerge:
         if not self.merger.looks_back:
             return 0.0
         return sum(side_by_side(lambda blocks: sum(map(self.merger.look_back, blocks)), list(states)))
+
+
+def without_statistics(state_dict: Weights) -> dict[str, Tensor]:
+    """A saved state without what the normalization layers' statistics add to it."""
+    return {name: tensor for name, tensor in state_dict.items() if not name.startswith(PREFIX)}
 
 
 def _own(merger: Merger, method: str) -> bool:

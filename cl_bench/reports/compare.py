@@ -15,13 +15,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cl_bench import home
 from cl_bench.errors import UserError
 from cl_bench.reports.flags import flattened
 from cl_bench.reports.layouts import place
@@ -141,8 +141,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m cl_bench.reports compare", description="Two sets of runs, pair by pair, with a paired t-test."
     )
-    parser.add_argument("a", type=Path, help="folder of the runs to compare with")
-    parser.add_argument("b", type=Path, help="folder of the runs that are compared")
+    parser.add_argument("a", type=home.path, help="folder of the runs to compare with")
+    parser.add_argument("b", type=home.path, help="folder of the runs that are compared")
     asked = parser.parse_args(arguments)
     found, unpaired = compared(*(map(Run.of, read_all(folder, IN_TABLES)) for folder in (asked.a, asked.b)))
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)

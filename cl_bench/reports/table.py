@@ -7,7 +7,8 @@ import argparse
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from cl_bench import home
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ def main(arguments: list[str]) -> None:
         prog="python -m cl_bench.reports table", description="Writes one of the papers' tables."
     )
     parser.add_argument("name", choices=NAMES, help="which table")
-    parser.add_argument("folder", type=Path, nargs="+", help="of the sweep's records; several are read together")
-    parser.add_argument("out", type=Path, help="where the files go")
+    parser.add_argument("folder", type=home.path, nargs="+", help="of the sweep's records; several are read together")
+    parser.add_argument("out", type=home.path, help="where the files go")
     asked = parser.parse_args(arguments)
     for table in tables_named(
         asked.name, [result for folder in asked.folder for result in read_all(folder, IN_TABLES)]

@@ -40,7 +40,7 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
             raise UserError(f"{where}=published: the publications have no order for {dataset}; use a seed or a list.")
         order = listed
     elif isinstance(order, str):
-        order = _read(Path(order), where)
+        order = _read(Path(order).expanduser(), where)
     return _permutation(order, names, where, some)
 
 

@@ -63,7 +63,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors; otherwise like ``write_bytes``."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with _replacing(path) as temporary:
-        save_file(contiguous, temporary)
+        save_file(contiguous, temporary, metadata={"format": "pt"})  # without which `transformers` reads none
 
 
 @contextmanager

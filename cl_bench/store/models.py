@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cl_bench.errors import UserError
+from cl_bench.store.layouts import torchscript
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
 """Names and tensors; a module; or the path of a file or folder, see ``read_model``."""
@@ -37,9 +38,9 @@ def read_model(path: Path) -> dict[str, Tensor]:
     at any time. Only PyTorch files from before version 1.6 are read whole.
 
     Args:
-        path: A safetensors file; an index ``*.safetensors.index.json`` beside the files that it names; a
-            folder with one of either; or a PyTorch file with names and tensors, alone or under
-            ``state_dict``.
+        path: A safetensors file; a PyTorch file with names and tensors, alone or under ``state_dict``; a TorchScript
+            archive, see ``layouts.torchscript``; an index ``*.safetensors.index.json`` or ``*.bin.index.json`` beside
+            the files that it names; or a folder with safetensors or, without any, ``*.bin`` files.
 
     Raises:
         UserError: There is no such file, it is damaged, or it holds something else; names the file.
@@ -49,11 +50,18 @@ def read_model(path: Path) -> dict[str, Tensor]:
         raise UserError(f"There is no model {path}.")
     if path.suffix == ".json":
         return _read_sharded(path)
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    return _read_file(path)
+
+
+def _read_file(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return _read_torchscript(path) if torchscript.is_archive(path) else _read_pytorch(path)
 
 
 def _in_folder(folder: Path) -> Path:
-    found = sorted(folder.glob("*.safetensors.index.json")) or sorted(folder.glob("*.safetensors"))
+    patterns = ("*.safetensors.index.json", "*.safetensors", "*.bin.index.json", "*.bin")
+    found = next(filter(None, (sorted(folder.glob(pattern)) for pattern in patterns)), [])
     if len(found) != 1:
         held = f"several models ({', '.join(file.name for file in found)})" if found else "no safetensors file"
         raise UserError(f"The folder {folder} holds {held}; name the file of the model.")
@@ -72,13 +80,23 @@ def _read_sharded(index: Path) -> dict[str, Tensor]:
         files: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         parts = {file: index.parent / file for file in files.values()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index} is no index of safetensors files: it lacks a 'weight_map' of names.") from error
+        raise UserError(f"{index} is no index of a model's files: it lacks a 'weight_map' of names.") from error
     if absent := [str(path) for path in parts.values() if not path.is_file()]:
         raise UserError(f"{index} names files that are not there: {', '.join(absent)}.")
-    tensors = {file: _read_safetensors(path) for file, path in parts.items()}
+    tensors = {file: _read_file(path) for file, path in parts.items()}
     if lost := [name for name, file in files.items() if name not in tensors[file]]:
         raise UserError(f"{index} says that {lost[0]!r} is in {files[lost[0]]}, where it is not.")
     return {name: tensors[file][name] for name, file in files.items()}
+
+
+def _read_torchscript(path: Path) -> dict[str, Tensor]:
+    try:
+        return torchscript.read(path)
+    except Exception as error:  # as for other PyTorch files
+        raise UserError(
+            f"{path} cannot be read as a TorchScript archive of modules and tensors ({error}): it is damaged, or holds "
+            "something else. From a model that you trust, save model.state_dict()."
+        ) from error
 
 
 def _read_pytorch(path: Path) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cl_bench import home
 from cl_bench.errors import UserError
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
@@ -44,8 +45,8 @@ def main(arguments: Sequence[str]) -> None:
         UserError: There is no record, or one is damaged.
     """
     parser = argparse.ArgumentParser(prog="python -m cl_bench.reports figures", description=__doc__)
-    parser.add_argument("folder", type=Path, help="where the runs lie, multirun for example")
-    parser.add_argument("out", type=Path, help="folder for the figures: .svg, .pdf, .png, and the caption in .txt")
+    parser.add_argument("folder", type=home.path, help="where the runs lie, multirun for example")
+    parser.add_argument("out", type=home.path, help="folder for the figures: .svg, .pdf, .png, and the caption in .txt")
     chosen = parser.parse_args(arguments)
     write(chosen.folder, chosen.out)
 

@@ -1,8 +1,8 @@
 """The command line of the page."""
 
 import argparse
-from pathlib import Path
 
+from cl_bench import home
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> None:
         prog="python -m cl_bench.reports page",
         description="One self-contained HTML file of all runs below a folder, with the papers' tables.",
     )
-    parser.add_argument("folder", type=Path, help="where result.json files lie, such as multirun")
-    parser.add_argument("out", type=Path, help="the file to write, such as report/index.html")
-    parser.add_argument("--figures", type=Path, help="a folder of *.svg files, with captions in *.txt beside them")
+    parser.add_argument("folder", type=home.path, help="where result.json files lie, such as multirun")
+    parser.add_argument("out", type=home.path, help="the file to write, such as report/index.html")
+    parser.add_argument("--figures", type=home.path, help="a folder of *.svg files, with captions in *.txt beside them")
     given = parser.parse_args(arguments)
     from cl_bench.reports.tables import tables
 

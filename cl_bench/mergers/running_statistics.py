@@ -1,0 +1,93 @@
+"""Statistics of normalization layers: what such a layer has seen of its inputs. They are no weights.
+
+A rule for task vectors makes nonsense of them: a variance may become negative, and the layer's output NaN. So no rule
+gets to see them.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from cl_bench.mergers.blocks import Weights
+from cl_bench.mergers.checks import check_names, check_saved, check_values
+
+RunningStatistics: TypeAlias = Literal["pretrained", "average"]
+"""What becomes of them: θ_0's are taken, or the mean over all tasks."""
+
+PREFIX = "running_statistics/"
+_NAMES = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def is_running_statistic(name: str) -> bool:
+    """Whether a tensor of this name is a statistic of a normalization layer."""
+    return name.rpartition(".")[2] in _NAMES
+
+
+class Averages:
+    """The statistics of a model's normalization layers, as the tasks' models are merged one by one.
+
+    Args:
+        pretrained: θ_0.
+        how: ``pretrained`` leaves θ_0's; ``average`` takes the mean over tasks. Integers are always θ_0's.
+
+    Raises:
+        ValueError: ``how`` is neither.
+    """
+
+    def __init__(self, pretrained: Weights, how: RunningStatistics) -> None:
+        if how not in get_args(RunningStatistics):
+            raise ValueError(f"running_statistics must be 'pretrained' or 'average', not {how!r}")
+        self._names = [n for n, tensor in pretrained.items() if is_running_statistic(n) and tensor.is_floating_point()]
+        # In float64, a sum of narrower numbers is as good as exact, whatever their order.
+        self._sums = {
+            name: torch.zeros_like(pretrained[name], dtype=torch.float64) for name in self._names if how == "average"
+        }
+
+    def check(self, what: str, weights: Weights) -> None:
+        """Those of one model are finite, and a variance of which the mean will be taken is not negative.
+
+        Raises:
+            ValueError: They are not; names the tensor.
+        """
+        for name in self._names:
+            check_values(what, name, weights[name])
+        for name in self._sums:
+            if name.endswith("running_var") and bool((weights[name].detach().double() < 0).any()):
+                raise ValueError(f"{what}: {name!r} has a negative variance")
+
+    def add(self, weights: Weights) -> None:
+        """Take in those of one more task."""
+        for name, total in self._sums.items():
+            total.add_(weights[name].detach().to(total))
+
+    def restart(self, weights: Weights, tasks: int) -> None:
+        """Go on from these as if they were the mean over all tasks so far."""
+        for name, total in self._sums.items():
+            total.copy_(weights[name]).mul_(tasks)
+
+    def means(self, tasks: int) -> Iterator[tuple[str, Tensor]]:
+        """The means over all tasks so far, by name; nothing where θ_0's are left."""
+        for name, total in self._sums.items():
+            yield name, total / tasks
+
+    def state(self) -> dict[str, Tensor]:
+        """The sums over the tasks so far, by names that no other state has."""
+        return {PREFIX + name: total for name, total in self._sums.items()}
+
+    def check_state(self, state_dict: Mapping[str, Tensor]) -> None:
+        """What ``state`` gave is in a saved state, and fits.
+
+        Raises:
+            ValueError: It does not; names what is wrong.
+        """
+        own = self.state()
+        check_names("state_dict", set(own), {name for name in state_dict if name.startswith(PREFIX)})
+        for name, total in own.items():
+            check_saved(name, state_dict[name], total)
+
+    def load(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Go on from a saved state that was checked."""
+        for name, total in self.state().items():
+            total.copy_(state_dict[name])

@@ -1,0 +1,60 @@
+"""Models from files that different libraries wrote, in the layout of the one that they were fine-tuned from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from cl_bench.errors import UserError
+from cl_bench.store.layouts import clip
+from cl_bench.store.models import read_model
+
+
+class Models:
+    """θ₀ and the models that are merged, read from their files; where all share a layout, just as they are.
+
+    A model may lack the projection or the text tower: a `CLIPVisionModel` has neither. What some lack, they are given
+    from θ₀. What all lack is no part of the merge, which would otherwise count it among what was trained.
+
+    Args:
+        pretrained: The file of θ₀, whose layout is that of all.
+        finetuned: Those of the models.
+
+    Attributes:
+        pretrained: θ₀, without what no model has.
+        finetuned: The models, with the same names.
+        kept: What no model has, from θ₀.
+
+    Raises:
+        UserError: A file cannot be read, or holds a name that its layout does not have; names the file.
+    """
+
+    def __init__(self, pretrained: Path, finetuned: Sequence[Path]) -> None:
+        start = read_model(pretrained)
+        models = [_like(path, start) for path in finetuned]
+        missing = [clip.missing_parts(model, start) for model in models]
+        nowhere = set.intersection(*missing) if missing else set()
+        self._order = list(start)
+        self.kept = {name: tensor for name, tensor in start.items() if name in nowhere}
+        self.pretrained = {name: tensor for name, tensor in start.items() if name not in nowhere}
+        self.finetuned = [
+            {**model, **{name: start[name] for name in lacks - nowhere}}
+            for model, lacks in zip(models, missing, strict=True)
+        ]
+
+    @property
+    def kept_elements(self) -> int:
+        """Parameters of θ₀ in what no model has."""
+        return sum(tensor.numel() for tensor in self.kept.values() if tensor.is_floating_point())
+
+    def whole(self, merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The merged model with what no model has, in the order of θ₀'s file, in memory of its own."""
+        return {name: merged[name] if name in merged else self.kept[name].detach().clone() for name in self._order}
+
+
+def _like(path: Path, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    model = read_model(path)
+    try:
+        return clip.like(model, start)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
