@@ -1,10 +1,11 @@
 import functools
 import re
+from pathlib import Path
 
 import pytest
 
 from cl_bench.errors import UserError
-from cl_bench.instantiate import instantiate
+from cl_bench.instantiate import instantiate, validated
 
 MAGMAX = "cl_bench.mergers.MagMax"
 
@@ -43,6 +44,25 @@ def test_nested_and_partial_targets():
 def test_mistakes_are_named(node, named):
     with pytest.raises(UserError, match=re.escape(named)):
         instantiate(node, "merger")
+
+
+def test_a_tilde_is_the_home_folder_in_all_that_means_a_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert validated("~/a", Path, "x") == Path("/home/me/a")
+    assert validated(["~/a", "b"], list[Path], "x") == [Path("/home/me/a"), Path("b")]
+    assert validated([{"m": "~/a"}], list[dict[str, Path]], "x") == [{"m": Path("/home/me/a")}]
+    assert validated("~/a", str | Path, "x") == "/home/me/a"
+    assert validated("~/a", Path | None, "x") == Path("/home/me/a") and validated(None, Path | None, "x") is None
+    assert validated(["~"], list[str], "x") == ["~"] and validated("~ {}", str, "x") == "~ {}"
+    assert validated(["./a/../b"], list[Path], "x") == [Path("./a/../b")]
+    with pytest.raises(UserError, match="x='~nobody_of_that_name/a' does not fit"):
+        validated("~nobody_of_that_name/a", Path, "x")
+
+
+def test_a_logger_writes_into_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    node = {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "~/runs"}
+    assert instantiate(node, "logger").save_dir == "/home/me/runs"
 
 
 def test_what_the_program_gives_is_not_asked_of_the_configuration():

@@ -1,16 +1,26 @@
 """`python -m cl_bench.merge`, in processes of its own."""
 
+import errno
+import os
 import subprocess
 import sys
 import time
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from cl_bench.errors import UserError
+from cl_bench.merge import merge as merge_files
 from cl_bench.mergers import CMM, MagMax
+from cl_bench.store import atomic
 from tests.conftest import ROOT
+from tests.store import clip_files
 
 pytestmark = pytest.mark.slow
 OWN_MERGER = """
@@ -75,6 +85,41 @@ def test_mergers_get_their_statistics(merge, tmp_path):
     assert torch.equal(load_file(tmp_path / "new" / "merged.safetensors")["w"], expected["w"])
 
 
+def test_a_tilde_is_the_home_folder_wherever_a_path_stands_and_transformers_may_read_the_result(merge, tmp_path):
+    save_file({"w": model(3)["w"].square()}, tmp_path / "m.safetensors")
+    files = ("pretrained=~/base.safetensors", "finetuned=[~/a.safetensors, ~/b.pt]", "out=~/new/merged.safetensors")
+    statistics = "statistics=[{second_moments: ~/m.safetensors},{second_moments: '~/m.safetensors'}]"
+    done = merge("merger=cmm", *files, statistics, env={**os.environ, "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    with safe_open(tmp_path / "new" / "merged.safetensors", "pt") as merged:
+        assert merged.metadata() == {"format": "pt"}
+
+
+def test_statistics_of_normalization_layers_are_averaged_on_demand(merge, tmp_path):
+    for seed, name in enumerate(("base", "a", "b")):
+        state = model(seed) | {"bn.running_var": torch.full((3,), float(seed)), "bn.running_mean": torch.zeros(3)}
+        save_file(state, tmp_path / f"{name}.safetensors")
+    files = (FILES[0], "finetuned=[a.safetensors,b.safetensors]", "merger=task_arithmetic", "merger.scaling=-1")
+    for how, expected in (("pretrained", 0.0), ("average", 1.5)):
+        done = merge(*files, f"out={how}.safetensors", f"running_statistics={how}")
+        assert done.returncode == 0, done.stderr
+        assert load_file(tmp_path / f"{how}.safetensors")["bn.running_var"].tolist() == [expected] * 3
+
+
+def test_an_image_tower_of_hugging_face_is_merged_into_a_whole_model_of_openai(merge, tmp_path):
+    base, tuned = clip_files.model(0), clip_files.model(1)
+    clip_files.torchscript(tmp_path / "ViT.pt", base)
+    clip_files.safetensors(tmp_path / "a.safetensors", clip_files.vision_alone(clip_files.hugging_face(tuned)))
+    done = merge("merger.scaling=1", "pretrained=ViT.pt", "finetuned=[a.safetensors]", "out=out.safetensors")
+    assert done.returncode == 0, done.stderr
+    text = [name for name in base if not name.startswith("visual.")]
+    assert f"{len(text) + 1} tensors that none of the models has are those of ViT.pt" in done.stdout
+    merged = load_file(tmp_path / "out.safetensors")
+    for name in base:
+        expected = base if name in text or name == "visual.proj" else tuned
+        torch.testing.assert_close(merged[name], expected[name])
+
+
 def test_a_merger_of_ones_own(merge, tmp_path):
     (tmp_path / "my_package.py").write_text(OWN_MERGER)
     done = merge("merger._target_=my_package.First", "merger.scaling=1", *FILES)
@@ -95,7 +140,11 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         ((*FILES, "finetuned=[a.safetensors,c.safetensors]"), "There is no model c.safetensors"),
         ((*FILES, "finetuned=[nan.safetensors]"), "task 1): 'w' has a NaN"),
         ((*FILES, "finetuned=[other.safetensors]"), "task 1) lacks 'steps', 'w'"),
+        ((*FILES, "finetuned=[../c..safetensors]"), "There is no model ../c..safetensors.\n"),
+        ((*FILES, "finetuned=[int8.safetensors]"), "task 1): 'w' is int8, but floating-point weights"),
+        ((*FILES, "running_statistics=mean"), "running_statistics='mean'"),
         ((*FILES, "out=merged.pt"), "out=merged.pt"),
+        ((*FILES, "out=/proc/merged.safetensors"), "out=/proc/merged.safetensors cannot be written"),
         ((*FILES, "out=base.safetensors/merged.safetensors"), "cannot be written"),
         (("merger._target_=json.JSONDecoder", "~merger.scaling", *FILES), "Merger"),
     ],
@@ -103,12 +152,36 @@ def test_a_merger_of_ones_own(merge, tmp_path):
 )
 def test_mistakes_get_one_message_exit_code_2_and_no_file(merge, tmp_path, arguments, named):
     save_file({"w": torch.full((20, 30), torch.nan), "steps": torch.tensor(1)}, tmp_path / "nan.safetensors")
+    save_file({"w": torch.ones(20, 30, dtype=torch.int8), "steps": torch.tensor(1)}, tmp_path / "int8.safetensors")
     save_file({"other": torch.ones(1)}, tmp_path / "other.safetensors")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     failed = merge(*arguments)
     assert failed.returncode == 2, failed.stderr
     assert failed.stderr.startswith("Error: ") and named in failed.stderr and "Traceback" not in failed.stderr
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.EROFS, "Read-only file system"), r"out=\S+ cannot be written .*Read-only file system"),
+        (SafetensorError("I/O error: Permission denied (os error 13)"), r"out=\S+ cannot be written .*denied"),
+        (SafetensorError("I/O error: No space left on device (os error 28)"), "The disk is full"),
+    ],
+    ids=str,
+)
+def test_a_disk_that_cannot_be_written_to_is_one_message(error, told, tmp_path, monkeypatch):
+    for number, name in enumerate(("base", "a")):
+        save_file(model(number), tmp_path / f"{name}.safetensors")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = OmegaConf.to_container(compose("merge", [
+            f"pretrained={tmp_path}/base.safetensors", f"finetuned=[{tmp_path}/a.safetensors]",
+            f"out={tmp_path}/out.safetensors",
+        ]))  # fmt: skip
+    monkeypatch.setattr(atomic, "save_file", mock.Mock(side_effect=error))
+    with pytest.raises(UserError, match=told):
+        merge_files(config)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "base.safetensors"]
 
 
 def test_debug_shows_the_traceback(merge):

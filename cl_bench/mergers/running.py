@@ -335,22 +335,18 @@ class RunningMerge:
             model[name].copy_(mean)
 
         def write_and_check(name: str) -> None:
-            if model[name].itemsize > 1:
-                write(name, model[name])
-            else:
-                write_narrow(name, model[name])
-            if self.merger.whole_parameters and model[name].numel() > BLOCK_ELEMENTS:
-                give_back_freed_memory()
-            if not is_finite(model[name]):
-                blame(name)
-                check_values("merged", name, model[name])
-
-        def write_narrow(name: str, result: Tensor) -> None:
-            wide = torch.empty_like(result, dtype=working_dtype(result))
+            result = model[name]
+            is_narrow = result.itemsize == 1  # in whose place stands a wide one, since a conversion may hide its limits
+            wide = torch.empty_like(result, dtype=working_dtype(result)) if is_narrow else result
             write(name, wide)
-            if is_finite(wide):
+            if self.merger.whole_parameters and result.numel() > BLOCK_ELEMENTS:
+                give_back_freed_memory()
+            if not is_finite(wide):
+                blame(name)
+                check_values("merged", name, wide)
+            if is_narrow:
                 check_range("merged", name, wide, result.dtype)
-            result.copy_(wide)
+                result.copy_(wide)
 
         if self._merges_whole_parameters:
             for name in self._parameters:

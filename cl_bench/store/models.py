@@ -45,8 +45,12 @@ def read_model(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: There is no such file, it is damaged, or it holds something else; names the file.
     """
-    path = _in_folder(path) if path.is_dir() else path
-    if not path.is_file():
+    try:
+        path = _in_folder(path) if path.is_dir() else path
+        is_there = path.is_file()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error}).") from error
+    if not is_there:
         raise UserError(f"There is no model {path}.")
     if path.suffix == ".json":
         return _read_sharded(path)

@@ -19,6 +19,15 @@ def test_blocks_and_wholes_are_the_differences(monkeypatch, size):
     assert (len(vectors), vectors.elements) == expected.shape
 
 
+def test_statistics_of_normalization_layers_are_no_part_of_them():
+    pretrained, *finetuned = made()
+    of_layers = {"bn.running_mean": torch.ones(3), "bn.running_var": torch.ones(3)}
+    changed = [own | {name: tensor * 2 for name, tensor in of_layers.items()} for own in finetuned]
+    vectors = TaskVectors(pretrained | of_layers, changed)
+    assert vectors.elements == TaskVectors(pretrained, finetuned).elements
+    assert torch.equal(vectors.applied(vectors.whole(0))["bn.running_var"], torch.ones(3))
+
+
 def test_a_whole_vector_leads_from_the_pretrained_to_the_tasks_weights():
     pretrained, *finetuned = made()
     vectors = TaskVectors(pretrained, finetuned)

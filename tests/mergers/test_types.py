@@ -113,6 +113,14 @@ def test_a_type_without_a_sign_takes_no_negative_result() -> None:
         MagMax(2.0).merge({"w": torch.full((4,), 2.0).to(torch.float8_e8m0fnu)}, [{"w": torch.zeros(4)}])
 
 
+@pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
+@pytest.mark.parametrize("dtype", FLOAT8, ids=str)
+def test_infinity_does_not_end_at_the_largest_number(merger: Merger, dtype: torch.dtype) -> None:
+    infinite = {"w": torch.full((4, 4), torch.inf)}
+    with pytest.raises(ValueError, match=r"task 1\): 'w' has a NaN or infinite value"):
+        merger.merge({"w": torch.zeros(4, 4, dtype=dtype)}, [infinite])
+
+
 @pytest.mark.parametrize("dtype", FLOAT8, ids=str)
 def test_a_nan_of_8_bits_is_found(dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=r"task 1\): 'w' has a NaN"):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from cl_bench.errors import UserError
@@ -49,6 +49,8 @@ def test_contents_come_back(tmp_path: Path) -> None:
         "n": torch.tensor(3),
     }
     atomic.write_safetensors(path, tensors)
+    with safe_open(path, "pt") as file:
+        assert file.metadata() == {"format": "pt"}  # without which `transformers` reads none
     found = atomic.read_safetensors(path)
     assert found is not None and found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
