@@ -63,6 +63,7 @@ def _of_nobody(result: Result) -> Settings:
     own = {
         **flattened({"backbone": config.get("backbone", {})}),
         "device": result.get("devices", {}).get("kind"),
+        "running_statistics": config.get("running_statistics", "pretrained"),
         **{name: result.get("versions", {}).get(name) for name in _VERSIONS},
     }
     if not result["training"]:
