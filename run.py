@@ -1,5 +1,9 @@
 """The command line: composes and resolves the configuration and hands plain data to `cl_bench`."""
 
+from cl_bench import signals
+
+signals.handle()
+
 import gc
 import os
 import sys
@@ -13,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cl_bench import terminal
 from cl_bench.quick_exit import quick_exit
 
 gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launch` on it is collected
@@ -26,7 +31,7 @@ os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
 def job(config: DictConfig) -> float | None:
     """One run, alone or in a sweep, where it may happen in another process."""
-    from cl_bench import own_device, sweep
+    from cl_bench import sweep
     from cl_bench.errors import UserError
     from cl_bench.launch import launch, objective
 
@@ -34,12 +39,11 @@ def job(config: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
-        if hydra_config.runtime.choices["hydra/launcher"] == "joblib":
-            own_device.claim()
+        jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
         with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
             plain = _plain(config)
             done = sweep.result(plain, folder)
-            return launch(plain, folder) if done is None else objective(done)
+            return launch(plain, folder, jobs) if done is None else objective(done)
         return None
     try:
         return launch(_plain(config), folder)
@@ -48,6 +52,22 @@ def job(config: DictConfig) -> float | None:
             raise
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def _become_worker(launcher: str, settings: DictConfig) -> int:
+    """Makes ready a process that another launcher than `basic` has started; how many of them this machine has."""
+    from cl_bench import own_device, sweep
+    from cl_bench.cores import available_cores
+
+    if launcher == "basic":
+        return 1
+    terminal.guard()
+    if launcher != "joblib":
+        signals.handle()
+        return 1
+    signals.handle(parent=sweep.main_process())
+    own_device.claim()
+    return settings.n_jobs if settings.n_jobs > 0 else max(1, available_cores() + 1 + settings.n_jobs)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -71,13 +91,22 @@ def _check_objective(config: DictConfig) -> None:
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
     from cl_bench import home, sweep
+    from cl_bench.errors import UserError, unwritable
 
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     sweep.begin()
     code, failed = 0, []
     try:
         job()
-    except (HydraException, OmegaConfBaseException) as error:
+    except signals.Stopped:
+        sweep.failures()  # each was told when it failed; what the signal stopped is none
+        raise
+    except OSError as error:  # Hydra makes folders before any job begins
+        if (reason := unwritable(error, sweep.FOLDERS)) is None:
+            raise
+        print(f"Error: {reason}", file=sys.stderr)
+        code = 2
+    except (HydraException, OmegaConfBaseException, UserError) as error:
         print(f"Error: {sweep.message(error)}", file=sys.stderr)
         code = 2
     except Exception as error:

@@ -1,7 +1,10 @@
 """From samples to batches of 8-bit images: the same ones whatever the number of devices."""
 
+import functools
+import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +14,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cl_bench import distributed
 from cl_bench.backbones.transforms import ImageTransform, crop_boxes, draw_crops
+from cl_bench.cores import available_cores
 from cl_bench.scenarios.samples import Samples
 from cl_bench.seeds import generator
 
+log = logging.getLogger(__name__)
+
 _MOST_WORKERS = 8
+_PREFETCHED = 3  # batches for each worker: two that wait, as is the loader's default, and one in use
+_ROOM_BESIDE = 2**16  # bytes of a batch that are not pixels, at most about
+_SHARED_MEMORY = "/dev/shm"
 
 
 class Part(NamedTuple):
@@ -60,6 +69,7 @@ class TrainingOrder(Sampler[_Request]):
     Attributes:
         steps_per_epoch: Batches per epoch.
         steps: Batches of all epochs, `done` included.
+        most_images: Of one batch, on this process.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class TrainingOrder(Sampler[_Request]):
         most = max(1, int(limit * batches)) if isinstance(limit, float) else limit
         self.steps_per_epoch = batches if most is None else min(batches, most)
         self.steps = self.steps_per_epoch * epochs
+        self.most_images = -(-min(batch_size, len(samples)) // distributed.world_size())
 
     def __len__(self) -> int:
         return self.steps - self._done
@@ -100,7 +111,9 @@ class EvaluationOrder(Sampler[_Request]):
     """Every image once over all processes, without padding."""
 
     def __init__(self, samples: Samples, batch_size: int) -> None:
-        self._batches = torch.arange(distributed.rank(), len(samples), distributed.world_size()).split(batch_size)
+        mine = torch.tensor(range(distributed.rank(), len(samples), distributed.world_size()), dtype=torch.int64)
+        self.most_images = min(batch_size, len(mine))
+        self._batches = mine.split(batch_size)  # an empty one, where there are fewer images than processes
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -142,10 +155,23 @@ def loader(
         transform: Whose crops are taken of images that do not lie in an array.
         workers: Processes that fetch; 0: this one. None: this one for arrays, up to eight for other images.
     """
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this machine, as torchrun says
+    most = max(1, available_cores() // here)
     if workers is None:
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this machine, as torchrun says
-        cores = (os.cpu_count() or 1) // here
-        workers = 0 if samples.in_arrays else min(_MOST_WORKERS, max(1, cores))
+        workers = 0 if samples.in_arrays else min(_MOST_WORKERS, most)
+    elif workers > most:
+        _say(f"lightning.workers={workers}: {most} fetch images, one for each core that may be used")
+        workers = most
+    if workers and (free := _free_shared_memory()) is not None:
+        arrays = [source.shape[1] * source.shape[2] for source in samples.sources if isinstance(source, np.ndarray)]
+        batch = order.most_images * 3 * max([transform.size**2, *arrays]) + _ROOM_BESIDE
+        needed = here * workers * _PREFETCHED * batch
+        if needed > free:
+            _say(
+                f"/dev/shm has {free / 2**20:.0f} MiB free, {workers} workers may need {needed / 2**20:.0f} MiB: the "
+                "training process fetches images itself (docker run --shm-size=8g, or lightning.workers=1)"
+            )
+            workers = 0
     return DataLoader(
         _Fetch(samples, transform),
         sampler=order,
@@ -154,6 +180,36 @@ def loader(
         persistent_workers=workers > 0,
         pin_memory=False,
     )
+
+
+@functools.cache
+def _say(line: str) -> None:
+    """One line, once: there are two loaders for each task, which mostly say the same."""
+    if distributed.is_main():
+        log.info(line)
+
+
+def _free_shared_memory() -> int | None:
+    """Bytes that are free where workers leave batches; None where nothing is known of it."""
+    if sys.platform != "linux":
+        return None
+    try:
+        found = os.statvfs(_SHARED_MEMORY)
+    except OSError:
+        return 0
+    is_usable = os.access(_SHARED_MEMORY, os.W_OK) and not found.f_flag & os.ST_RDONLY
+    return found.f_bavail * found.f_frsize if is_usable else 0
+
+
+def encoded(encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """(B, D) features of B images, where B may be 0, which encoders refuse.
+
+    A process whose share of a batch is empty takes part in the step all the same: its gradient is zero, and others wait
+    for it.
+    """
+    if len(images):
+        return encode(images)
+    return encode(images.new_zeros(1, *images.shape[1:]))[:0]
 
 
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:

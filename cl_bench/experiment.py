@@ -18,6 +18,7 @@ from cl_bench.callbacks import (
     Checkpoint,
     FiniteLoss,
     MergeAndEvaluate,
+    OwnSignals,
     Progress,
     Row,
     StepSeeds,
@@ -154,6 +155,7 @@ def _learn(
     progress.begin_task(order.steps, epochs, done)
     callback.begin_task(resumed)
     callbacks = [
+        OwnSignals(),
         StepSeeds(seed, task, done),
         progress,
         FiniteLoss(task + 1, done),

@@ -5,6 +5,7 @@ each node those of its own devices, and all of them read the same resolved confi
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import logging
@@ -16,8 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench.errors import UserError
+from cl_bench import signals
+from cl_bench.cores import available_cores, limit_threads
+from cl_bench.errors import UserError, unwritable
 from cl_bench.quick_exit import quick_exit
+from cl_bench.sweep import FOLDERS
 from cl_bench.terminal_log import TerminalHandler
 
 if TYPE_CHECKING:
@@ -27,12 +31,13 @@ _PATIENCE = timedelta(days=7)  # a run may wait that long for another one that t
 _OF_A_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "PL_")
 
 
-def launch(config: Mapping[str, Any], folder: Path) -> float | None:
+def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | None:
     """Does one run, shows its result, and returns the value that a sweeper may optimize.
 
     Args:
         config: The resolved configuration, as plain data.
         folder: Where the run's outputs go.
+        jobs: Runs that this machine does at the same time, where a sweep does several.
 
     Returns:
         What `objective` says of it; None on all nodes but the first, where the result is.
@@ -46,9 +51,11 @@ def launch(config: Mapping[str, Any], folder: Path) -> float | None:
     from cl_bench.store import read_result
 
     devices: Devices = instantiate(config["lightning"], "lightning")
+    _check_cores(devices, jobs)
     if devices.world_size == 1:
         from cl_bench.experiment import run
 
+        limit_threads()
         _collect_garbage()
         run(config, folder)
     elif not _run_in_processes(config, folder, devices):
@@ -59,6 +66,23 @@ def launch(config: Mapping[str, Any], folder: Path) -> float | None:
     return objective(result)
 
 
+def _check_cores(devices: "Devices", jobs: int) -> None:
+    """On a CPU, more processes than cores are no faster and take many times the memory: 99 bring a machine down."""
+    cores = available_cores()
+    if devices.kind != "cpu" or devices.count * jobs <= cores:
+        return
+    if jobs == 1:
+        raise UserError(
+            f"lightning.devices={devices.count}: on a CPU each device is a process of its own, and this one may use "
+            f"{cores} {'core' if cores == 1 else 'cores'}; lightning.devices={cores} at most."
+        )
+    raise UserError(
+        f"hydra.launcher.n_jobs makes {jobs} runs at a time, with lightning.devices={devices.count} each: "
+        f"{jobs * devices.count} processes on a CPU of which {cores} {'core' if cores == 1 else 'cores'} may be used; "
+        f"add hydra.launcher.n_jobs={max(1, cores // devices.count)} lightning.devices={min(devices.count, cores)}."
+    )
+
+
 def objective(result: Mapping[str, Any]) -> float | None:
     """What a sweeper may optimize: the headline on validation images; None where the test images were looked at."""
     return result["headline"]["value"] if result["split"] == "validation" else None
@@ -66,6 +90,7 @@ def objective(result: Mapping[str, Any]) -> float | None:
 
 def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices") -> bool:
     """Does a run in several processes; whether this is the node that has its result."""
+    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -90,11 +115,16 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # a failure is told once, below
     with _environment_without_group():
         try:
-            elastic_launch(group, sys.executable)("-m", "cl_bench.launch", str(settings), str(folder), str(message))
+            files = map(str, (settings, folder, message))
+            elastic_launch(group, sys.executable)("-m", "cl_bench.launch", *files, str(os.getpid()))
+        except SignalException as error:  # torchrun has handlers of its own, which end the group
+            signals.stop(error.sigval)
         except ChildFailedError as error:
             if message.is_file():
                 raise UserError(message.read_text()) from None
             raise RuntimeError("A process of the group failed; its traceback is above.") from error
+        finally:
+            signals.keep()
     return node is None or node.number == 0
 
 
@@ -123,7 +153,7 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     if devices.kind == "cuda":
         torch.cuda.set_device(devices.device)
     else:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // devices.count))
+        torch.set_num_threads(max(1, available_cores() // devices.count))
     torch.distributed.init_process_group("nccl" if devices.kind == "cuda" else "gloo", timeout=_PATIENCE)
     size = torch.distributed.get_world_size()
     if size != devices.world_size:
@@ -132,9 +162,18 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     try:
         run(config, folder)
     except UserError as error:
-        message.write_text(str(error))
-        os._exit(2)  # an orderly exit would wait for the other processes, which wait for this one
+        _end_group(message, str(error))
+    except OSError as error:
+        if (reason := unwritable(error, FOLDERS)) is None:
+            raise
+        _end_group(message, reason)
     torch.distributed.destroy_process_group()
+
+
+def _end_group(message: Path, reason: str) -> None:
+    with contextlib.suppress(OSError):
+        message.write_text(reason)
+    os._exit(2)  # an orderly exit would wait for the other processes, which wait for this one
 
 
 def _collect_garbage() -> None:
@@ -147,5 +186,5 @@ def _collect_garbage() -> None:
 
 if __name__ == "__main__":
     gc.disable()  # as in run.py
-    with quick_exit():
-        _process(*map(Path, sys.argv[1:]))
+    with quick_exit(parent=int(sys.argv[4]) if len(sys.argv) > 4 else os.getppid()):
+        _process(*map(Path, sys.argv[1:4]))

@@ -36,6 +36,7 @@ def merge(config: Mapping[str, Any]) -> None:
     from pydantic import Field, InstanceOf
     from safetensors import SafetensorError
 
+    from cl_bench.cores import limit_threads
     from cl_bench.errors import UserError
     from cl_bench.instantiate import instantiate, validated
     from cl_bench.mergers import Merger
@@ -44,6 +45,7 @@ def merge(config: Mapping[str, Any]) -> None:
     from cl_bench.store.layouts.alike import Models
 
     begin = time.perf_counter()
+    limit_threads()
     for name in ("pretrained", "finetuned", "out"):
         if config[name] == "???":
             raise UserError(f"{name} is missing; --help shows an example.")

@@ -21,14 +21,18 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, unwritable
 
 log = logging.getLogger(__name__)
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 """Errors that are for the user to mend."""
 
+FOLDERS = "hydra.run.dir=…, in a sweep hydra.sweep.dir=…, or paths.store_dir=…"
+"""What names the folders that a run writes to."""
+
 _NOTES = "CL_BENCH_SWEEP"  # the folder of the notes; all jobs of a sweep inherit it
+_MAIN = "CL_BENCH_SWEEP_PROCESS"  # its number, for joblib's workers
 _KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning")
 _BUT_OF_LIGHTNING = ("precision", "limit_train_batches")
 
@@ -50,7 +54,13 @@ class Failure:
 
 def begin() -> None:
     """To be called once, before any job: this sweep's jobs will leave their notes in a folder of their own."""
+    os.environ[_MAIN] = str(os.getpid())
     os.environ[_NOTES] = str(Path.cwd() / "multirun" / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def main_process() -> int:
+    """The number of the process that has started the sweep."""
+    return int(os.environ[_MAIN])
 
 
 def failures() -> list[Failure]:
@@ -85,10 +95,15 @@ def job(number: int, overrides: Sequence[str], debug: bool) -> Iterator[None]:
         atomic.write_json(path, asdict(Failure(" ".join(overrides), reason, mistake)))
 
     path = Path(os.environ[_NOTES]) / f"{number}.json"
-    note("its process was stopped", mistake=False)
+    try:
+        note("its process was stopped", mistake=False)
+    except OSError as error:
+        raise HydraException(unwritable(error, FOLDERS) or str(error)) from error
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and (reason := unwritable(error, FOLDERS)):
+            error = UserError(reason)
         mistake = isinstance(error, MISTAKES)
         print(f"Error: {message(error)}" if mistake and not debug else traceback.format_exc(), file=sys.stderr)
         note(message(error) if mistake else f"{type(error).__name__}: {error}", mistake)

@@ -63,7 +63,7 @@ class Evaluator:
         for batch in self._loader:
             images = batches.to_images(_to(batch, self._device), self._transform)
             with self._autocast():
-                features = self._encoder(images)
+                features = batches.encoded(self._encoder, images)
             logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
             accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks)
         return accuracy.compute()

@@ -89,7 +89,7 @@ class CMM(TaskTrainer):
     def _mismatch(self, batch: batches.Batch, target: Weights) -> torch.Tensor:
         images = batches.to_images(batch, self.transform)
         with torch.no_grad():
-            wanted = functional_call(self.encoder, dict(target), (images,))
-        features = self.encoder(images)
+            wanted = batches.encoded(lambda some: functional_call(self.encoder, dict(target), (some,)), images)
+        features = batches.encoded(self.encoder, images)
         total = _LOSSES[self._refinement](features, wanted, reduction="sum")
         return self.mean(total / features.shape[1], batch)

@@ -104,7 +104,7 @@ class EWC(TaskTrainer):
 
     def _own_label_loss(self, batch: batches.Batch) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
-            logits = self.logits(self.encoder(batches.to_images(batch, self.transform)))
+            logits = self.logits(batches.encoded(self.encoder, batches.to_images(batch, self.transform)))
             among = logits.masked_fill(~self.class_masks[batch.groups], float("-inf"))
             return self.mean(functional.cross_entropy(among, among.argmax(dim=1), reduction="sum"), batch)
 

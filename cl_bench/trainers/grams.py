@@ -48,8 +48,9 @@ def grams(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor
     for batch in another_pass(trainer, samples, seed, "Gram matrices", IMAGES):
         images += batch.global_size
         pixels = batches.to_images(batch, trainer.transform)
+        seen.counts = len(pixels) > 0  # a process without images, too, has to have a matrix of every layer
         with torch.no_grad(), plain_attention(), seen:
-            encoder(pixels)
+            batches.encoded(encoder, pixels)
     to_means(seen.grams.values(), images)
     return {name: tensor.cpu() for name, tensor in seen.grams.items()}
 
@@ -61,12 +62,14 @@ class _LinearLayers(TorchDispatchMode):
 
     Attributes:
         grams: The sums, by name of the weight.
+        counts: Whether what is multiplied stands for images.
     """
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self._weights = {p.data_ptr(): (name, p) for name, p in encoder.named_parameters() if p.dim() == 2}
         self.grams: dict[str, Tensor] = {}
+        self.counts = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default):
@@ -76,5 +79,5 @@ class _LinearLayers(TorchDispatchMode):
     def _add(self, read: Tensor, factor: Tensor) -> None:
         name, weight = self._weights.get(factor.data_ptr(), ("", None))
         if weight is not None and factor.shape == weight.shape[::-1] and factor.stride() == weight.stride()[::-1]:
-            gram = read.T @ read
+            gram = read.T @ read if self.counts else read.new_zeros(read.shape[1], read.shape[1])
             self.grams[name] = self.grams[name] + gram if name in self.grams else gram

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench.batches import Batch
+from cl_bench.batches import Batch, encoded
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
@@ -49,7 +49,7 @@ class HeadOnly(TaskTrainer):
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
         """The cross-entropy; no gradient is needed below the head."""
         with torch.no_grad():
-            features = self.encoder(images)
+            features = encoded(self.encoder, images)
         return self.cross_entropy(self.logits(features), batch)
 
     def logits(self, features: Tensor) -> Tensor:

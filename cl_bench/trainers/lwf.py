@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cl_bench.batches import Batch
+from cl_bench.batches import Batch, encoded
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
@@ -61,7 +61,7 @@ class LwF(TaskTrainer):
 
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy on the task's classes, and KD on the earlier ones."""
-        logits = self.logits(self.encoder(images))
+        logits = self.logits(encoded(self.encoder, images))
         loss = self.cross_entropy(logits, batch)
         if len(self.earlier):
             loss = loss + self._strength * self._distillation(logits, images, batch)
@@ -75,7 +75,7 @@ class LwF(TaskTrainer):
 
     def _distillation(self, logits: Tensor, images: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
-            old = functional.softmax(self._softened(self.logits(self._teacher[0](images))), dim=1)
+            old = functional.softmax(self._softened(self.logits(encoded(self._teacher[0], images))), dim=1)
         new = functional.log_softmax(self._softened(logits), dim=1)
         return self.mean(-(old * new).sum(), batch)
 

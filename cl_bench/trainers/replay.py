@@ -112,6 +112,7 @@ class ReplayOrder(Sampler[Any]):
 
     def __init__(self, samples: Samples, batch_size: int, seed: int, steps: range) -> None:
         self._samples, self._batch_size, self._seed, self._steps = samples, batch_size, seed, steps
+        self.most_images = min(batch_size, len(samples))
 
     def __len__(self) -> int:
         return len(self._steps)

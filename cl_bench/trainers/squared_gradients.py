@@ -40,7 +40,7 @@ def squared_gradients(trainer: TaskTrainer, samples: Samples, seed: int) -> dict
     total, passed = [torch.zeros_like(parameter) for parameter in parameters], 0
     for batch in another_pass(trainer, samples, seed, "squared gradients"):
         with torch.enable_grad():
-            logits = trainer.logits(encoder(batches.to_images(batch, trainer.transform)))
+            logits = trainer.logits(batches.encoded(encoder, batches.to_images(batch, trainer.transform)))
             among = logits.masked_fill(~trainer.class_masks[batch.groups], float("-inf"))
             loss = trainer.mean(functional.cross_entropy(among, batch.labels, reduction="sum"), batch)
         for own, gradient in zip(total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cl_bench import distributed
 from cl_bench.backbones.transforms import ImageTransform
-from cl_bench.batches import Batch, to_images
+from cl_bench.batches import Batch, encoded, to_images
 from cl_bench.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import checkpoint
@@ -117,7 +117,7 @@ class TaskTrainer(pl.LightningModule):
 
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
         """What is learned from the batch's images."""
-        return self.cross_entropy(self.logits(self.encoder(images)), batch)
+        return self.cross_entropy(self.logits(encoded(self.encoder, images)), batch)
 
     def penalty(self) -> Tensor | float:
         """What is added to the loss whatever the images are."""

@@ -1,0 +1,50 @@
+"""The cores that this process may use, which a container or a cluster's job makes fewer than the machine has."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def available_cores(root: Path = Path("/")) -> int:
+    """As many as the process's affinity and the quota of its container allow, at least one; half a core counts as one.
+
+    Args:
+        root: Of the file system.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *map(math.ceil, _quotas(root))]))
+
+
+def limit_threads() -> None:
+    """Lets torch have no more threads than that; by itself it does not look at a container's quota."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Cores that the control groups of the process allow, of version 1 and 2, each with those that it lies in."""
+    try:
+        groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
+    except OSError:
+        return
+    for _, controllers, path in groups:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        hierarchy = root / "sys/fs/cgroup" / controllers
+        group = hierarchy / path.lstrip("/")  # in a container that may be the host's name, and is not there
+        for folder in [group, *(parent for parent in group.parents if parent.is_relative_to(hierarchy))]:
+            yield from _quota(folder)
+
+
+def _quota(folder: Path) -> Iterator[float]:
+    try:
+        if (folder / "cpu.max").is_file():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        if quota != "max" and int(quota) > 0:
+            yield int(quota) / int(period)
+    except (OSError, ValueError):
+        return

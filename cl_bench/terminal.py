@@ -1,0 +1,65 @@
+"""Standard output and standard error that never end a command.
+
+A terminal may lack a character, may be gone (`| head`), was perhaps never there (`>&-`), and the disk behind `> file`
+may be full. What a command works for is in its files, so it goes on, and its exit code says how that went.
+"""
+
+import contextlib
+import errno
+import io
+import logging
+import os
+import select
+import sys
+
+_GONE = (errno.EPIPE, errno.EIO)  # nobody misses what is not shown there
+
+
+def guard() -> None:
+    """Makes it so in this process, and in those that it forks."""
+    logging.raiseExceptions = False  # nor does a log file that cannot be written
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # else the next file that is opened would be taken for the terminal
+            _discard(descriptor)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        guarded = _guarded(descriptor, getattr(sys, name))
+        setattr(sys, name, guarded)
+        setattr(sys, f"__{name}__", guarded)
+
+
+class _Endless(io.FileIO):
+    """A file descriptor whose writes always succeed."""
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        try:
+            while (written := super().write(data)) is None:  # the terminal is busy, and another program's setting
+                select.select([], [self], [])
+        except OSError as error:
+            _discard(self.fileno())
+            if error.errno not in _GONE and self.fileno() == 1:
+                print(f"Standard output cannot be written ({error.strerror}); the command goes on.", file=sys.stderr)
+            return len(data)
+        return written
+
+
+def _guarded(descriptor: int, stream: io.TextIOWrapper | None) -> io.TextIOWrapper:
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Endless(descriptor, "w", closefd=False)),
+        encoding=stream.encoding if stream else "utf-8",
+        errors="replace" if descriptor == 1 else "backslashreplace",
+        line_buffering=descriptor == 2 or os.isatty(descriptor),
+        write_through=bool(stream and stream.write_through),
+    )
+
+
+def _discard(descriptor: int) -> None:
+    """Lets a descriptor lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, descriptor)
+    if nowhere != descriptor:
+        os.close(nowhere)
