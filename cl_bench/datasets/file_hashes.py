@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cl_bench.cores import available_cores
 from cl_bench.errors import UserError
 
 _Problem: TypeAlias = Callable[[Path, str], Exception]
@@ -77,7 +78,7 @@ def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str
         return [_sha256(root / name, error) for name in some]
 
     parts = [names[first : first + _AT_ONCE] for first in range(0, len(names), _AT_ONCE)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         found = pool.map(read, parts)
         text = f"reading {root.name}"
         for some in track(found, text, total=len(parts), disable=not sys.stdout.isatty(), transient=True):

@@ -8,7 +8,6 @@ when one of them has other bytes, another folder is made. A folder appears when 
 import hashlib
 import itertools
 import logging
-import os
 import shutil
 import sys
 import time
@@ -23,6 +22,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from cl_bench.cores import available_cores
 from cl_bench.datasets.image_files import looked_at_anew
 from cl_bench.datasets.resizing import resize_short_side
 from cl_bench.errors import UserError
@@ -207,7 +207,7 @@ def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDAr
 
     places = [(split, row) for split in splits for row in range(len(split))]
     rows = iter(track(places, f"preparing {name}", disable=not sys.stdout.isatty(), transient=True))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         while some := list(itertools.islice(rows, _AT_ONCE)):
             yield from pool.map(one, some)
 

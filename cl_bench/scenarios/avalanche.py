@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cl_bench import distributed
+from cl_bench.cores import available_cores
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.errors import UserError
 from cl_bench.scenarios.samples import Samples
@@ -121,7 +121,7 @@ class _Digests(torch.utils.data.Dataset[bytes]):
 def _sha256(images: _AvalancheImages) -> str:
     """Of all images in their order, from as many processes as there are cores: threads would wait for each other."""
     digests = _Digests(images)
-    workers = min(os.cpu_count() or 1, len(digests)) if len(digests) > 1 else 0
+    workers = min(available_cores(), len(digests)) if len(digests) > 1 else 0
     own = torch.Generator()  # the global one would have gone on
     parts = DataLoader(digests, batch_size=None, num_workers=workers, generator=own)
     return hashlib.sha256(b"".join(parts)).hexdigest()
