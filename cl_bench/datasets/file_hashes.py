@@ -68,7 +68,10 @@ def _state(root: Path, name: str, error: _Problem) -> _State:
 
 def _known(entry: Any, state: _State) -> str | None:
     """The hash of an entry, if it is one of this state."""
-    return entry[4] if isinstance(entry, list) and len(entry) == 5 and entry[:4] == state else None
+    match entry:
+        case [*kept, str(found)] if kept == state:
+            return found
+    return None
 
 
 def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str]:

@@ -117,12 +117,12 @@ def test_files_of_other_content_are_prepared_anew_whatever_else_is_as_before(tmp
 
 def test_images_that_differ_in_shape_alone_are_told_apart(tmp_path):
     identities = []
-    for number, shape in enumerate([(40, 50), (50, 40)]):
+    for number, shape in enumerate([(70, 80), (80, 70)]):
         folder = tmp_path / str(number)
         folder.mkdir()
         for name in ("a.png", "b.png"):
             Image.new("RGB", shape).save(folder / name)
-        identities.append(prepare(made(folder, ["a.png"], ["b.png"]), 64, tmp_path / "prepared").identity)
+        identities.append(prepare(made(folder, ["a.png"], ["b.png"]), 96, tmp_path / "prepared").identity)
     assert identities[0] != identities[1]
 
 

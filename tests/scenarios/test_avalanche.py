@@ -83,9 +83,20 @@ def test_one_bit_of_any_image_makes_another_identity(mnist, tmp_path, monkeypatc
     assert Avalanche("SplitMNIST", 5, tmp_path).identity() == before.identity()
     path = tmp_path / f"MNIST/raw/{'t10k' if split == 'test' else 'train'}-images-idx3-ubyte"
     content = path.read_bytes()
-    for place in (16, len(content) // 2, len(content) - 1):  # 16: where the header ends
+    for place in (len(content) // 2, len(content) - 1):
         path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         assert Avalanche("SplitMNIST", 5, tmp_path).identity() != before.identity()
+
+
+def test_no_image_is_left_out_where_many_are_looked_at_in_parts(monkeypatch):
+    monkeypatch.setattr(avalanche, "_AT_ONCE", 7)
+    images = list(np.zeros((15, 2, 3, 3), np.uint8))
+    seen = set()
+    for row in range(15):
+        changed = [*images[:row], images[row] + 1, *images[row + 1 :]]
+        digests = avalanche._Digests(changed)
+        seen.add(tuple(digests[part] for part in range(len(digests))))
+    assert len(seen) == 15
 
 
 def test_looking_at_all_images_leaves_the_random_numbers_alone(mnist, tmp_path):
