@@ -16,8 +16,11 @@ class UserError(ValueError):
     """
 
     def __str__(self) -> str:
-        """The message; without the worker's traceback, which PyTorch's loader puts before it."""
-        text = super().__str__()
+        """The message; without the worker's traceback, which PyTorch's loader puts before it.
+
+        Bytes of file names that are no UTF-8 are escaped, since a message goes into files, too.
+        """
+        text = super().__str__().encode(errors="backslashreplace").decode()
         return text.rpartition(f"{__name__}.UserError: ")[2].rstrip() if text.startswith("Caught UserError") else text
 
 

@@ -45,11 +45,12 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     Raises:
         UserError: Something has to be mended by the user.
     """
-    from cl_bench import reports
+    from cl_bench import recordable, reports
     from cl_bench.devices import Devices
     from cl_bench.instantiate import instantiate
     from cl_bench.store import read_result
 
+    recordable.check(config)
     devices: Devices = instantiate(config["lightning"], "lightning")
     _check_cores(devices, jobs)
     if devices.world_size == 1:

@@ -13,7 +13,7 @@ from pydantic import Field, FiniteFloat, InstanceOf
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
-from cl_bench import distributed
+from cl_bench import distributed, recordable
 from cl_bench.backbones import Backbone
 from cl_bench.datasets.catalog import releases
 from cl_bench.datasets.images import ImageDataset
@@ -27,7 +27,6 @@ from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, schema
-from cl_bench.store.plain import to_plain
 from cl_bench.trainers import Optimization, TaskTrainer
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: A setting is unknown, missing or of a wrong type; parts that do not go together; data or weights
             that are not there.
     """
-    _check_recordable(config)
+    recordable.check(config)
     seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
     store_dir = _there(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
     devices: Devices = instantiate(config["lightning"], "lightning")
@@ -186,15 +185,6 @@ def build(config: Mapping[str, Any]) -> Parts:
         scalings=scalings,
         running_statistics=running_statistics,
     )
-
-
-def _check_recordable(settings: Mapping[str, Any]) -> None:
-    """What the record will say of the settings can be written: better known now than after training."""
-    for name, value in settings.items():
-        try:
-            to_plain(value, name, nonfinite="refuse")
-        except ValueError as error:
-            raise UserError(f"{error}; change this setting.") from error
 
 
 def build_here(config: Mapping[str, Any]) -> Parts:

@@ -39,7 +39,7 @@ def beside(folder: Path, read: Collection[str]) -> list[str]:
     """Sorted names of what lies in a folder and is not read; folders end with a slash."""
     with os.scandir(folder) as entries:
         return sorted(
-            entry.name + "/" * entry.is_dir()
+            entry.name + "/" * os.path.isdir(entry.path)
             for entry in entries
             if entry.name not in read and not _RUBBISH.fullmatch(entry.name)
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cl_bench.datasets import split
+from cl_bench.datasets import annotations, split
 from cl_bench.datasets.class_folders import beside, list_all_images, shortened
 from cl_bench.datasets.image_files import ImageFiles
 from cl_bench.datasets.images import ImageDataset, Images
@@ -44,8 +44,9 @@ def load(
     """Images of classes: `root/{train,test}/<class>/…`, or `root/<class>/…` with a split of our own, see `split`.
 
     If `root` has a folder `train` and a folder `test`, these are the split; where there is `val` in place of `test`,
-    that is the test set. Whatever lies beside them is left out, and named in a warning. Else each folder of `root` is a
-    class. Class ids are positions in the sorted names of the class folders.
+    that is the test set (also as tiny-imagenet has it, see `annotations`). Whatever lies beside them is left out, and
+    named in a warning. Else each folder of `root` is a class. Class ids are positions in the sorted names of the class
+    folders.
 
     Every file of a class folder is an image, or is refused by its name.
 
@@ -62,7 +63,7 @@ def load(
     """
     _check(root, prompts, name)
     folders = set(subfolders(root))
-    if "train" in folders and (test_part := next((part for part in ("test", "val") if part in folders), None)):
+    if "train" in folders and (test_part := _test_part(root, folders)):
         train, test, classes, digest = _as_given(root, name, test_part)
     elif folders and {folder.casefold() for folder in folders} <= set(_SPLITS):
         raise _error(name, f"{root} holds {_and(folders)} only: a split is made of folders called train and test")
@@ -117,7 +118,11 @@ def load_domains(
 def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
     if not root.is_dir():
         raise _error(name, f"{root} is no folder")
-    if loose := images(root):
+    try:
+        loose = images(root)
+    except OSError as problem:
+        raise _error(name, f"{problem.filename} cannot be read ({problem.strerror})") from problem
+    if loose:
         raise _error(name, f"{root} holds images itself ({loose[0]}), which have no class")
     for prompt in prompts:
         if "{}" not in prompt:
@@ -126,11 +131,25 @@ def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
         raise UserError(f"{name}: there must be at least one prompt, such as {PROMPTS[0]!r}.")
 
 
+def _test_part(root: Path, folders: Collection[str]) -> str | None:
+    """The folder of the test images: `test`, or `val` where there is none, or none with classes."""
+    if "val" in folders and annotations.is_annotated(root / "val"):
+        has_classes = "test" in folders and set(subfolders(root / "test")) - {annotations.IMAGES}
+        return "test" if has_classes else "val"
+    return next((part for part in ("test", "val") if part in folders), None)
+
+
 def _as_given(root: Path, name: str, test_part: str) -> tuple[Images, Images, list[str], str]:
-    train, test = (_listed(root, name, [part]) for part in ("train", test_part))
+    train, read = _listed(root, name, ["train"]), set()
+    if test_part == "val" and annotations.is_annotated(root / "val"):
+        test = annotations.list_annotated(root, "val", lambda problem: _error(name, problem))
+        read = {annotations.FILE, annotations.IMAGES}
+    else:
+        test = _listed(root, name, [test_part])
     if test_part == "val":
-        log.info("%s: there is no test/, so val/ is the test set", name)
-    _tell_of_others(root, name, ("train", test_part), {*train.classes, *test.classes})
+        why = "test/ has no class folders" if (root / "test").is_dir() else "there is no test/"
+        log.info("%s: %s, so val/ is the test set", name, why)
+    _tell_of_others(root, name, ("train", test_part), {*train.classes, *test.classes, *read})
     for these, others, part in ((train, test, test_part), (test, train, "train")):
         if lacking := sorted(set(these.classes) - set(others.classes)):
             raise _error(name, f"{root / part} lacks the class {lacking[0]}, which the other split has")

@@ -81,7 +81,7 @@ def subfolders(folder: Path) -> list[str]:
         return sorted(
             entry.name
             for entry in entries
-            if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
+            if os.path.isdir(entry.path) and not entry.name.startswith(".") and entry.name != "__MACOSX"
         )
 
 

@@ -18,8 +18,8 @@ def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> N
         chooses: Whether validation images are looked at.
 
     Raises:
-        UserError: A task has no training, test or (where they are needed) validation image; or there are fewer training
-            images than classes.
+        UserError: A task has no training, test or (where they are needed) validation image; there are fewer training
+            images than classes; or a class has all of its images set aside.
     """
     shares = "validation" in scenario.streams
     lower = "scenario.validation_share sets them all aside: lower it" if shares else _ADD
@@ -32,6 +32,20 @@ def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> N
     if trained and images < classes:
         remedy = "lower scenario.validation_share, or add images" if shares else "add images"
         raise UserError(f"There are {images} training images for {classes} classes, which cannot be learned: {remedy}.")
+
+    if trained and shares:
+        _keep_every_class(scenario, trained)
+
+
+def _keep_every_class(scenario: Scenario, trained: Sequence[Experience]) -> None:
+    kept = {label for task in trained for label in task.samples.targets}
+    aside = {label for task in scenario.streams["validation"] for label in task.samples.targets}
+    names = [name for labels in scenario.labels for name in labels.class_names]
+    if lost := [names[label] for label in sorted(aside - kept)]:
+        more = f" and {len(lost) - 10} more classes" if len(lost) > 10 else ""
+        raise UserError(
+            f"scenario.validation_share sets aside all training images of {', '.join(lost[:10])}{more}: lower it."
+        )
 
 
 def _each_has_images(tasks: Sequence[Experience], kind: str, remedy: str) -> None:

@@ -32,6 +32,8 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
     if order is None:
         return list(range(len(names)))
     if isinstance(order, int):
+        if order < 0:
+            raise UserError(f"scenario.{kind}={order}: a seed is 0 or more; a list says the order itself.")
         return np.random.default_rng(order).permutation(len(names)).tolist()
     where = f"scenario.{kind}"
     if order == "published":

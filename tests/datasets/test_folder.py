@@ -62,6 +62,58 @@ def test_tiny_imagenet_is_read_with_its_folders_of_images(tmp_path):
     assert data.train.pixels.names[0] == "train/n01443537/images/n01443537_0.JPEG" and data.train.pixels[0].any()
 
 
+ANNOTATED = [f"val/images/val_{i}.JPEG" for i in range(4)]
+
+
+def tiny_imagenet(root, lines):
+    ids = ("n01443537", "n01629819")
+    write_images(root, [f"train/{wnid}/images/{wnid}_{i}.JPEG" for wnid in ids for i in range(4)])
+    write_images(root, [*ANNOTATED, "test/images/test_0.JPEG"])
+    (root / "val" / "val_annotations.txt").write_text("".join(f"{line}\t0\t32\t44\t62\n" for line in lines))
+    (root / "wnids.txt").write_text("\n".join(ids))
+
+
+def test_tiny_imagenet_as_it_is_downloaded_is_tested_on_val_by_its_annotations(tmp_path, caplog):
+    caplog.set_level("INFO")
+    wnids = ("n01629819", "n01443537", "n01629819", "n01443537")
+    tiny_imagenet(tmp_path, [f"val_{i}.JPEG\t{wnid}" for i, wnid in enumerate(wnids)])
+    data = configured("folder", tmp_path)
+    assert (len(data.train), data.test.labels.tolist()) == (8, [0, 0, 1, 1])
+    assert data.test.pixels.names == tuple(f"val/images/val_{i}.JPEG" for i in (1, 3, 0, 2))
+    assert [record.getMessage() for record in caplog.records] == [
+        "folder: test/ has no class folders, so val/ is the test set",
+        f"folder: left out, beside the folders that are read: test/, wnids.txt in {tmp_path}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["val_0.JPEG\tn01443537"],
+            "val_annotations.txt and .*images differ in: val_1.JPEG, val_2.JPEG, val_3.JPEG",
+        ),
+        ([f"val_{i}.JPEG\tn01443537" for i in range(5)], "differ in: val_4.JPEG"),
+        (["val_0.JPEG"] * 4, "line 1 of .*val_annotations.txt"),
+        ([f"val_{i}.JPEG\tn01443537" for i in range(4)], "val lacks the class n01629819"),
+    ],
+)
+def test_annotations_that_do_not_fit_their_images_are_refused(tmp_path, lines, message):
+    tiny_imagenet(tmp_path, lines)
+    if lines == ["val_0.JPEG"] * 4:
+        (tmp_path / "val" / "val_annotations.txt").write_text("val_0.JPEG\n")
+    with pytest.raises(UserError, match=message):
+        configured("folder", tmp_path)
+
+
+@pytest.mark.parametrize("choice", ["folder", "folder_domains"])
+def test_a_link_to_itself_beside_the_classes_is_named(tmp_path, caplog, choice):
+    write_images(tmp_path, tree("x/a", "y/a") if choice == "folder_domains" else tree("a", "b"))
+    (tmp_path / "loop").symlink_to("loop")
+    configured(choice, tmp_path)
+    assert f"read: loop in {tmp_path}" in caplog.text
+
+
 def test_val_is_the_test_set_where_there_is_none_and_left_out_where_there_is(tmp_path, caplog):
     caplog.set_level("INFO")
     write_images(tmp_path, tree("train/a", "train/b", "val/a", "val/b", count=3))

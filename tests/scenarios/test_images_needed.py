@@ -1,9 +1,13 @@
 """Settings that leave a task without images are found before anything is trained, and named."""
 
+import numpy as np
 import pytest
 
+from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.errors import UserError
 from cl_bench.parts import build
+from cl_bench.scenarios import images_needed
+from cl_bench.scenarios.class_incremental import ClassIncremental
 from tests.conftest import SHORT
 
 GRID = "merger.scaling=[0.2,0.6]"
@@ -41,3 +45,23 @@ def test_what_leaves_nothing_to_do_is_refused(configure, overrides, message):
 def test_what_is_not_needed_may_be_missing(configure):
     build(configure(*SHORT, "scenario.validation_share=0.001"))  # no λ is chosen
     build(configure(*SHORT, "trainer=zero_shot", "scenario.validation_share=0.999"))
+
+
+def test_a_share_that_leaves_a_class_nothing_to_learn_from_is_refused_with_its_name():
+    labels = np.array([0, *[1] * 20], dtype=np.int64)
+    images = Images(np.zeros((len(labels), 4, 4, 3), dtype=np.uint8), labels)
+    data = ImageDataset("pets", ("axolotl", "cat"), ("a {}",), images, images)
+    for share, is_lost in ((0.4, False), (0.6, True)):
+        scenario = ClassIncremental(data, tasks=1, validation_share=share)
+        images_needed.check(scenario, [], chooses=False)  # nothing is trained
+        if is_lost:
+            with pytest.raises(UserError, match="validation_share sets aside all training images of axolotl: lower it"):
+                images_needed.check(scenario, scenario.train_stream, chooses=False)
+        else:
+            images_needed.check(scenario, scenario.train_stream, chooses=False)
+
+
+@pytest.mark.parametrize("scenario", ["digits_5", "glyphs_domains"])
+def test_a_seed_of_the_order_below_zero_is_refused(configure, scenario):
+    with pytest.raises(UserError, match=r"^scenario\.(class|domain)_order=-1: a seed is 0 or more"):
+        build(configure(f"scenario={scenario}", "task_order=-1"))
