@@ -113,7 +113,8 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
         rdzv_endpoint=node.meeting_point if node else "localhost:0",
         rdzv_configs={"rank": node.number} if node else {},
     )
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # a failure is told once, below
+    for name in ("", ".agent.server.api"):  # a failure is told once, below, and a signal by `signals`
+        logging.getLogger(f"torch.distributed.elastic{name}").setLevel(logging.CRITICAL)
     with _environment_without_group():
         try:
             files = map(str, (settings, folder, message))

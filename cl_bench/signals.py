@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from types import FrameType
+from types import FrameType, TracebackType
 
 _WORDS = {signal.SIGTERM: "Terminated", signal.SIGINT: "Interrupted"}
 _PATIENCE = 6.0  # seconds; `docker stop` waits for ten
@@ -47,6 +47,7 @@ def handle(parent: int | None = None) -> None:
     threading.Thread(target=_watch, args=(reading, parent), daemon=True, name="signals").start()
     os.register_at_fork(after_in_child=_leave_to_parent)
     atexit.register(print_line)
+    sys.excepthook = _show
 
 
 def keep() -> None:
@@ -84,6 +85,15 @@ def print_line() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         os.write(2, f"{_WORDS[_received]}. What was finished is kept; run the same again to go on.\n".encode())
+
+
+def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Shows an exception that nobody caught, but not what a signal has become on its way through an import, say."""
+    if _received is None:
+        sys.__excepthook__(kind, error, traceback)
+        return
+    print_line()
+    os._exit(128 + _received)
 
 
 def _watch(wakeups: int, parent: int | None) -> None:

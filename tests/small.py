@@ -22,7 +22,8 @@ class SmallEncoder(nn.Module):
         self.proj = nn.Parameter(torch.randn(12, 5))
 
     def forward(self, images):
-        tokens = self.patches(images.to(self.proj.dtype)).flatten(2).transpose(1, 2)
+        planes = self.patches(images.to(self.proj.dtype))
+        tokens = planes.reshape(*planes.shape[:2], -1).transpose(1, 2)  # which refuses no images, as open_clip's do
         return self.block(tokens).mean(dim=1) @ self.proj
 
 

@@ -45,11 +45,11 @@ def test_exceptions_and_texts_end_as_ever(end, told):
     assert done.stdout == "main\nthread\natexit\ntaken apart\n"
 
 
-def test_outputs_that_cannot_be_written_are_told():
+def test_outputs_that_cannot_be_written_are_told_and_end_nothing():
     script = "from cl_bench.quick_exit import quick_exit\nwith quick_exit(): print('main')"
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, env=buffered, stdout=full, stderr=subprocess.PIPE, text=True
         )
-    assert done.returncode == 120 and "No space left" in done.stderr
+    assert done.returncode == 0 and done.stderr.count("\n") == 1 and "No space left" in done.stderr

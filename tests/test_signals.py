@@ -1,0 +1,122 @@
+"""How commands end that are told to stop, by real signals to real processes; nothing of them stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SHORT
+
+LONG = (*SHORT, "optim.epochs=100000", "lightning.limit_train_batches=null")
+LINES = {
+    signal.SIGTERM: "Terminated. What was finished is kept; run the same again to go on.\n",
+    signal.SIGINT: "Interrupted. What was finished is kept; run the same again to go on.\n",
+}
+WAITING = (
+    "import time; from cl_bench.quick_exit import quick_exit\nwith quick_exit():\n    print('ready', flush=True)\n"
+)
+
+
+def wait_until(due):
+    last = time.monotonic() + 100
+    while not due():
+        assert time.monotonic() < last
+        time.sleep(0.02)
+
+
+def processes_of(folder):
+    """Processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "cwd") == str(folder):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def is_training(folder):
+    return lambda: list(folder.glob("store/streams/*/task_000.lock"))
+
+
+def begun(*command, **options):
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+    # A suite that runs in the background of a shell ignores Ctrl-C, and hands that on.
+    return subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
+
+
+@pytest.mark.parametrize("number", LINES)
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "    time.sleep(60)",
+        "    try: time.sleep(60)\n    except Exception: pass",
+        "    try: time.sleep(60)\n    finally: raise ValueError('what a signal breaks')",
+    ],
+)
+def test_a_signal_gives_its_code_and_one_line_and_a_second_one_nothing_more(number, waits):
+    process = begun(sys.executable, "-c", WAITING + waits)
+    process.stdout.readline()
+    process.send_signal(number)
+    process.send_signal(number)
+    assert (process.communicate(timeout=20)[1], process.returncode) == (LINES[number], 128 + number)
+
+
+def test_a_command_that_waits_within_a_library_is_ended():
+    waits = """    import ctypes
+    from cl_bench import signals
+    signals._PATIENCE, lock, library = 0.2, (ctypes.c_char * 64)(), ctypes.CDLL(None)
+    while True: library.pthread_mutex_lock(lock)"""
+    process = begun(sys.executable, "-c", WAITING + waits)
+    process.stdout.readline()
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert (process.communicate(timeout=20)[1], process.returncode) == (LINES[signal.SIGTERM], 143)
+
+
+@pytest.mark.parametrize("command", [("run.py",), ("-m", "cl_bench.reports", "page", "x"), ("-m", "cl_bench.merge")])
+def test_ctrl_c_during_imports(command):
+    process = begun(sys.executable, *command)
+    time.sleep(0.25)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=20)[1], process.returncode) == (LINES[signal.SIGINT], 130)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        (signal.SIGTERM, ("hydra.run.dir=run",)),
+        (signal.SIGINT, ("hydra.run.dir=run", "lightning.devices=2")),
+        (signal.SIGTERM, ("-m", "seed=1,2", "hydra.sweep.dir=run")),
+    ],
+)
+def test_a_run_that_is_told_to_stop(begin_run_py, tmp_path, number, options):
+    run = begin_run_py(*LONG, *options)
+    wait_until(is_training(tmp_path))
+    time.sleep(0.5)
+    os.kill(run.pid, number)
+    done = run.completed()
+    assert (done.returncode, done.stderr) == (128 + number, LINES[number])
+    assert not list(tmp_path.glob("run/**/result.json")) and not list(tmp_path.glob("multirun/.unfinished*"))
+    wait_until(lambda: not processes_of(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("lightning.devices=2",),
+        ("-m", "seed=1,2", "hydra.sweep.dir=run", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+    ],
+)
+def test_workers_end_with_their_parent(begin_run_py, tmp_path, options):
+    run = begin_run_py(*LONG, *options)
+    wait_until(is_training(tmp_path))
+    os.kill(run.pid, signal.SIGKILL)
+    wait_until(lambda: len(processes_of(tmp_path)) == 0)
