@@ -11,7 +11,7 @@ from cl_bench.backbones.transforms import ImageTransform, crop_boxes
 from cl_bench.datasets.images import Images
 from cl_bench.scenarios.samples import Samples
 from tests.scenarios.conftest import make_dataset
-from tests.small import TRANSFORM, scenario
+from tests.small import TRANSFORM, SmallEncoder, scenario
 
 SAMPLES = scenario().joint().samples
 LABELS = np.zeros(5, dtype=np.int64)
@@ -159,3 +159,44 @@ def test_images_in_arrays_need_no_workers_and_others_get_them():
     for samples, least in ((SAMPLES, 0), (pictures, 1)):
         workers = batches.loader(samples, batches.EvaluationOrder(samples, 4), TRANSFORM, None).num_workers
         assert (workers > 0) == bool(least) and workers <= 8
+
+
+def test_evaluation_of_fewer_images_than_processes(monkeypatch):
+    few = Samples.select(make_dataset(2, 1).train, np.arange(2))
+    seen = []
+    for rank in range(5):
+        _as_rank(monkeypatch, rank, 5)
+        for batch in batches.loader(few, batches.EvaluationOrder(few, 4), TRANSFORM, workers=0):
+            images = batches.to_images(batch, TRANSFORM)
+            assert batches.encoded(SmallEncoder(), images).shape == (len(batch.labels), 5)
+            seen += batch.labels.tolist()
+    assert sorted(seen) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("free", "asked", "workers", "told"),
+    [
+        (2**40, 99, 2, "lightning.workers=99: 2 fetch"),
+        (2**40, 1, 1, ""),
+        (None, 2, 2, ""),
+        (2**12, 2, 0, "/dev/shm has 0 MiB free"),
+        (0, 1, 0, "docker run --shm-size"),
+    ],
+)
+def test_workers_are_as_many_as_cores_and_shared_memory_allow(monkeypatch, caplog, free, asked, workers, told):
+    monkeypatch.setattr(batches, "available_cores", lambda: 2)
+    monkeypatch.setattr(batches, "_free_shared_memory", lambda: free)
+    batches._say.cache_clear()
+    caplog.set_level("INFO")
+    for _ in range(2):
+        order = batches.EvaluationOrder(SAMPLES, 4)
+        assert batches.loader(SAMPLES, order, TRANSFORM, asked).num_workers == workers
+    assert told in caplog.text and len(caplog.records) == bool(told)
+
+
+def test_shared_memory_that_is_missing_is_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(batches.sys, "platform", "linux")
+    monkeypatch.setattr(batches, "_SHARED_MEMORY", str(tmp_path / "none"))
+    assert batches._free_shared_memory() == 0
+    monkeypatch.setattr(batches, "_SHARED_MEMORY", str(tmp_path))
+    assert batches._free_shared_memory() > 0

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cl_bench import launch
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 
@@ -48,3 +49,21 @@ def test_mixed_precision_is_used_for_evaluation_too():
 def test_nodes_multiply_the_processes():
     assert Devices(accelerator="cpu", devices=3, nodes=2).world_size == 6
     assert Devices(accelerator="cpu", devices=3, nodes=2).count == 3
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "told"), [(3, 1, "lightning.devices=2 at most"), (1, 3, "n_jobs=2"), (2, 2, "n_jobs=1")]
+)
+def test_more_processes_than_cores_are_refused_on_a_cpu(monkeypatch, devices, jobs, told):
+    monkeypatch.setattr(launch, "available_cores", lambda: 2)
+    with pytest.raises(UserError, match=told):
+        launch._check_cores(Devices(accelerator="cpu", devices=devices), jobs)
+    launch._check_cores(Devices(accelerator="cpu", devices=2), 1)
+
+
+def test_folders_that_cannot_be_written_are_one_line(run_py, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in ("/proc/none", "file/run"):
+        refused = run_py("lightning=cpu", f"hydra.run.dir={folder}")
+        assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+        assert refused.stderr.startswith(f"Error: {folder}") and "hydra.run.dir=" in refused.stderr

@@ -97,7 +97,7 @@ def test_ctrl_c_during_imports(command):
     ],
 )
 def test_a_run_that_is_told_to_stop(begin_run_py, tmp_path, number, options):
-    run = begin_run_py(*LONG, *options)
+    run = begin_run_py(*options, *LONG)
     wait_until(is_training(tmp_path))
     time.sleep(0.5)
     os.kill(run.pid, number)
@@ -116,7 +116,7 @@ def test_a_run_that_is_told_to_stop(begin_run_py, tmp_path, number, options):
     ],
 )
 def test_workers_end_with_their_parent(begin_run_py, tmp_path, options):
-    run = begin_run_py(*LONG, *options)
+    run = begin_run_py(*options, *LONG)
     wait_until(is_training(tmp_path))
     os.kill(run.pid, signal.SIGKILL)
     wait_until(lambda: len(processes_of(tmp_path)) == 0)
