@@ -68,10 +68,8 @@ def _state(root: Path, name: str, error: _Problem) -> _State:
 
 def _known(entry: Any, state: _State) -> str | None:
     """The hash of an entry, if it is one of this state."""
-    match entry:
-        case [*kept, str(found)] if kept == state:
-            return found
-    return None
+    fits = isinstance(entry, list) and len(entry) == 5 and entry[:4] == state and isinstance(entry[4], str)
+    return entry[4] if fits else None
 
 
 def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str]:
