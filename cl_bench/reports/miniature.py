@@ -20,7 +20,7 @@ own learning rates and two fifths of the steps of each epoch (`multirun_configs/
 show that everything runs, and how the methods compare on small data, not what the papers report.
 Versions: {versions}.
 
-All runs on one page, with plots to pick from: [index.html](index.html) (to be downloaded: it is one file).
+All runs on one page, with plots to pick from: `make tables-mini figures-mini report` writes `report/index.html`.
 
 ## Tables
 
