@@ -2,10 +2,9 @@
 
 import errno
 
-_UNWRITABLE = {
-    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EFBIG
-}  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
 
 
 class UserError(ValueError):
@@ -32,8 +31,17 @@ def unwritable(error: OSError, settings: str = "") -> str | None:
         settings: Those that name folders, for the message.
     """
     in_proc = error.errno == errno.ENOENT and str(error.filename).startswith("/proc/")
-    if error.errno not in _UNWRITABLE and not in_proc:
+    if error.errno in _FULL:
+        remedy = "Free some space"
+    elif error.errno in _REFUSED:
+        remedy = (
+            "It belongs to somebody else, or its disk is read-only: have its owner share it with your group "
+            "(chmod -R g+rwX)"
+        )
+    elif error.errno in _IN_THE_WAY or in_proc:
+        remedy = "No folder can be made there: start from another one"
+    else:
         return None
-    where = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
-    remedy = "Free some space" if error.errno in _FULL else "Start from a folder that you may write to"
-    return f"{where} {remedy}{', or name another one with ' * bool(settings)}{settings}. What was finished is kept."
+    path = error.filename2 or error.filename
+    where = f"{path}: {error.strerror}." if path else f"{error.strerror}."
+    return f"{where} What was finished is kept. {remedy}{f', or name one of yours: {settings}' if settings else '.'}"

@@ -151,7 +151,7 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     config = json.loads(settings.read_text())
     devices: Devices = instantiate(config["lightning"], "lightning")
     logging.basicConfig(format="%(message)s", handlers=[TerminalHandler()], level=logging.WARNING)
-    logging.getLogger("cl_bench").setLevel(logging.INFO if os.environ["RANK"] == "0" else logging.WARNING)
+    logging.getLogger("cl_bench").setLevel(logging.INFO if os.environ["RANK"] == "0" else logging.ERROR)
     if devices.kind == "cuda":
         torch.cuda.set_device(devices.device)
     else:

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cl_bench.errors import UserError
-
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+from cl_bench.errors import UserError, unwritable
 
 
 @contextmanager
@@ -21,18 +19,14 @@ def explained(remedy: str) -> Iterator[None]:
         remedy: What the user can type instead, such as `paths.store_dir=…`.
 
     Raises:
-        UserError: A file or folder belongs to somebody else, or lies on a read-only disk.
+        UserError: A file or folder belongs to somebody else, lies on a read-only or full disk, or is in the way.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _REFUSED:
+        if (reason := unwritable(error, remedy)) is None:
             raise
-        path = error.filename2 or error.filename
-        raise UserError(
-            f"{path}: {error.strerror}. It belongs to somebody else, or its disk is read-only. Have its owner share it "
-            f"with your group (chmod -R g+rwX), or name a folder of yours: {remedy}"
-        ) from error
+        raise UserError(reason) from error
 
 
 def check_writable(folder: Path) -> None:
