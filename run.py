@@ -39,8 +39,8 @@ def job(config: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
-        jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
         with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
+            jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
             plain = _plain(config)
             done = sweep.result(plain, folder)
             return launch(plain, folder, jobs) if done is None else objective(done)
@@ -91,7 +91,7 @@ def _check_objective(config: DictConfig) -> None:
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
     from cl_bench import home, sweep
-    from cl_bench.errors import UserError, unwritable
+    from cl_bench.errors import unwritable
 
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     sweep.begin()
@@ -101,13 +101,13 @@ def main() -> None:
     except signals.Stopped:
         sweep.failures()  # each was told when it failed; what the signal stopped is none
         raise
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"Error: {sweep.message(error)}", file=sys.stderr)
+        code = 2
     except OSError as error:  # Hydra makes folders before any job begins
         if (reason := unwritable(error, sweep.FOLDERS)) is None:
             raise
         print(f"Error: {reason}", file=sys.stderr)
-        code = 2
-    except (HydraException, OmegaConfBaseException, UserError) as error:
-        print(f"Error: {sweep.message(error)}", file=sys.stderr)
         code = 2
     except Exception as error:
         failed = sweep.failures()

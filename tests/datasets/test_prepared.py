@@ -264,6 +264,8 @@ def test_images_that_may_not_be_read_are_not_prepared_anew(dataset, tmp_path, mo
     def refuse(path, *arguments, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
+    content = prepared._content(dataset, 64)
+    monkeypatch.setattr(prepared, "_content", lambda *_: content)
     monkeypatch.setattr(prepared.Path, "open", refuse)
     with pytest.raises(PermissionError):
         prepare(dataset, 64, tmp_path / "prepared")

@@ -11,6 +11,7 @@ from cl_bench.reports.latex import latex
 from cl_bench.reports.markdown import page
 from cl_bench.reports.table import Cell, Row, Table
 from cl_bench.reports.tidy import tidy
+from cl_bench.store.result import SCHEMA
 from tests.reports.page_records import record
 
 DAMAGE = {
@@ -43,7 +44,7 @@ def commands(folder):
 @pytest.mark.parametrize("key", DAMAGE)
 def test_damage_is_one_line_that_names_the_file(key, command, tmp_path, capsys):
     path = tmp_path / "result.json"
-    whole = {"schema": 1, **record()}
+    whole = {"schema": SCHEMA, **record()}
     whole["config"] |= {"trainer": {}}
     for damage in [*DAMAGE[key], *([MISSING] if key != "scalings" else [])]:
         left = {name: value for name, value in whole.items() if name != key}
@@ -67,7 +68,7 @@ def test_figures_stay_in_their_folder_whatever_a_scenario_is_called(tmp_path, ca
         found["config"] |= {"trainer": {}}
         place = tmp_path / "runs" / str(number) / "result.json"
         place.parent.mkdir(parents=True)
-        place.write_text(json.dumps({"schema": 1, **found}))
+        place.write_text(json.dumps({"schema": SCHEMA, **found}))
     before = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert main(["figures", str(tmp_path / "runs"), str(tmp_path / "a" / "b" / "figures")]) == 0
     new = {path for path in tmp_path.rglob("*") if path.is_file()} - before
@@ -80,7 +81,7 @@ def test_an_analysis_with_other_numbers_than_it_says_is_named(tmp_path, capsys):
     (tmp_path / "analyses").mkdir()
     path = tmp_path / "analyses" / "pruning.json"
     (tmp_path / "result.json").write_text(
-        json.dumps({"schema": 1, **record(), "config": {"trainer": {}, "merger": {}}})
+        json.dumps({"schema": SCHEMA, **record(), "config": {"trainer": {}, "merger": {}}})
     )
     for damage in ({"source": source}, {"source": None}, {"source": {**source, "choices": {"scenario": []}}}):
         path.write_text(json.dumps({"schema": 1, "analysis": "pruning", **damage}))
@@ -105,6 +106,6 @@ def test_names_are_text_in_every_format():
 
 def test_comparing_takes_names_for_names(tmp_path, capsys):
     path = tmp_path / "result.json"
-    path.write_text(json.dumps({"schema": 1, **record("[/red] <b>", method="[bold]_x")}))
+    path.write_text(json.dumps({"schema": SCHEMA, **record("[/red] <b>", method="[bold]_x")}))
     assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
     assert "[/red] <b>" in capsys.readouterr().out
