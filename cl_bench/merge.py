@@ -58,6 +58,9 @@ def merge(config: Mapping[str, Any]) -> None:
     if out.suffix != ".safetensors":
         raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
     _check_writable(out)
+    read = (pretrained, *finetuned, *(path for of_task in statistics for path in of_task.values()))
+    if out.resolve() in [path.resolve() for path in read]:
+        raise UserError(f"out={out} is one of the files to be read, and would be lost; name another one.")
     if statistics and len(statistics) != len(finetuned):
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
     try:

@@ -144,6 +144,7 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         ((*FILES, "finetuned=[int8.safetensors]"), "task 1): 'w' is int8, but floating-point weights"),
         ((*FILES, "running_statistics=mean"), "running_statistics='mean'"),
         ((*FILES, "out=merged.pt"), "out=merged.pt"),
+        ((*FILES, "out=./a.safetensors"), "out=a.safetensors is one of the files to be read"),
         ((*FILES, "out=/proc/merged.safetensors"), "out=/proc/merged.safetensors cannot be written"),
         ((*FILES, "out=base.safetensors/merged.safetensors"), "cannot be written"),
         (("merger._target_=json.JSONDecoder", "~merger.scaling", *FILES), "Merger"),

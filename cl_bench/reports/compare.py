@@ -108,7 +108,7 @@ def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list
 
 
 def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]]:
-    """Settings, versions and devices that differ within pairs: by name, the different pairs of values."""
+    """Settings, images, versions and devices that differ within pairs: by name, the different pairs of values."""
     found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
     for a, b in (tuple(map(_settings, pair)) for pair in pairs):
         for name in sorted(a.keys() | b.keys()):
@@ -121,7 +121,9 @@ def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]
 def _settings(run: Run) -> dict[str, Any]:
     """All but where files lie and what the run is called."""
     config = {k: v for k, v in run.result["config"].items() if k not in ("logger", "paths", "debug", "method")}
-    return flattened({**config, "versions": run.result["versions"], "device": run.result["devices"]["kind"]})
+    images = {data["name"]: data.get("sha256", "")[:8] for data in run.result["datasets"]}
+    others = {"images": images, "versions": run.result["versions"], "device": run.result["devices"]["kind"]}
+    return flattened({**config, **others})
 
 
 def _place(run: Run) -> tuple[tuple[float, str], tuple[int, str], str, int]:

@@ -82,6 +82,13 @@ def test_what_differs_within_pairs_is_listed():
     }
 
 
+def test_other_images_under_the_same_name_are_listed():
+    images = [{"datasets": [{"name": "folder", "sha256": f"{digit:064x}"}]} for digit in (2**255, 2**254)]
+    a, b = (runs("cmm", {1: 50.0}, **changed) for changed in images)
+    found, _ = compare.compared(a, b)
+    assert compare.changes(found[0].pairs) == {"images.folder": [("80000000", "40000000")]}
+
+
 def test_the_command_prints_what_was_compared_and_what_was_not(tmp_path, capsys):
     write(tmp_path / "a", *(record("sequential_last", "cars_5", seed, 50.0 + seed**2) for seed in (1, 2, 3, 4)))
     write(tmp_path / "b", *(record("sequential_magmax", "cars_5", seed, 53.0) for seed in (1, 2, 3)))
