@@ -32,12 +32,17 @@ def barrier() -> None:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """Lets rank 0 do something alone before the others do it, too, for whom it is then less work."""
+    """Lets rank 0 do something alone before the others do it, too, for whom it is then less work.
+
+    Where rank 0 fails, the others try all the same: each finds the user's mistake itself instead of a lost connection.
+    """
     if not is_main():
         barrier()
-    yield
-    if is_main():
-        barrier()
+    try:
+        yield
+    finally:
+        if is_main():
+            barrier()
 
 
 def from_main(value: Any) -> Any:

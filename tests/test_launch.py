@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 
 import pytest
+from PIL import Image
 from safetensors.torch import load_file
 
 from cl_bench.datasets import digits
@@ -70,6 +71,18 @@ def test_a_mistake_in_a_group_is_told_once(run_py):
     failed = run_py(*SHORT, "lightning.devices=2", "scenario.tasks=11")
     assert failed.returncode == 2
     assert failed.stderr == "Error: scenario.tasks=11: digits has only 10 classes.\n"
+
+
+def test_a_damaged_image_that_the_first_process_finds_is_told_once(run_py, tmp_path):
+    for number in range(8):
+        path = tmp_path / f"images/{'cat' if number < 4 else 'dog'}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+    path.write_bytes(b"no image")
+    settings = ("scenario=folder", "dataset.root=images", "scenario.tasks=2", "backbone=tiny_clip", "lightning=cpu")
+    failed = run_py(*settings, "lightning.devices=2")
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("Error: images/dog/7.png is missing or damaged") and failed.stderr.count("\n") == 2
 
 
 def test_a_group_of_another_size_than_asked_for_stops(configure, command, tmp_path):
