@@ -169,6 +169,10 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
         if (reason := unwritable(error, FOLDERS)) is None:
             raise
         _end_group(message, reason)
+    except Exception:
+        if message.is_file():  # another process has told why it ended, and with it the connection
+            os._exit(2)
+        raise
     torch.distributed.destroy_process_group()
 
 
