@@ -3,6 +3,7 @@
 import os
 import pickle
 import stat
+import uuid
 
 import numpy as np
 import pytest
@@ -130,7 +131,9 @@ def test_files_that_change_while_they_are_prepared_are_refused(dataset, tmp_path
     decode = ImageFiles.__getitem__
 
     def slow(self, row):
-        Image.new("RGB", (50, 50), (row, 0, 0)).save(tmp_path / "images" / "001.jpg")
+        new = tmp_path / f"{uuid.uuid4()}.jpg"  # several threads decode, and none may see half a file
+        Image.new("RGB", (50, 50), (row, 0, 0)).save(new)
+        new.replace(tmp_path / "images" / "001.jpg")
         return decode(self, row)
 
     monkeypatch.setattr(ImageFiles, "__getitem__", slow)
