@@ -20,7 +20,8 @@ def drawn(tasks, seed, zeros=0.3):
     models = [{name: normal(shape) for name, shape in SHAPES.items()} for _ in range(tasks + 1)]
     moments = []
     for _ in range(tasks):
-        values = {name: 10 ** (3 * normal(shape) - 9) for name, shape in SHAPES.items()}
+        # Not below 1e-16, where the ε of 1e-30, which the publication does not have, would count in the 13th digit.
+        values = {name: 10 ** (3 * normal(shape) - 9).clamp(min=-16) for name, shape in SHAPES.items()}
         kept = {name: torch.rand(shape, generator=generator) >= zeros for name, shape in SHAPES.items()}
         moments.append({name: value * kept[name] for name, value in values.items()})
     return models[0], models[1:], moments
