@@ -32,7 +32,7 @@ os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 def job(config: DictConfig) -> float | None:
     """One run, alone or in a sweep, where it may happen in another process."""
     from cl_bench import sweep
-    from cl_bench.errors import UserError
+    from cl_bench.errors import UserError, unwritable
     from cl_bench.launch import launch, objective
 
     hydra_config = HydraConfig.get()
@@ -47,10 +47,11 @@ def job(config: DictConfig) -> float | None:
         return None
     try:
         return launch(_plain(config), folder)
-    except UserError as error:
-        if config.debug:
+    except (UserError, OSError) as error:
+        reason = str(error) if isinstance(error, UserError) else unwritable(error, sweep.FOLDERS)
+        if config.debug or reason is None:
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {reason}", file=sys.stderr)
         sys.exit(2)
 
 

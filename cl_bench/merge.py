@@ -68,6 +68,8 @@ def merge(config: Mapping[str, Any]) -> None:
         merged = _merged(merger, models, frozen, statistics, running_statistics)
     except ValueError as error:
         raise UserError(f"{str(error).removesuffix('.')}.") from error
+    if not merged:
+        raise UserError(f"pretrained={pretrained} has no tensors: there is nothing to merge.")
     try:
         write_safetensors(out, models.whole(merged))
     except (OSError, SafetensorError) as error:

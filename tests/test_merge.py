@@ -142,6 +142,8 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         ((*FILES, "finetuned=[other.safetensors]"), "task 1) lacks 'steps', 'w'"),
         ((*FILES, "finetuned=[../c..safetensors]"), "There is no model ../c..safetensors.\n"),
         ((*FILES, "finetuned=[int8.safetensors]"), "task 1): 'w' is int8, but floating-point weights"),
+        ((*FILES, "finetuned=[meta.pt]"), "task 1): 'w' is without values, not a dense tensor"),
+        ((*FILES, "pretrained=empty.safetensors", "finetuned=[empty.safetensors]"), "has no tensors"),
         ((*FILES, "running_statistics=mean"), "running_statistics='mean'"),
         ((*FILES, "out=merged.pt"), "out=merged.pt"),
         ((*FILES, "out=./a.safetensors"), "out=a.safetensors is one of the files to be read"),
@@ -155,6 +157,8 @@ def test_mistakes_get_one_message_exit_code_2_and_no_file(merge, tmp_path, argum
     save_file({"w": torch.full((20, 30), torch.nan), "steps": torch.tensor(1)}, tmp_path / "nan.safetensors")
     save_file({"w": torch.ones(20, 30, dtype=torch.int8), "steps": torch.tensor(1)}, tmp_path / "int8.safetensors")
     save_file({"other": torch.ones(1)}, tmp_path / "other.safetensors")
+    save_file({}, tmp_path / "empty.safetensors")
+    torch.save({**model(1), "w": torch.empty(20, 30, device="meta")}, tmp_path / "meta.pt")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     failed = merge(*arguments)
     assert failed.returncode == 2, failed.stderr
@@ -168,6 +172,7 @@ def test_mistakes_get_one_message_exit_code_2_and_no_file(merge, tmp_path, argum
         (OSError(errno.EROFS, "Read-only file system"), r"out=\S+ cannot be written .*Read-only file system"),
         (SafetensorError("I/O error: Permission denied (os error 13)"), r"out=\S+ cannot be written .*denied"),
         (SafetensorError("I/O error: No space left on device (os error 28)"), "The disk is full"),
+        (SafetensorError("I/O error: File too large (os error 27)"), "The disk is full"),
     ],
     ids=str,
 )

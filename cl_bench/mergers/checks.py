@@ -65,6 +65,8 @@ def check_kind(what: str, name: str, tensor: Tensor) -> None:
     """Parameters are real numbers of a type that can be computed with."""
     if tensor.is_complex():
         raise ValueError(f"{what}: {name!r} is complex, only real parameters can be merged")
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise ValueError(f"{what}: {name!r} is {'without values' if tensor.is_meta else 'sparse'}, not a dense tensor")
     if tensor.is_floating_point() and not _can_be_converted(tensor.dtype):
         raise ValueError(f"{what}: {name!r} is {_kind(tensor)}, which cannot be converted to float32")
 

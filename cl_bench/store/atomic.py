@@ -29,7 +29,7 @@ from cl_bench.errors import UserError
 from cl_bench.store import permissions
 from cl_bench.store.plain import to_plain
 
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[^/]+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
 _ABANDONED = 7 * 24 * 3600  # seconds after which nobody is writing any more, whoever it was
 

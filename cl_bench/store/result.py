@@ -21,6 +21,10 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
     atomic.write_json(path, {"schema": SCHEMA, **result})
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """Read a result record.
 
@@ -28,7 +32,7 @@ def read_result(path: Path) -> dict[str, Any]:
         UserError: There is none, it is damaged, or its schema is not the one that this version knows.
     """
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except FileNotFoundError as error:
         raise UserError(f"There is no result record {path}.") from error
     except OSError as error:

@@ -25,3 +25,8 @@ def test_exact_at_every_element() -> None:
     vectors = torch.randn(6, 5000, generator=generator) * 10.0 ** torch.randint(-9, 9, (6, 5000), generator=generator)
     merged = MagMax(1.0).merge({"w": torch.zeros(5000)}, [{"w": vector} for vector in vectors])["w"]
     assert torch.equal(merged, vectors.gather(0, vectors.abs().argmax(0, keepdim=True))[0])
+
+
+def test_a_sparse_tensor_is_refused() -> None:
+    with pytest.raises(ValueError, match="'w' is sparse, not a dense tensor"):
+        MagMax().merge({"w": torch.ones(3, 3)}, [{"w": torch.eye(3).to_sparse()}])

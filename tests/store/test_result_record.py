@@ -31,6 +31,7 @@ def test_what_is_not_plain_is_refused_by_its_place(tmp_path: Path) -> None:
         (None, "no result record"),
         ("{", "damaged"),
         ("[1]", "no result record"),
+        (json.dumps({"schema": 2, "matrix": [[math.inf]]}), "Infinity is no JSON"),
         (json.dumps({"schema": 3}), "schema version 3"),
         (json.dumps({"schema": 1}), "schema version 1"),
         ("{}", "schema version None"),
