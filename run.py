@@ -37,6 +37,7 @@ def job(config: DictConfig) -> float | None:
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
+    _check_warmup(config)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
         with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
@@ -76,7 +77,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
     plain: dict[str, Any] = text_keys(OmegaConf.to_container(config, resolve=True))
     choices = HydraConfig.get().runtime.choices
-    plain["choices"] = {key: value for key, value in choices.items() if not key.startswith("hydra/")}
+    plain["choices"] = {group: choice for group, choice in choices.items() if "/" not in group}
     return plain
 
 
@@ -86,6 +87,17 @@ def _check_objective(config: DictConfig) -> None:
         raise HydraException(
             "hydra/sweeper=optuna would choose settings on test images; "
             "add evaluation.split=validation scenario.validation_share=0.2."
+        )
+
+
+def _check_warmup(config: DictConfig) -> None:
+    """A warm-up that was asked for in steps must not lose, without a word, to a ratio that the backbone brings."""
+    if "optim.warmup_steps" not in {override.partition("=")[0] for override in HydraConfig.get().overrides.task}:
+        return
+    if (ratio := config.optim.warmup_ratio) is not None:
+        raise HydraException(
+            f"optim.warmup_steps={config.optim.warmup_steps} does not count beside optim.warmup_ratio={ratio}; "
+            "add optim.warmup_ratio=null."
         )
 
 

@@ -37,6 +37,8 @@ from cl_bench.trainers.optimization import factor
 
 log = logging.getLogger(__name__)
 
+_HARDLY = 1e-4  # of the norm; published settings change ViT-B/16 by more, and tiny_clip learns from 1e-3 on
+
 Stored: TypeAlias = tuple[Weights, Mapping[str, Weights], dict[str, Any]]
 """A task's weights, the statistics beside them, and the record of its training."""
 
@@ -131,6 +133,8 @@ def _obtain(
             _learn(parts, stream, callback, progress, task, experience)
         else:
             callback.after_task(*stored, reused=True)
+    if distributed.is_main():
+        _warn_if_hardly_changed(parts.optimization, task, callback.records[-1])
     parts.trainer.remember(experience, callback.weights, callback.statistics)
 
 
@@ -153,7 +157,7 @@ def _learn(
     seeds.reseed(seed, task, "training")
     parts.trainer.begin_task(start, experience, order.steps, resumed)
     progress.begin_task(order.steps, epochs, done)
-    callback.begin_task(resumed)
+    callback.begin_task(start, resumed)
     callbacks = [
         OwnSignals(),
         StepSeeds(seed, task, done),
@@ -201,6 +205,19 @@ def _tell(optimization: Optimization, steps: int, task: int, done: int) -> None:
             "task %d: the warm-up of %d steps is longer than its %d steps: the learning rate reaches %.2g of %.2g",
             *(task + 1, warmup, steps, reached, optimization.lr),
         )
+
+
+def _warn_if_hardly_changed(optimization: Optimization, task: int, record: Mapping[str, Any]) -> None:
+    """Training that did next to nothing looks like a method that forgets nothing."""
+    if not record["steps"] or record["relative_change"] >= _HARDLY:
+        return
+    advice = f"raise optim.lr={optimization.lr:g} or optim.epochs"
+    if optimization.warmup(record["steps"]) > record["steps"]:
+        advice = f"its warm-up is longer than its {record['steps']} steps: try optim.warmup_ratio=0.1, or {advice}"
+    log.warning(
+        "task %d: training hardly changed the weights (by %.1g of their norm); %s",
+        *(task + 1, record["relative_change"], advice),
+    )
 
 
 def _stored(parts: Parts, stream: Stream, task: int) -> Stored | None:

@@ -209,7 +209,10 @@ def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:
 
 def _scenario(config: Mapping[str, Any]) -> Scenario:
     """The scenario; where its data set is the one of the group `dataset`, messages call it so."""
-    node, dataset = config["scenario"], config.get("dataset")
+    node, dataset, arrival = config["scenario"], config.get("dataset"), config.get("task_order")
+    if arrival is not None and not any(key.endswith("_order") or value == arrival for key, value in node.items()):
+        own = ", ".join(f"scenario.{name}=…" for name in node if name.endswith("seed")) or "none of its own"
+        raise UserError(f"task_order={arrival} means nothing to this scenario; what it draws by: {own}.")
     if dataset is None or node.get("dataset") != dataset:
         return instantiate(node, "scenario")
     loaded = validated(instantiate(dataset, "dataset"), InstanceOf[ImageDataset], "dataset")

@@ -5,10 +5,12 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.errors import UserError
 from cl_bench.launch import launch
+from cl_bench.parts import build
 from cl_bench.store import read_result
 from tests.conftest import FEW_IMAGES, FEW_STEPS, FEW_TESTED
 
@@ -191,3 +193,33 @@ def test_a_grid_is_shown_with_the_one_that_was_chosen(do, capsys):
 def test_a_grid_that_cannot_be_is_refused(do, overrides, message):
     with pytest.raises(UserError, match=message):
         do(*overrides)
+
+
+def test_training_that_hardly_changes_the_weights_is_told_with_what_to_change(do, caplog):
+    weak = ("scenario.tasks=2", "optim.warmup_ratio=null", "optim.warmup_steps=500", "optim.lr=1e-6")
+    line = "task 1: training hardly changed the weights (by "
+    advice = (
+        "; its warm-up is longer than its 3 steps: try optim.warmup_ratio=0.1, or raise optim.lr=1e-06 or optim.epoc"
+    )
+    for _ in range(2):  # trained, and from the store
+        caplog.clear()
+        result, _ = do(*weak)
+        assert line in caplog.text and advice in caplog.text and line.replace("1", "2") in caplog.text
+    assert all(0 < record["relative_change"] < 1e-4 for record in result["training"])
+    caplog.clear()
+    do("scenario.tasks=2", "optim.lr=1e-7")
+    assert line in caplog.text and "; raise optim.lr=1e-07 or optim.epochs" in caplog.text
+    caplog.clear()
+    result, _ = do("scenario.tasks=2")
+    assert "hardly" not in caplog.text and all(1e-3 < record["relative_change"] < 1 for record in result["training"])
+
+
+def test_the_change_is_of_the_weights_that_a_task_started_from(do, configure, tmp_path):
+    result, _ = do("scenario.tasks=2", "trainer=independent")
+    pretrained = build(configure("trainer=independent")).pretrained
+    for task, record in enumerate(result["training"]):
+        (file,) = tmp_path.glob(f"store/streams/*/task_{task:03d}.safetensors")
+        weights = load_file(file)
+        change = sum(((weights[name] - tensor).double() ** 2).sum() for name, tensor in pretrained.items()) ** 0.5
+        norm = sum((tensor.double() ** 2).sum() for tensor in pretrained.values()) ** 0.5
+        assert record["relative_change"] == pytest.approx(float(change / norm), rel=1e-6)

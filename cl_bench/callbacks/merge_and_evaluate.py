@@ -2,11 +2,13 @@
 
 import contextlib
 import itertools
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from cl_bench import distributed
@@ -46,7 +48,8 @@ class MergeAndEvaluate(pl.Callback):
 
     Attributes:
         rows: The first is zero-shot, the i-th what was found after the i-th task.
-        records: Per task: seconds, peak memory and steps of its training, and whether it was read from the store.
+        records: Per task: seconds, peak memory and steps of its training, by what share of their norm it changed the
+            weights that it started from (on rank 0), and whether it was read from the store.
         weights: θ_t of the last task; before any task, θ₀.
         statistics: What its training left behind beside them.
     """
@@ -72,13 +75,15 @@ class MergeAndEvaluate(pl.Callback):
         self.records: list[dict[str, Any]] = []
         self.statistics: Mapping[str, Weights] = {}
         self._begin = self._before = 0.0
+        self._start: Weights = {}
 
     def before_tasks(self) -> None:
         """Evaluates θ₀."""
         self._note(Row([self._evaluate(self.weights)] * len(self._scalings), None))
 
-    def begin_task(self, resumed: checkpoint.Progress | None) -> None:
-        """A task will be trained; what a run that was stopped has spent on it counts, too."""
+    def begin_task(self, start: Weights, resumed: checkpoint.Progress | None) -> None:
+        """A task will be trained from `start` on; what a run that was stopped has spent on it counts, too."""
+        self._start = start
         self._before = resumed.seconds if resumed else 0.0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
@@ -96,6 +101,7 @@ class MergeAndEvaluate(pl.Callback):
         seconds, peak = self._meter.stop("training")
         record = {"seconds": self._before + seconds, "peak_memory_mib": peak, "steps": pl_module.steps}
         if distributed.is_main():
+            record["relative_change"] = _relative_change(self._start, weights)
             weights, statistics = self._store(len(self.records), weights, record, statistics)
         self.after_task(weights, statistics, record, reused=False)
 
@@ -169,3 +175,12 @@ class MergeAndEvaluate(pl.Callback):
     def _note(self, row: Row) -> None:
         self.rows.append(row)
         self._on_row(self, row)
+
+
+def _relative_change(start: Weights, end: Weights) -> float:
+    """‖end − start‖ / ‖start‖ over all weights."""
+
+    def norm(tensors: Iterable[Tensor]) -> float:
+        return math.hypot(*(float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors))
+
+    return norm(end[name] - tensor.to(end[name].device) for name, tensor in start.items()) / norm(start.values())

@@ -1,10 +1,13 @@
 """Whether the settings leave every task the images that a run needs; better known before training than after."""
 
+import logging
 from collections.abc import Sequence
 from textwrap import shorten
 
 from cl_bench.errors import UserError
 from cl_bench.scenarios.scenario import Experience, Scenario
+
+log = logging.getLogger(__name__)
 
 _ADD = "add some to its classes, or take fewer tasks (scenario.tasks=…)"
 
@@ -32,9 +35,19 @@ def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> N
     if trained and images < classes:
         remedy = "lower scenario.validation_share, or add images" if shares else "add images"
         raise UserError(f"There are {images} training images for {classes} classes, which cannot be learned: {remedy}.")
-
+    _warn_of_single_classes(trained)
     if trained and shares:
         _keep_every_class(scenario, trained)
+
+
+def _warn_of_single_classes(trained: Sequence[Experience]) -> None:
+    if single := [task.name for task in trained if bool((task.class_masks.sum(1) == 1).all())]:
+        log.warning(
+            "%d of %d tasks have a single class (%s): told apart from no other class, its images teach nothing unless "
+            "the trainer replays earlier ones, and task-aware accuracy is 100 %% whatever the model; take fewer tasks "
+            "(scenario.tasks=…)",
+            *(len(single), len(trained), shorten(", ".join(single), 60)),
+        )
 
 
 def _keep_every_class(scenario: Scenario, trained: Sequence[Experience]) -> None:

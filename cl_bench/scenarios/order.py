@@ -1,17 +1,22 @@
 """In which order classes, domains or data sets arrive."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import yaml
+from pydantic import StrictInt
 
 from cl_bench.errors import UserError
 
-Order: TypeAlias = list[int] | list[str] | int | str | None
+log = logging.getLogger(__name__)
+
+Order: TypeAlias = list[bool | int | float | str] | StrictInt | str | None
 """None: as the data set numbers them. An integer: a random order from this seed. `published`: the publications'
-order for this data set. A list of numbers or names, or the path of a YAML or JSON file that holds one."""
+order for this data set. A list of names or, where its items are none, of numbers from 0; or the path of a YAML or JSON
+file that holds one."""
 
 PUBLISHED = Path(__file__).with_name("orders.yaml")
 
@@ -19,11 +24,13 @@ PUBLISHED = Path(__file__).with_name("orders.yaml")
 def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: bool = False) -> list[int]:
     """Turns a setting into a permutation of 0 to len(names) - 1.
 
+    A data set may call its classes by numbers, so a list is one of names if all of its items are names.
+
     Args:
         order: The setting.
         names: What is ordered, by number.
         dataset: Name under which the published orders list the data set.
-        kind: `class_order` or `domain_order`, as in the setting and in the published orders.
+        kind: `class_order`, `domain_order` or `dataset_order`: the scenario's argument, and the published orders' key.
         some: Whether a list may leave something out.
 
     Raises:
@@ -33,45 +40,77 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
         return list(range(len(names)))
     if isinstance(order, int):
         if order < 0:
-            raise UserError(f"scenario.{kind}={order}: a seed is 0 or more; a list says the order itself.")
+            raise UserError(f"task_order={order}: a seed is 0 or more; a list says the order itself.")
         return np.random.default_rng(order).permutation(len(names)).tolist()
-    where = f"scenario.{kind}"
     if order == "published":
         listed = yaml.safe_load(PUBLISHED.read_text())[kind].get(dataset)
         if listed is None:
-            raise UserError(f"{where}=published: the publications have no order for {dataset}; use a seed or a list.")
-        order = listed
-    elif isinstance(order, str):
-        order = _read(Path(order).expanduser(), where)
-    return _permutation(order, names, where, some)
+            raise UserError(
+                f"task_order=published: the publications have no order for {dataset}; use a seed or a list."
+            )
+        return _permutation(listed, names, some)
+    if isinstance(order, str):
+        order = _read(Path(order).expanduser())
+    numbers = _permutation(order, names, some)
+    if any(_position(item) is not None for item in order):
+        what = {"class_order": "classes", "domain_order": "domains"}.get(kind, "data sets")
+        taken = f"names of {what}" if _text(order[0]) == names[numbers[0]] else f"positions of {what}, from 0"
+        log.info("task_order: its numbers are taken as %s: %s", taken, _shortened([names[i] for i in numbers]))
+    return numbers
 
 
-def _read(path: Path, where: str) -> list[int] | list[str]:
+def _read(path: Path) -> list[str]:
+    """A list from a file, each item as the text that stands there: 010 stays 010."""
     try:
         if not path.is_file():  # a record may name a device, which never ends
             raise FileNotFoundError(f"there is no file {path}")
-        listed = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{where}={path}: not a readable YAML or JSON file ({error}).") from error
-    if not isinstance(listed, list):
-        raise UserError(f"{where}={path}: the file must hold one list of numbers or names.")
+        listed = yaml.load(path.read_text(), yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"task_order={path}: not a readable YAML or JSON file ({error}).") from error
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        raise UserError(f"task_order={path}: the file must hold one list of numbers or names.")
     return listed
 
 
-def _permutation(order: Sequence[int | str], names: Sequence[str], where: str, some: bool) -> list[int]:
-    number = {name: i for i, name in enumerate(names)}
-    unknown = [item for item in order if item not in number and item not in range(len(names))]
-    if unknown:
-        raise UserError(f"{where} names {unknown[0]!r}, which is none of: {_shortened(names)}.")
-    numbers = [number[item] if isinstance(item, str) else item for item in order]
+def _permutation(order: Sequence[bool | int | float | str], names: Sequence[str], some: bool) -> list[int]:
+    numbers = _numbers(order, names)
     missing = [] if some else sorted(set(range(len(names))) - set(numbers))
     if missing or not numbers or len(numbers) > len(set(numbers)):
         problem = f"leaves out {missing[0]} ({names[missing[0]]})" if missing else "names something twice"
         raise UserError(
-            f"{where} must hold each of 0 to {len(names) - 1} {'at most ' * some}once; "
+            f"task_order must hold each of 0 to {len(names) - 1}, or each name, {'at most ' * some}once; "
             f"it {problem if numbers else 'is empty'}."
         )
     return numbers
+
+
+def _numbers(order: Sequence[bool | int | float | str], names: Sequence[str]) -> list[int]:
+    number = {name: i for i, name in enumerate(names)}
+    texts, positions = [_text(item) for item in order], [_position(item) for item in order]
+    if all(text in number for text in texts):
+        return [number[text] for text in texts]
+    unknown = [i for i, position in enumerate(positions) if position not in range(len(names))]
+    if not unknown:
+        return [position for position in positions if position is not None]
+    if strange := [i for i in unknown if texts[i] not in number]:
+        hint = (
+            "" if isinstance(order[strange[0]], str) else "; a name that looks like a number or a truth value is quoted"
+        )
+        raise UserError(f"task_order names {order[strange[0]]!r}, which is none of: {_shortened(names)}{hint}.")
+    other = next(text for text in texts if text not in number)
+    raise UserError(
+        f"task_order mixes names ({texts[unknown[0]]}) and numbers that are no names ({other}): name all or number all."
+    )
+
+
+def _text(item: bool | int | float | str) -> str:
+    return str(item).lower() if isinstance(item, bool) else str(item)
+
+
+def _position(item: bool | int | float | str) -> int | None:
+    """What the item may mean as a number; None for what is none."""
+    whole = isinstance(item, int) and not isinstance(item, bool)
+    return int(item) if whole or (isinstance(item, str) and item.isascii() and item.isdigit()) else None
 
 
 def _shortened(names: Sequence[str]) -> str:

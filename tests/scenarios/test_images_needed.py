@@ -63,5 +63,20 @@ def test_a_share_that_leaves_a_class_nothing_to_learn_from_is_refused_with_its_n
 
 @pytest.mark.parametrize("scenario", ["digits_5", "glyphs_domains"])
 def test_a_seed_of_the_order_below_zero_is_refused(configure, scenario):
-    with pytest.raises(UserError, match=r"^scenario\.(class|domain)_order=-1: a seed is 0 or more"):
+    with pytest.raises(UserError, match=r"^task_order=-1: a seed is 0 or more"):
         build(configure(f"scenario={scenario}", "task_order=-1"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["scenario.tasks=10"], "10 of 10 tasks have a single class (digit 0, digit 1,"),
+        (["scenario.tasks=9"], "8 of 9 tasks have a single class"),
+        (["scenario=glyphs_domains"], None),
+        (["scenario.tasks=5"], None),
+        (["scenario.tasks=10", "trainer=joint"], None),
+    ],
+)
+def test_tasks_of_one_class_are_warned_of(configure, caplog, overrides, told):
+    build(configure(*overrides, "lightning=cpu"))
+    assert told in caplog.text if told else "single class" not in caplog.text
