@@ -1,0 +1,95 @@
+"""What a run may end with: 0 and a record whose numbers can be right, or 2 and one message. Nothing else."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from cl_bench.store.plain import text_keys
+from tests.fuzz.draws import Draw
+
+
+def faults(draw: Draw, done: subprocess.CompletedProcess, folder: Path) -> Iterator[str]:
+    """What is wrong with the end of a run.
+
+    Args:
+        draw: What was typed.
+        done: Exit code and outputs.
+        folder: Where it ran.
+    """
+    records = list(folder.glob("**/result.json"))
+    if "Traceback" in done.stdout + done.stderr:
+        yield "there is a traceback"
+    if done.returncode == 0:
+        if draw.refused:
+            yield f"{' and '.join(draw.refused)} should have been refused"
+        if len(records) != 1:
+            yield f"there are {len(records)} records"
+        else:
+            yield from _wrong(_read(records[0]), draw)
+    elif done.returncode == 2:
+        if records:
+            yield "there is a record of a run that failed"
+        yield from _wrong_message(done.stderr, draw)
+    else:
+        yield f"the exit code is {done.returncode}"
+    yield from _broken_files(folder)
+
+
+def _wrong_message(text: str, draw: Draw) -> Iterator[str]:
+    if len(re.findall("^Error: ", text, re.MULTILINE)) != 1:
+        yield "there is not just one message"
+    if len(draw.refused) == 1 and len(draw.overrides) and not any(part in text for part in _names(draw)):
+        yield f"the message does not name {draw.refused[0]}"
+
+
+def _names(draw: Draw) -> set[str]:
+    """The settings that the message may be about: any that was drawn, since several may be wrong."""
+    return {override.lstrip("+~").partition("=")[0] for override in draw.overrides}
+
+
+def _wrong(record: Mapping[str, Any], draw: Draw) -> Iterator[str]:
+    for kind, matrix in record["matrix"].items():
+        for value in (value for row in matrix or () for value in row if value is not None):
+            if not 0 <= value <= 100:
+                yield f"matrix.{kind} has {value}"
+    value = record["headline"]["value"]
+    if not 0 <= value <= 100:
+        yield f"the headline is {value}"
+    for where, wanted in draw.kept.items():
+        node: Any = record["config"]
+        for name in where.split("."):
+            node = node.get(name) if isinstance(node, Mapping) else None
+        if node != text_keys(wanted) and not (wanted is None and node is None):
+            yield f"the record has {where}={node!r}, not {wanted!r}"
+    limit = record["config"]["lightning"]["limit_train_batches"]
+    epochs = record["config"]["optim"]["epochs"]
+    if type(limit) is int and epochs and record["config"]["trainer"]["_target_"] != "cl_bench.trainers.ZeroShot":
+        for task in record["training"]:
+            if not 1 <= task["steps"] <= limit * epochs:
+                yield f"{task['steps']} steps, not {limit * epochs}"
+    if any(task["images"] < 1 or task["classes"] < 1 for task in record["tasks"]):
+        yield "a task was evaluated on nothing"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{path} has {constant}")
+
+    record: dict[str, Any] = json.loads(path.read_text(), parse_constant=refuse)
+    return record
+
+
+def _broken_files(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.name.endswith(".tmp"):
+            yield f"{path.relative_to(folder)} was left"
+        elif path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                file.keys()
+        elif path.suffix == ".json":
+            _read(path)
