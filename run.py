@@ -7,14 +7,16 @@ signals.handle()
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench import terminal
@@ -37,7 +39,6 @@ def job(config: DictConfig) -> float | None:
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
-    _check_warmup(config)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
         with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
@@ -59,7 +60,6 @@ def job(config: DictConfig) -> float | None:
 def _become_worker(launcher: str, settings: DictConfig) -> int:
     """Makes ready a process that another launcher than `basic` has started; how many of them this machine has."""
     from cl_bench import own_device, sweep
-    from cl_bench.cores import available_cores
 
     if launcher == "basic":
         return 1
@@ -69,12 +69,55 @@ def _become_worker(launcher: str, settings: DictConfig) -> int:
         return 1
     signals.handle(parent=sweep.main_process())
     own_device.claim()
+    return _at_a_time(launcher, settings)
+
+
+def _at_a_time(launcher: str, settings: DictConfig) -> int:
+    """Runs that a sweep does on this machine at the same time."""
+    from cl_bench.cores import available_cores
+
+    if launcher != "joblib":
+        return 1
     return settings.n_jobs if settings.n_jobs > 0 else max(1, available_cores() + 1 + settings.n_jobs)
+
+
+def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
+    """Takes the place of Hydra's own look at the jobs to come, which composes them and nothing more.
+
+    Raises:
+        HydraException: Some cannot be done; names them all.
+    """
+    from cl_bench import look_ahead
+
+    def compose(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+        config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.num = config.hydra.job.id = numbers[tuple(overrides)]
+        HydraConfig.instance().set_config(config)
+        folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = str(folder.resolve())
+        return _plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])), folder
+
+    if sweeper.batch_index > 1:
+        return  # hydra.sweeper.max_batch_size: they were looked at with the first
+    jobs = [job for batch in sweeper.overrides for job in batch]
+    numbers = {tuple(job): number for number, job in enumerate(jobs)}
+    settings = sweeper.config.hydra
+    launcher = settings.runtime.choices["hydra/launcher"]
+    found = look_ahead.check(jobs, compose, launcher in ("basic", "joblib"), _at_a_time(launcher, settings.launcher))
+    HydraConfig.instance().cfg = None
+    if found.mistakes:
+        raise HydraException(look_ahead.told(found.mistakes, len(jobs), "are wrong, so none was started:"))
+    if found.absent:
+        text = look_ahead.told(found.absent, len(jobs), "will fail where they find no more than is here:")
+        print(f"Warning: {text}", file=sys.stderr)
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
     from cl_bench.store.plain import text_keys
 
+    _check_warmup(config)
     plain: dict[str, Any] = text_keys(OmegaConf.to_container(config, resolve=True))
     choices = HydraConfig.get().runtime.choices
     plain["choices"] = {group: choice for group, choice in choices.items() if "/" not in group}
@@ -94,11 +137,19 @@ def _check_warmup(config: DictConfig) -> None:
     """A warm-up that was asked for in steps must not lose, without a word, to a ratio that the backbone brings."""
     if "optim.warmup_steps" not in {override.partition("=")[0] for override in HydraConfig.get().overrides.task}:
         return
-    if (ratio := config.optim.warmup_ratio) is not None:
+    if (ratio := OmegaConf.select(config, "optim.warmup_ratio")) is not None:
         raise HydraException(
             f"optim.warmup_steps={config.optim.warmup_steps} does not count beside optim.warmup_ratio={ratio}; "
             "add optim.warmup_ratio=null."
         )
+
+
+def _is_hydras(error: BaseException) -> bool:
+    """Whether Hydra itself has raised it, as it does of settings that it does not expect."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals["__name__"].startswith(("hydra.", "omegaconf."))
 
 
 def main() -> None:
@@ -107,6 +158,7 @@ def main() -> None:
     from cl_bench.errors import unwritable
 
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
+    Sweeper.validate_batch_is_legal = _look_ahead
     sweep.begin()
     code, failed = 0, []
     try:
@@ -124,8 +176,11 @@ def main() -> None:
         code = 2
     except Exception as error:
         failed = sweep.failures()
-        if not failed:
+        if not failed and not _is_hydras(error):
             raise
+        if not failed:  # such as merger=null
+            print(f"Error: {' '.join(sys.argv[1:])} cannot be composed: {error}", file=sys.stderr)
+            sys.exit(2)
         print(f"The sweep was broken off: {type(error).__name__}: {error}", file=sys.stderr)
     if failed := failed or sweep.failures():
         print(f"\n{len(failed)} failed:", file=sys.stderr)

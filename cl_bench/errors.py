@@ -23,6 +23,10 @@ class UserError(ValueError):
         return text.rpartition(f"{__name__}.UserError: ")[2].rstrip() if text.startswith("Caught UserError") else text
 
 
+class Missing(UserError):
+    """Data or weights are not on this machine, or not whole; no mistake of the settings, and jobs may run elsewhere."""
+
+
 def unwritable(error: OSError, settings: str = "") -> str | None:
     """What the user can do about a file or folder that cannot be written; None if the error is of another kind.
 

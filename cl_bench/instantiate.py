@@ -27,19 +27,39 @@ def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
         **given: Arguments that the program supplies and the configuration does not know.
 
     Raises:
-        UserError: The target cannot be imported, or an argument does not fit; names the setting.
+        UserError: The target cannot be imported, or does not take an argument; names the setting.
     """
+    call = bound(node, where, **given)
+    if node.get("_partial_", False):
+        return call
+    try:
+        return call()
+    except (UserError, OSError):
+        raise
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:  # as constructors refuse what they are given
+        raise UserError(f"{where}: {_name(call.func)} does not take these settings: {error}.") from error
+
+
+def bound(node: Mapping[str, Any], where: str, **given: Any) -> functools.partial[Any]:
+    """The call that `instantiate` makes, with all of its arguments checked, before it is made.
+
+    Raises:
+        UserError: As `instantiate` does.
+    """
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where} is no group of settings but {node!r}: choose one by its name, {where}=…")
     target = _locate(node, where)
+    if not callable(target) or not _has_signature(target):
+        raise UserError(f"{where}._target_: {node['_target_']} is nothing that takes settings by their names.")
     arguments = {
         name: _nested(value, f"{where}.{name}")
         for name, value in node.items()
         if name not in ("_target_", "_partial_") and value != _MISSING
     }
     _check_given(target, arguments, given, where)
-    if node.get("_partial_", False):
-        return functools.partial(target, **arguments)
-    _check_missing(target, arguments | given, where)
-    return target(**arguments, **given)
+    if not node.get("_partial_", False):
+        _check_missing(target, arguments | given, where)
+    return functools.partial(target, **arguments, **given)
 
 
 def _nested(value: Any, where: str) -> Any:
@@ -115,6 +135,14 @@ def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return found
 
 
+def _has_signature(target: Callable[..., Any]) -> bool:
+    try:
+        _parameters(target)
+    except ValueError:  # much of what is built in has none
+        return False
+    return True
+
+
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for constructor in _constructors(target):
@@ -123,7 +151,7 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _name(target: Callable[..., Any]) -> str:
-    return f"{target.__module__}.{target.__qualname__}"
+    return f"{target.__module__}.{getattr(target, '__qualname__', target)}"
 
 
 def validated(value: Any, annotation: Any, where: str) -> Any:
@@ -140,6 +168,8 @@ def validated(value: Any, annotation: Any, where: str) -> Any:
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UserError(f"{where}={value!r} does not fit: {reason[0].lower()}{reason[1:]}.") from error
+    if isinstance(value, bool) and isinstance(valid, int | float) and not isinstance(valid, bool):
+        raise UserError(f"{where}={value} does not fit: input should be a number.")
     try:
         return _expanded(valid, may_be_path=Path in get_args(annotation))
     except RuntimeError as error:  # `~name` of nobody

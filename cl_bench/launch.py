@@ -51,8 +51,8 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     from cl_bench.store import read_result
 
     recordable.check(config)
-    devices: Devices = instantiate(config["lightning"], "lightning")
-    _check_cores(devices, jobs)
+    devices: Devices = instantiate(config.get("lightning"), "lightning")
+    check_cores(devices, jobs)
     if devices.world_size == 1:
         from cl_bench.experiment import run
 
@@ -67,7 +67,7 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     return objective(result)
 
 
-def _check_cores(devices: "Devices", jobs: int) -> None:
+def check_cores(devices: "Devices", jobs: int) -> None:
     """On a CPU, more processes than cores are no faster and take many times the memory: 99 bring a machine down."""
     cores = available_cores()
     if devices.kind != "cpu" or devices.count * jobs <= cores:

@@ -3,15 +3,19 @@
 Whatever can be wrong with either is found here, before anything is trained.
 """
 
+import copy
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field, FiniteFloat, InstanceOf
 from pytorch_lightning.loggers import Logger
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench import distributed, recordable
 from cl_bench.backbones import Backbone
@@ -21,7 +25,7 @@ from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
-from cl_bench.instantiate import instantiate, validated
+from cl_bench.instantiate import bound, instantiate, validated
 from cl_bench.mergers import Merger
 from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.scenario_head import head_identity, left_out, scenario_head
@@ -94,59 +98,27 @@ def build(config: Mapping[str, Any]) -> Parts:
         UserError: A setting is unknown, missing or of a wrong type; parts that do not go together; data or weights
             that are not there.
     """
-    recordable.check(config)
-    seed = validated(config["seed"], Annotated[int, Field(ge=0)], "seed")
-    store_dir = _there(validated(config["paths"]["store_dir"], Path, "paths.store_dir"))
-    devices: Devices = instantiate(config["lightning"], "lightning")
-    evaluation: Settings = instantiate(config["evaluation"], "evaluation")
-    scalings, merger = _merger(config["merger"])
-    running_statistics = validated(
-        config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
-    )
-    optimization: Optimization = instantiate(config["optim"], "optim")
-    logger = instantiate(config["logger"], "logger")
+    settings = _settings(config)
+    store_dir = _there(settings.store_dir)
+    logger = _part(config, "logger")
     scenario = _scenario(config)
     if distributed.is_main():
         schema.open_store(store_dir)
         _warn_of_other_sizes(scenario)
-    if evaluation.split not in scenario.streams:
-        raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
-    backbone: Backbone = instantiate(config["backbone"], "backbone")
-    prepared_dir = validated(config["paths"]["prepared_dir"], Path, "paths.prepared_dir")
+    _check_split(settings, scenario)
+    backbone: Backbone = _part(config, "backbone")
     # The main process reads all files, and then the others see what it has found.
     with permissions.explained("paths.prepared_dir=…"), distributed.main_first():
         if backbone.transform.resampling == "batched":
-            scenario.prepare(backbone.transform.size, prepared_dir)
+            scenario.prepare(backbone.transform.size, settings.prepared_dir)
         else:
-            scenario.look_at_files(prepared_dir)
+            scenario.look_at_files(settings.prepared_dir)
     heads_dir = store_dir / "heads"
     with permissions.explained("paths.store_dir=…"):
         head = distributed.from_main(scenario_head(backbone, scenario, heads_dir) if distributed.is_main() else None)
     numbers_left_out = left_out(head, scenario, config)
-    trainer: TaskTrainer = instantiate(
-        config["trainer"],
-        "trainer",
-        encoder=backbone.encoder,
-        head=head,
-        transform=backbone.transform,
-        optimization=optimization,
-        compile=devices.compile,
-        keep=merger.requires,
-    )
-    if missing := merger.requires - trainer.leaves:
-        raise UserError(
-            f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
-            f"which trainer={type(trainer).__name__} does not leave behind."
-        )
-    if trainer.refines and not merger.restarts:
-        raise UserError(
-            f"trainer={type(trainer).__name__} refines the merged model, from which merger={type(merger).__name__} "
-            "cannot go on; choose merger=cmm with merger.scaling=1, or trainer.refinement=null."
-        )
-    experiences = trainer.experiences(scenario)
-    if optimization.epochs is None and not all(experience.epochs for experience in experiences):
-        raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
-    images_needed.check(scenario, experiences, evaluation.split == "validation" or len(scalings) > 1)
+    trainer = _trainer(config, settings, backbone, head)
+    experiences = _check_together(settings, scenario, trainer)
     training = {
         "schema": schema.SCHEMA,
         "backbone": backbone.identity,
@@ -154,36 +126,34 @@ def build(config: Mapping[str, Any]) -> Parts:
         "scenario": scenario.identity(),
         "trainer": config["trainer"],
         "optim": config["optim"],
-        "precision": devices.precision,
-        "limit_train_batches": devices.limit_train_batches,
-        "seed": seed,
+        "precision": settings.devices.precision,
+        "limit_train_batches": settings.devices.limit_train_batches,
+        "seed": settings.seed,
     }
     if trainer.starts_from == "merged" or trainer.refines:
-        if len(scalings) > 1:
-            raise UserError("merger.scaling is a list, but tasks start from the merged weights: name one number.")
         training |= {
             "merger": config["merger"],
             "frozen_parameters": backbone.frozen_parameters,
-            "running_statistics": running_statistics,
+            "running_statistics": settings.running_statistics,
         }
     return Parts(
-        seed=seed,
+        seed=settings.seed,
         store_dir=store_dir,
-        devices=devices,
-        evaluation=evaluation,
+        devices=settings.devices,
+        evaluation=settings.evaluation,
         logger=logger,
         backbone=backbone,
         scenario=scenario,
-        merger=merger,
-        optimization=optimization,
+        merger=settings.merger,
+        optimization=settings.optimization,
         trainer=trainer,
         pretrained=trainer.weights(),
         head=head,
         left_out=numbers_left_out,
         experiences=experiences,
         training=training,
-        scalings=scalings,
-        running_statistics=running_statistics,
+        scalings=settings.scalings,
+        running_statistics=settings.running_statistics,
     )
 
 
@@ -198,25 +168,220 @@ def build_here(config: Mapping[str, Any]) -> Parts:
     return build({**config, "lightning": lightning, "logger": logger})
 
 
+def check(config: Mapping[str, Any], known: "Known") -> Devices:
+    """Looks for whatever can be wrong with a configuration, without images, a head, or training.
+
+    Args:
+        config: Of a job.
+        known: What was made for other jobs.
+
+    Returns:
+        Its devices, which may not be those of this machine.
+
+    Raises:
+        Missing: Data or weights are not there.
+        UserError: What `build` would raise of the settings.
+    """
+    settings = known(["settings", {**config, "seed": None}], lambda: _settings({**config, "seed": 0}))
+    _seed(config)
+    known(["logger", config.get("logger")], lambda: bound(config.get("logger"), "logger"))
+    node = _node(config, "scenario")
+    if not any(isinstance(node.get(name), Mapping) for name in ("dataset", "datasets")):
+        bound(node, "scenario")  # it fetches its images itself
+        return settings.devices
+    data = [config.get("dataset"), node]
+    scenario = known(["scenario", data], lambda: _scenario(config, known))
+    _check_split(settings, scenario)
+    backbone = known(["backbone", config.get("backbone")], lambda: _part(config, "backbone"))
+
+    def check_together() -> None:
+        classes = sum(len(labels.class_names) for labels in scenario.labels)
+        head = torch.zeros(classes, backbone.text_identity["configuration"]["embed_dim"])
+        trainer = _trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))
+        _check_together(settings, scenario, trainer)
+
+    parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")
+    known(["together", data, [config.get(part) for part in parts]], check_together)
+    return settings.devices
+
+
+class Known:
+    """What was made, or could not be made, of some settings, so that it is made once for many configurations."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __call__(self, settings: Any, make: Callable[[], Any]) -> Any:
+        """What `make` returns or raises, the first time that it is called for these settings."""
+        key = json.dumps(settings, sort_keys=True, default=repr)
+        if key not in self._made:
+            try:
+                self._made[key] = make()
+            except UserError as error:
+                self._made[key] = error
+        if isinstance(self._made[key], UserError):
+            raise self._made[key]
+        return self._made[key]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What a configuration says without data and models; as in `Parts`."""
+
+    seed: int
+    store_dir: Path
+    prepared_dir: Path
+    devices: Devices
+    evaluation: Settings
+    scalings: tuple[float, ...]
+    merger: Merger
+    running_statistics: RunningStatistics
+    optimization: Optimization
+
+
+def _settings(config: Mapping[str, Any]) -> _Settings:
+    recordable.check(config)
+    scalings, merger = _merger(_node(config, "merger"))
+    return _Settings(
+        seed=_seed(config),
+        store_dir=validated(_node(config, "paths").get("store_dir"), Path, "paths.store_dir"),
+        prepared_dir=validated(_node(config, "paths").get("prepared_dir"), Path, "paths.prepared_dir"),
+        devices=_part(config, "lightning"),
+        evaluation=_part(config, "evaluation"),
+        scalings=scalings,
+        merger=merger,
+        running_statistics=validated(
+            config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
+        ),
+        optimization=_part(config, "optim"),
+    )
+
+
+_KINDS = {
+    "lightning": Devices,
+    "evaluation": Settings,
+    "merger": Merger,
+    "optim": Optimization,
+    "logger": Logger,
+    "scenario": Scenario,
+    "backbone": Backbone,
+    "trainer": TaskTrainer,
+}
+
+
+def _part(config: Mapping[str, Any], group: str, **given: Any) -> Any:
+    """What a group's settings make, which has to be of its kind."""
+    made = instantiate(_node(config, group), group, **given)
+    if not isinstance(made, _KINDS[group]):
+        kind = f"{_KINDS[group].__module__}.{_KINDS[group].__name__}"
+        raise UserError(f"{group}._target_={config[group]['_target_']} makes no {kind}.")
+    return made
+
+
+def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
+    node = config.get(group)
+    if not isinstance(node, Mapping):
+        raise UserError(f"{group} is no group of settings but {node!r}: choose one by its name, {group}=…")
+    return node
+
+
+def _seed(config: Mapping[str, Any]) -> int:
+    return validated(config.get("seed"), Annotated[int, Field(ge=0)], "seed")
+
+
+def _check_split(settings: _Settings, scenario: Scenario) -> None:
+    if settings.evaluation.split not in scenario.streams:
+        raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
+
+
+def _trainer(
+    config: Mapping[str, Any],
+    settings: _Settings,
+    backbone: Backbone,
+    head: Tensor,
+    encoder: nn.Module | None = None,
+) -> TaskTrainer:
+    return _part(
+        config,
+        "trainer",
+        encoder=backbone.encoder if encoder is None else encoder,
+        head=head,
+        transform=backbone.transform,
+        optimization=settings.optimization,
+        compile=settings.devices.compile,
+        keep=settings.merger.requires,
+    )
+
+
+def _check_together(settings: _Settings, scenario: Scenario, trainer: TaskTrainer) -> list[Experience]:
+    """What is trained on, task by task, if trainer, merger and scenario go together."""
+    merger, optimization = settings.merger, settings.optimization
+    if missing := merger.requires - trainer.leaves:
+        raise UserError(
+            f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
+            f"which trainer={type(trainer).__name__} does not leave behind."
+        )
+    if trainer.refines and not merger.restarts:
+        raise UserError(
+            f"trainer={type(trainer).__name__} refines the merged model, from which merger={type(merger).__name__} "
+            "cannot go on; choose merger=cmm with merger.scaling=1, or trainer.refinement=null."
+        )
+    experiences = trainer.experiences(scenario)
+    if optimization.epochs is None and not all(experience.epochs for experience in experiences):
+        raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
+    several = len(settings.scalings) > 1
+    images_needed.check(scenario, experiences, settings.evaluation.split == "validation" or several)
+    if several and (trainer.starts_from == "merged" or trainer.refines):
+        raise UserError("merger.scaling is a list, but tasks start from the merged weights: name one number.")
+    return experiences
+
+
 def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:
     """The merger, and all λ that it is asked for: `merger.scaling` may be a list."""
     if not isinstance(node.get("scaling"), list):
-        merger = instantiate(node, "merger")
+        merger = _part({"merger": node}, "merger")
         return (merger.scaling,), merger
     grid = validated(node["scaling"], Annotated[list[FiniteFloat], Field(min_length=1)], "merger.scaling")
-    return tuple(grid), instantiate({**node, "scaling": grid[0]}, "merger")
+    return tuple(grid), _part({"merger": {**node, "scaling": grid[0]}}, "merger")
 
 
-def _scenario(config: Mapping[str, Any]) -> Scenario:
+def _scenario(config: Mapping[str, Any], known: Known | None = None) -> Scenario:
     """The scenario; where its data set is the one of the group `dataset`, messages call it so."""
-    node, dataset, arrival = config["scenario"], config.get("dataset"), config.get("task_order")
+    node, dataset = _node(config, "scenario"), config.get("dataset")
+    _check_has_order(node, config.get("task_order"))
+    if known is not None:
+        node = {**node, **_read_once(node, dataset, known)}
+    elif dataset is not None and node.get("dataset") == dataset:
+        node = {**node, "dataset": _dataset(dataset, "dataset")}
+    return _part({"scenario": node}, "scenario")
+
+
+def _read_once(node: Mapping[str, Any], dataset: Any, known: Known) -> dict[str, Any]:
+    """The data sets of a scenario, those that are `_partial_` as functions that read them, each read once."""
+
+    def read(one: Mapping[str, Any], where: str) -> ImageDataset:
+        whole = {**one, "_partial_": False}
+        return known(["dataset", whole], lambda: _dataset(whole, where))
+
+    if isinstance(node.get("dataset"), Mapping):
+        own = node["dataset"] == dataset
+        return {"dataset": read(node["dataset"], "dataset" if own else "scenario.dataset")}
+    several = {name: (one, f"scenario.datasets.{name}") for name, one in node["datasets"].items()}
+    return {
+        "datasets": {
+            name: partial(read, *one) if one[0].get("_partial_") else read(*one) for name, one in several.items()
+        }
+    }
+
+
+def _dataset(node: Mapping[str, Any], where: str) -> ImageDataset:
+    return validated(instantiate(node, where), InstanceOf[ImageDataset], where)
+
+
+def _check_has_order(node: Mapping[str, Any], arrival: Any) -> None:
     if arrival is not None and not any(key.endswith("_order") or value == arrival for key, value in node.items()):
         own = ", ".join(f"scenario.{name}=…" for name in node if name.endswith("seed")) or "none of its own"
         raise UserError(f"task_order={arrival} means nothing to this scenario; what it draws by: {own}.")
-    if dataset is None or node.get("dataset") != dataset:
-        return instantiate(node, "scenario")
-    loaded = validated(instantiate(dataset, "dataset"), InstanceOf[ImageDataset], "dataset")
-    return instantiate({k: v for k, v in node.items() if k != "dataset"}, "scenario", dataset=loaded)
 
 
 def _warn_of_other_sizes(scenario: Scenario) -> None:

@@ -1,5 +1,6 @@
-"""A trainer from outside the package that fails in a way that nobody expects."""
+"""Trainers from outside the package that fail when they train."""
 
+from cl_bench.errors import UserError
 from cl_bench.trainers import Sequential
 
 
@@ -8,3 +9,10 @@ class Broken(Sequential):
 
     def training_step(self, batch, batch_idx):
         raise RuntimeError("broken on purpose")
+
+
+class Mistaken(Sequential):
+    """Finds something that the user can mend, when it is too late to refuse it."""
+
+    def training_step(self, batch, batch_idx):
+        raise UserError("mend this")

@@ -57,8 +57,8 @@ def test_nodes_multiply_the_processes():
 def test_more_processes_than_cores_are_refused_on_a_cpu(monkeypatch, devices, jobs, told):
     monkeypatch.setattr(launch, "available_cores", lambda: 2)
     with pytest.raises(UserError, match=told):
-        launch._check_cores(Devices(accelerator="cpu", devices=devices), jobs)
-    launch._check_cores(Devices(accelerator="cpu", devices=2), 1)
+        launch.check_cores(Devices(accelerator="cpu", devices=devices), jobs)
+    launch.check_cores(Devices(accelerator="cpu", devices=2), 1)
 
 
 def test_folders_that_cannot_be_written_are_one_line(run_py, tmp_path):

@@ -41,7 +41,7 @@ def test_what_fails_is_listed_at_the_end_and_the_others_are_done_and_train_a_str
 ):
     swept = run_py(
         "-m", *SHORT, *LAUNCHERS[launcher], "hydra.sweep.dir=swept", "evaluation=final",
-        "trainer._target_=tests.broken.Broken,cl_bench.trainers.Nothing,cl_bench.trainers.Sequential",
+        "trainer._target_=tests.broken.Broken,tests.broken.Mistaken,cl_bench.trainers.Sequential",
         f"merger={mergers}", env=ENVIRONMENT,
     )  # fmt: skip
     assert swept.returncode == 1, swept.stderr
@@ -49,10 +49,10 @@ def test_what_fails_is_listed_at_the_end_and_the_others_are_done_and_train_a_str
     results = [tmp_path / f"swept/{i}/result.json" for i in range(3 * each)]
     assert [path.exists() for path in results] == [False] * 2 * each + [True] * each
     listed = swept.stderr[swept.stderr.index(f"\n{2 * each} failed:\n") :]
-    mistake, fault = "cl_bench.trainers.Nothing cannot be imported", "RuntimeError: broken on purpose"
+    mistake, fault = "mend this", "RuntimeError: broken on purpose"
     assert listed.count(mistake) == listed.count(fault) == each
     assert (
-        re.search(rf"Nothing merger=last\n    .*{mistake}", listed) and f"Broken merger=last\n    {fault}\n" in listed
+        re.search(rf"Mistaken merger=last\n    .*{mistake}", listed) and f"Broken merger=last\n    {fault}\n" in listed
     )
     if launcher == "basic":  # elsewhere other processes show it
         assert (swept.stderr.count("Traceback"), swept.stderr.count(mistake)) == (each, 2 * each)

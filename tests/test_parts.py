@@ -31,12 +31,40 @@ def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configur
         ("optim.epochs=0", "optim.epochs=0"),
         ("paths.store_dir=/proc/nowhere", "paths.store_dir=/proc/nowhere"),
         ("trainer._target_=nowhere.Trainer", "trainer._target_"),
+        ("~trainer", "trainer is no group of settings"),
+        ("~paths", "paths is no group of settings"),
+        ("~paths.store_dir", "paths.store_dir=None"),
+        ("~evaluation", "evaluation is no group of settings"),
+        ("~seed", "seed=None"),
+        ("merger._target_=pathlib.Path", "merger"),
+        ("trainer._target_=builtins.dict", "trainer._target_"),
+        ("scenario._target_=builtins.dict", "scenario._target_"),
+        ("logger._target_=pathlib.PurePath", "logger"),
+        ("optim.epochs=true", "optim.epochs=True"),
+        ("++optim.optimizer.betas=[2,3]", "optim.optimizer: torch.optim.adamw.AdamW does not take these settings"),
+        ("++optim.optimizer.betas=word", "optim.optimizer: torch.optim.adamw.AdamW does not take these settings"),
+        ("optim.optimizer._target_=torch.nn.Identity", "optim.optimizer"),
+        ("++dataset.seed=-1", "dataset.seed=-1"),
+        ("++dataset.train=9", "dataset.train=9"),
     ],
 )
 def test_mistakes_name_the_setting(configure, override, named):
     with pytest.raises(UserError) as caught:
         build(configure(*SHORT, override))
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["dataset.train_per_class=0", "dataset.test_per_class=-1", "dataset.seed=-1"])
+@pytest.mark.parametrize("dataset", ["glyphs", "glyph_domains", "textures"])
+def test_drawn_data_sets_refuse_sizes_that_nothing_can_be_drawn_of(configure, dataset, override):
+    target = f"dataset._target_=cl_bench.datasets.{dataset}.load"
+    with pytest.raises(UserError, match=override.partition("=")[0]):
+        build(configure(target, f"++{override}"))
+
+
+def test_the_layer_that_is_refined_is_looked_for_before_training(configure):
+    with pytest.raises(UserError, match="trainer.refined=nowhere is no parameter"):
+        build(configure(*SHORT, "trainer=cmm", "trainer.refined=nowhere"))
 
 
 @pytest.mark.parametrize(

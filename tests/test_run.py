@@ -68,10 +68,10 @@ def test_debug_shows_the_traceback(run_py):
     assert failed.returncode not in (0, 2) and "Traceback" in failed.stderr
 
 
-def test_in_a_multirun_a_mistake_does_not_keep_the_others_from_running(run_py, tmp_path):
+def test_in_a_multirun_a_mistake_is_told_before_anything_is_started(run_py, tmp_path):
     swept = run_py("-m", "merger=task_arithmetic,last", "hydra.sweep.dir=swept", *SHORT)
     assert swept.returncode == 2 and "merger.scaling is missing" in swept.stderr
-    assert not (tmp_path / "swept/0/result.json").exists() and (tmp_path / "swept/1/result.json").exists()
+    assert not list(tmp_path.glob("swept/*/")) and not (tmp_path / "store").exists()
 
 
 def test_a_killed_run_goes_on_where_it_stopped_and_ends_with_the_same_bits(run_py, begin_run_py, tmp_path):

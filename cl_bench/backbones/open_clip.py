@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cl_bench.backbones.backbone import Backbone
 from cl_bench.backbones.transforms import Resampling
-from cl_bench.errors import UserError
+from cl_bench.errors import Missing, UserError
 from cl_bench.store.layouts import clip, torchscript
 from cl_bench.store.models import read_model
 
@@ -123,8 +123,8 @@ def _create(model: str, pretrained: str | None) -> nn.Module:
         logging.disable(logging.NOTSET)
 
 
-def _not_loaded(model: str, pretrained: str | None, error: Exception) -> UserError:
-    return UserError(
+def _not_loaded(model: str, pretrained: str | None, error: Exception) -> Missing:
+    return Missing(
         f"The weights {pretrained} of {model} could not be loaded: {' '.join(str(error).split())[:500]}\n"
         "Without a network, bring the file here by other means and name it: backbone.pretrained=path/to/weights"
     )

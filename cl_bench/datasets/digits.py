@@ -1,20 +1,24 @@
 """Scikit-learn's 1,797 real handwritten digits (Alpaydin and Kaynak 1998, UCI): shipped with scikit-learn."""
 
 from functools import cache
+from typing import Annotated, TypeAlias
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.rendering.captions import PROMPTS
 from cl_bench.errors import UserError
+
+SplitSeed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 _BORDER = 4
 _SIZE = 24
 
 
 @cache
-def load(train: int = 1347, test: int = 450, seed: int = 0) -> ImageDataset:
+def load(train: int = 1347, test: int = 450, seed: SplitSeed = 0) -> ImageDataset:
     """The digits as 32 x 32 images: 8 x 8 pixels, bicubic to 24 x 24, a black border of 4.
 
     Args:

@@ -15,7 +15,7 @@ from cl_bench.datasets.rendering.concepts import of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.fonts import held_out_fonts
 from cl_bench.datasets.rendering.masks import draw_character, draw_concept, outline
-from cl_bench.datasets.rendering.splits import draw_split
+from cl_bench.datasets.rendering.splits import PerClass, Seed, draw_split
 
 # Unicode has rows of mathematical letters; those that it already had elsewhere are missing in the row.
 _SCRIPT = dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))
@@ -33,7 +33,7 @@ _DISTORTIONS = {
 
 
 @cache
-def load(train_per_class: int = 25, test_per_class: int = 8, seed: int = 0) -> ImageDataset:
+def load(train_per_class: PerClass = 25, test_per_class: PerClass = 8, seed: Seed = 0) -> ImageDataset:
     """Draws the letters in all domains.
 
     Args:

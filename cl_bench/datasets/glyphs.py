@@ -14,7 +14,7 @@ from cl_bench.datasets.rendering.concepts import Concept, of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.fonts import held_out_fonts
 from cl_bench.datasets.rendering.masks import draw_concept
-from cl_bench.datasets.rendering.splits import draw_split
+from cl_bench.datasets.rendering.splits import PerClass, Seed, Shear, draw_split
 
 Alphabet = Literal["glyphs60", "digits", "capitals", "small_letters", "greek", "symbols", "games"]
 
@@ -25,10 +25,10 @@ _LEFT_OUT_OF_GLYPHS60 = ("small letter l", "small letter o")
 @cache
 def load(
     alphabet: Alphabet = "glyphs60",
-    train_per_class: int = 50,
-    test_per_class: int = 15,
-    shear: float = 0.45,
-    seed: int = 0,
+    train_per_class: PerClass = 50,
+    test_per_class: PerClass = 15,
+    shear: Shear = 0.45,
+    seed: Seed = 0,
 ) -> ImageDataset:
     """Draws one alphabet.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_bench.datasets.image_files import ImageFiles
-from cl_bench.errors import UserError
+from cl_bench.errors import Missing
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ class Release:
             parts: The path below it, or several alternatives if the release was packed in several ways.
 
         Raises:
-            UserError: None of them is there.
+            Missing: None of them is there.
         """
         for part in parts:
             if (Path(root) / part).exists():
                 return Path(root) / part
         raise self.error(root, " or ".join(str(Path(root) / part) for part in parts) + " is missing")
 
-    def error(self, root: Path, problem: str) -> UserError:
+    def error(self, root: Path, problem: str) -> Missing:
         """One message that names the data set, the problem and the remedy."""
-        return UserError(f"{self.title}: {problem}.\n{self.remedy(root)}")
+        return Missing(f"{self.title}: {problem}.\n{self.remedy(root)}")
 
     def remedy(self, root: Path) -> str:
         """What brings the files there."""
@@ -88,7 +88,7 @@ class Release:
             found: The classes.
 
         Raises:
-            UserError: They are not as many as the release has.
+            Missing: They are not as many as the release has.
         """
         if len(found) != self.classes:
             raise self.error(root, f"{place} has {len(found)} classes instead of {self.classes}")

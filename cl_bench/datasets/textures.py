@@ -10,11 +10,13 @@ from cl_bench.datasets.rendering.captions import PROMPTS
 from cl_bench.datasets.rendering.concepts import of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.patterns import draw_textures
-from cl_bench.datasets.rendering.splits import draw_split
+from cl_bench.datasets.rendering.splits import PerClass, Seed, Shear, draw_split
 
 
 @cache
-def load(train_per_class: int = 40, test_per_class: int = 20, shear: float = 0.45, seed: int = 0) -> ImageDataset:
+def load(
+    train_per_class: PerClass = 40, test_per_class: PerClass = 20, shear: Shear = 0.45, seed: Seed = 0
+) -> ImageDataset:
     """Draws the textures.
 
     Args:

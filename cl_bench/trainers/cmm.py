@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from cl_bench import batches, distributed
 from cl_bench.backbones.linearized import Linearized
+from cl_bench.errors import UserError
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.another_pass import another_pass
 from cl_bench.trainers.tangent import hold_back_constants
@@ -47,6 +48,9 @@ class CMM(TaskTrainer):
         refined: Name of the layer that it changes, a parameter of the encoder.
         starts_from: The weights that a task starts from.
         **options: As for every trainer.
+
+    Raises:
+        UserError: The encoder has no parameter of the name `refined`.
     """
 
     # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
@@ -64,6 +68,10 @@ class CMM(TaskTrainer):
         starts_from: StartsFrom = "merged",
         **options: Any,
     ) -> None:
+        if refinement is not None and refined not in dict(encoder.named_parameters()):
+            raise UserError(
+                f"trainer.refined={refined} is no parameter of the image encoder; trainer.refined=proj, say."
+            )
         learning = Linearized(encoder, checkpointing) if tangent else encoder
         super().__init__(learning, *arguments, starts_from=starts_from, **options)
         if tangent:

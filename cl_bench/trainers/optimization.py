@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from cl_bench.errors import UserError
 from cl_bench.trainers import layers
 
 
@@ -29,6 +30,9 @@ class Optimization:
         gradient_clip: Largest norm of the gradient; None: no limit.
         label_smoothing: Share of each label that is spread evenly over the classes it is told apart from.
         layer_decay: Factor by which the learning rate falls from each block of the encoder to the one before it.
+
+    Raises:
+        UserError: The optimizer does not take its settings.
     """
 
     optimizer: Callable[..., torch.optim.Optimizer]
@@ -40,6 +44,20 @@ class Optimization:
     gradient_clip: Annotated[float, Field(gt=0)] | None = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    def __post_init__(self) -> None:
+        """Makes a step with one number: optimizers refuse their settings only when they are made, or later."""
+        number = nn.Parameter(torch.zeros(1))
+        number.grad = torch.zeros(1)
+        try:
+            optimizer = self.optimizer([number], lr=self.lr)
+            optimizer.step(lambda: number.detach().sum())
+        except Exception as error:
+            raise UserError(
+                f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {error}."
+            ) from error
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise UserError(f"optim.optimizer: {_name(self.optimizer)} is no optimizer of torch.")
 
     def build(
         self, trained: Mapping[str, nn.Parameter], steps: int, done: int = 0
@@ -58,6 +76,11 @@ class Optimization:
     def warmup(self, steps: int) -> int:
         """Warm-up steps of a task of `steps` steps; may be more than the task has."""
         return self.warmup_steps if self.warmup_ratio is None else round(self.warmup_ratio * steps)
+
+
+def _name(optimizer: Callable[..., torch.optim.Optimizer]) -> str:
+    called = getattr(optimizer, "func", optimizer)
+    return f"{called.__module__}.{called.__qualname__}"
 
 
 def factor(step: int, warmup: int, steps: int) -> float:

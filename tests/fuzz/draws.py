@@ -53,7 +53,8 @@ _CHOICES = (
     "trainer.tangent=false", "merger.second_moments=false", "backbone.resampling=pillow", "+method=cmm",
     "optim.optimizer.weight_decay=0", "optim.optimizer.betas=[0.9,0.95]", "optim.epochs=null", "lightning=auto",
     "optim.lr=10", "optim.warmup_ratio=0.5", "optim.batch_size=7", "trainer.strength=3", "lightning.workers=1",
-    "scenario.tasks=1", "scenario.tasks=4", "lightning.checkpoint_steps=1", "merger.scaling=0", "merger.alpha=cumulative",
+    "scenario.tasks=1", "scenario.tasks=4", "lightning.checkpoint_steps=1", "merger.scaling=0",
+    "merger.alpha=cumulative",
 )  # fmt: skip
 """Right by themselves, though not with everything."""
 
@@ -63,11 +64,13 @@ _MISTAKES = (
     "merger=null", "trainer=null", "trainer=[cmm,ewc]", "optim=5", "merger=", "trainer._target_=nowhere.Trainer",
     "merger._target_=pathlib.Path", "trainer._target_=builtins.dict", "dataset._target_=builtins.len",
     "scenario._target_=builtins.dict", "backbone._target_=builtins.dict", "merger._target_=3", "optim._target_=a.b",
-    "optim.optimizer._target_=torch.nn.Linear", "optim.optimizer=null", "optim.optimizer=word", "merger.scaling=${nope}",
+    "optim.optimizer._target_=torch.nn.Linear", "optim.optimizer=null", "optim.optimizer=word",
+    "merger.scaling=${nope}",
     "seed=${task_order}", "seed=${seed}", "merger.scaling=[]", "merger.scaling=[0.5,much]", "lightning=ddp",
     "lightning=gpu", "lightning.devices=99", "lightning.nodes=0", "a b", "=3", "seed=", "trainer={}", "paths=null",
     "optim.optimizer.betas=[2,3]", "optim.optimizer.weight_decay=-1", "optim.optimizer.fused=word",
-    "optim.optimizer.eps=-1", "scenario={}", "scenario.dataset=3", "scenario.dataset=null", "dataset={}", "evaluation=3",
+    "optim.optimizer.eps=-1", "scenario={}", "scenario.dataset=3", "scenario.dataset=null", "dataset={}",
+    "evaluation=3",
     "lightning=null", "logger=null", "logger._target_=builtins.dict", "merger.scaling=?", "optim.lr=[1", "task_order={",
     "hydra.run.dir=/proc/nowhere", "paths.store_dir=../classes/one/0.png", "++merger.of=ties", "merger@nope=ties",
 )  # fmt: skip
@@ -150,7 +153,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any],
                 or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
             ):
                 continue
-            if isinstance(node.get(name), Mapping) or where.startswith("logger"):
+            if isinstance(node.get(name), Mapping):
                 continue
             yield setting, told_apart(name, hints.get(name, Any))
 
@@ -161,6 +164,7 @@ _GIVEN = {
     "optim": ("optimizer",),
     "optim.optimizer": ("params", "lr", "foreach", "maximize", "capturable", "differentiable", "amsgrad"),
     "dataset": ("root",),
+    "logger": ("save_dir", "database", "mode", "root_dir", "sub_dir", "log_graph", "kwargs", "experiment"),
 }
 """Arguments that the program gives, or another setting does."""
 

@@ -1,11 +1,22 @@
 """One split of a drawn data set: every class equally often, its shapes in equal shares."""
 
+from typing import Annotated, TypeAlias
+
 import numpy as np
 import torch
+from pydantic import Field, FiniteFloat
 from torch import Tensor
 
 from cl_bench.datasets.images import Images
 from cl_bench.datasets.rendering.drawing import Distortion, draw_colors, draw_images
+
+PerClass: TypeAlias = Annotated[int, Field(ge=1)]
+"""Images of each class."""
+
+Seed: TypeAlias = Annotated[int, Field(ge=0)]
+
+Shear: TypeAlias = Annotated[FiniteFloat, Field(ge=-1, le=1)]
+"""Tangent of the angle by which pictures lean to the right; beyond 45 degrees they leave their frame."""
 
 
 def draw_split(shapes: list[Tensor], per_class: int, distortion: Distortion, generator: torch.Generator) -> Images:

@@ -1,0 +1,97 @@
+"""Looks at all jobs of a sweep before the first is started, so that none fails hours later on what can be seen now.
+
+Settings and whether they go together are looked at; each distinct data set and backbone is read once. Data or weights
+that are not here are no mistake: jobs may run on other machines, and those that fail do not stop the others.
+"""
+
+import contextlib
+import gc
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cl_bench.errors import Missing
+from cl_bench.launch import check_cores
+from cl_bench.parts import Known
+from cl_bench.parts import check as check_parts
+from cl_bench.sweep import MISTAKES, message
+
+Job: TypeAlias = Any
+"""Whatever `compose` knows a job by."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Jobs with what is wrong with each.
+
+    Attributes:
+        mistakes: What has to be mended before anything is started.
+        absent: Data or weights that are not on this machine.
+    """
+
+    mistakes: list[tuple[Job, str]] = field(default_factory=list)
+    absent: list[tuple[Job, str]] = field(default_factory=list)
+
+
+def check(
+    jobs: Sequence[Job], compose: Callable[[Job], tuple[Mapping[str, Any], Path]], here: bool = True, at_a_time: int = 1
+) -> Findings:
+    """Looks at all jobs.
+
+    Args:
+        jobs: The jobs.
+        compose: Gives the resolved configuration of a job, as plain data, and the folder of its outputs.
+        here: Whether they run on this machine, whose devices are then counted.
+        at_a_time: So many of them.
+    """
+    found, known, folders = Findings(), Known(), dict[Path, Job]()
+    with _silence():
+        for job in jobs:
+            try:
+                config, folder = compose(job)
+                if folder in folders:
+                    found.mistakes.append((job, _same_folder(folder, folders[folder])))
+                    continue
+                folders[folder] = job
+                devices = check_parts(config, known)
+                if here:
+                    check_cores(devices, at_a_time)
+            except Missing as error:
+                found.absent.append((job, str(error)))
+            except MISTAKES as error:
+                found.mistakes.append((job, message(error)))
+    del known
+    gc.collect()  # models refer to themselves in circles
+    return found
+
+
+def told(findings: Sequence[tuple[Sequence[str], str]], jobs: int, what: str) -> str:
+    """What people are told of jobs: each reason with the jobs, by their overrides, that it is of."""
+    by_reason: dict[str, list[str]] = {}
+    for overrides, reason in findings:
+        by_reason.setdefault(reason, []).append(" ".join(overrides))
+    lines = [f"{len(findings)} of {jobs} jobs {what}"]
+    for reason, named in by_reason.items():
+        lines += ["  " + reason.replace("\n", "\n  "), *(f"    {job}" for job in named)]
+    return "\n".join(lines)
+
+
+def _same_folder(folder: Path, other: Job) -> str:
+    return (
+        f"{folder} is the folder of {' '.join(other)}, too, whose result would be overwritten; name in "
+        "hydra.sweep.subdir=… whatever the jobs differ in."
+    )
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What is worth a line is told when a job is run."""
+    logger = logging.getLogger("cl_bench")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
