@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean tables tables-mini sweeps-mini figures figures-mini report miniature first-results \
+.PHONY: help run test fuzz lint clean tables tables-mini sweeps-mini figures figures-mini report miniature first-results \
 	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
 
 # Where tables, figures and the page are written.
@@ -47,6 +47,10 @@ run: .venv/installed  ## the default benchmark: real handwritten digits, 5 tasks
 test: export OMP_NUM_THREADS = 1
 test: .venv/installed-test  ## the whole test suite, two tests at a time
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: export OMP_NUM_THREADS = 1
+fuzz: .venv/installed-test  ## 500 draws of settings, right and wrong: each ends with a result or one message (15 minutes)
+	$(BIN)/python -m tests.fuzz
 
 lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and store)
 	$(BIN)/ruff check .

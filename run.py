@@ -97,6 +97,7 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
         folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder.resolve())
+        HydraConfig.instance().set_config(config)  # which keeps a copy
         return _plain(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])), folder
 
     if sweeper.batch_index > 1:

@@ -32,7 +32,6 @@ def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configur
         ("paths.store_dir=/proc/nowhere", "paths.store_dir=/proc/nowhere"),
         ("trainer._target_=nowhere.Trainer", "trainer._target_"),
         ("~trainer", "trainer is no group of settings"),
-        ("~paths", "paths is no group of settings"),
         ("~paths.store_dir", "paths.store_dir=None"),
         ("~evaluation", "evaluation is no group of settings"),
         ("~seed", "seed=None"),
@@ -63,7 +62,7 @@ def test_drawn_data_sets_refuse_sizes_that_nothing_can_be_drawn_of(configure, da
 
 
 def test_the_layer_that_is_refined_is_looked_for_before_training(configure):
-    with pytest.raises(UserError, match="trainer.refined=nowhere is no parameter"):
+    with pytest.raises(UserError, match=r"trainer\.refined=nowhere is no parameter"):
         build(configure(*SHORT, "trainer=cmm", "trainer.refined=nowhere"))
 
 
