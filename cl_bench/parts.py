@@ -189,7 +189,7 @@ def check(config: Mapping[str, Any], known: "Known") -> Devices:
     if not any(isinstance(node.get(name), Mapping) for name in ("dataset", "datasets")):
         bound(node, "scenario")  # it fetches its images itself
         return settings.devices
-    data = [config.get("dataset"), node]
+    data = [config.get("dataset"), config.get("task_order"), node]
     scenario = known(["scenario", data], lambda: _scenario(config, known))
     _check_split(settings, scenario)
     backbone = known(["backbone", config.get("backbone")], lambda: _part(config, "backbone"))
