@@ -7,13 +7,14 @@ evaluated, and one row is written down.
 import contextlib
 import gc
 import logging
+import os
 import textwrap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench import batches, distributed, scalings, seeds
+from cl_bench import batches, distributed, scalings, seeds, source_code
 from cl_bench.callbacks import (
     Checkpoint,
     FiniteLoss,
@@ -58,6 +59,8 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     parts = build(config)
     stream = Stream(parts.store_dir / "streams", parts.training)
+    if distributed.is_main():
+        _tell_of_changed_code(parts, stream)
     meter = Meter(parts.devices.device)
     callback = _callback(parts, stream, meter)
     with logged(parts.logger, config), Progress(len(parts.experiences)) as progress:
@@ -70,6 +73,14 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if distributed.is_main():
         write_result(folder / "result.json", result)
     return result
+
+
+def _tell_of_changed_code(parts: Parts, stream: Stream) -> None:
+    """Whoever expects that nothing has to be trained again learns why it has."""
+    if (earlier := stream.earlier("code")) is not None:
+        folder, code = earlier
+        changed = ", ".join(source_code.changes(code, parts.training["code"]))
+        log.info("trained anew, since code has changed: %s (before: %s)", changed, os.path.relpath(folder))
 
 
 def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:

@@ -17,7 +17,7 @@ from pydantic import Field, FiniteFloat, InstanceOf
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from cl_bench import distributed, recordable
+from cl_bench import distributed, recordable, source_code
 from cl_bench.backbones import Backbone
 from cl_bench.datasets.catalog import releases
 from cl_bench.datasets.images import ImageDataset
@@ -35,6 +35,9 @@ from cl_bench.trainers import Optimization, TaskTrainer
 
 log = logging.getLogger(__name__)
 
+_TRAINING = ("backbone", "scenario", "trainer", "optim", "lightning")  # whose classes shape the trained weights
+_NUMBERS = (*_TRAINING, "merger", "evaluation")
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -48,6 +51,7 @@ class Parts:
         left_out: Kinds of accuracy that mean nothing here, and why.
         experiences: What is trained on, task by task.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
+        code: What `source_code.code_of` says of all classes that shape the run's numbers.
         scalings: All λ with which the merged model is evaluated; the merger begins with the first.
         running_statistics: What becomes of normalization layers' statistics in the merged model.
     """
@@ -67,6 +71,7 @@ class Parts:
     left_out: dict[str, str]
     experiences: list[Experience]
     training: dict[str, Any]
+    code: dict[str, Any]
     scalings: tuple[float, ...]
     running_statistics: RunningStatistics
 
@@ -99,11 +104,13 @@ def build(config: Mapping[str, Any]) -> Parts:
             that are not there.
     """
     settings = _settings(config)
+    code, training_code = (source_code.code_of(config, groups) for groups in (_NUMBERS, _TRAINING))
     store_dir = _there(settings.store_dir)
     logger = _part(config, "logger")
     scenario = _scenario(config)
     if distributed.is_main():
         schema.open_store(store_dir)
+        _warn_of_unseen_code(config)
         _warn_of_other_sizes(scenario)
     _check_split(settings, scenario)
     backbone: Backbone = _part(config, "backbone")
@@ -129,12 +136,14 @@ def build(config: Mapping[str, Any]) -> Parts:
         "precision": settings.devices.precision,
         "limit_train_batches": settings.devices.limit_train_batches,
         "seed": settings.seed,
+        "code": training_code,
     }
     if trainer.starts_from == "merged" or trainer.refines:
         training |= {
             "merger": config["merger"],
             "frozen_parameters": backbone.frozen_parameters,
             "running_statistics": settings.running_statistics,
+            "code": code,
         }
     return Parts(
         seed=settings.seed,
@@ -152,6 +161,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         left_out=numbers_left_out,
         experiences=experiences,
         training=training,
+        code=code,
         scalings=settings.scalings,
         running_statistics=settings.running_statistics,
     )
@@ -392,6 +402,15 @@ def _warn_of_other_sizes(scenario: Scenario) -> None:
             log.warning(
                 "%s is not as published, %s: python -m cl_bench.datasets verify %s", data.name, finding, data.name
             )
+
+
+def _warn_of_unseen_code(config: Mapping[str, Any]) -> None:
+    for setting in source_code.unseen(config, _NUMBERS):
+        log.warning(
+            "%s: no file has its source, so a change of it cannot be seen: what was trained with it is used again, "
+            "unless paths.store_dir=… is another one.",
+            setting,
+        )
 
 
 def _there(folder: Path) -> Path:

@@ -38,8 +38,8 @@ def compose(
     was chosen on validation images, or else the first; `scalings` has all of them. `finetuned` holds the same
     for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
     why. `tasks` counts the images that were really evaluated. `datasets` says
-    whose split it was, and by SHA-256 which images. Rows of a matrix: zero-shot, then after each training task;
-    columns: tasks, in order of arrival.
+    whose split it was, and by SHA-256 which images; `code`, which code it was, see `source_code`. Rows of a matrix:
+    zero-shot, then after each training task; columns: tasks, in order of arrival.
     """
     tasks = list(parts.scenario.test_stream)
     reported = scalings.chosen(validation)
@@ -49,6 +49,7 @@ def compose(
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
         "fingerprint": fingerprint,
+        "code": parts.code,
         "split": parts.evaluation.split,
         "headline": {"name": parts.scenario.headline, "value": scalings.at(merged, parts.scenario.headline)},
         **merged,

@@ -16,12 +16,15 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench.errors import UserError, unwritable
+
+if TYPE_CHECKING:
+    from cl_bench.parts import Parts
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +119,8 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
 
     What shapes no number does not count: loggers, paths, `debug`, and of `lightning` all but precision and the limit
     of steps. Images, labels, weights of the backbone and whatever else lies in files count with their contents: the
-    fingerprint of the result has to be the one that the configuration makes now.
+    fingerprint of the result has to be the one that the configuration makes now. So does the
+    code that the configuration names: the user's own by its source, the project's by its version.
 
     Raises:
         UserError: There is such a result, but what it was made from is no longer there or has become wrong.
@@ -131,11 +135,24 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
         return None
     from cl_bench.parts import build_here
 
-    if found.get("fingerprint") != fingerprint(build_here(config).training):
-        log.info("done anew, since images, weights or cl_bench have changed: %s", os.path.relpath(folder))
+    parts = build_here(config)
+    if found.get("fingerprint") != fingerprint(parts.training) or found.get("code") != parts.code:
+        log.info("done anew, since %s: %s", _what_has_changed(found, parts), os.path.relpath(folder))
         return None
     log.info("skipped, its result is there: %s", os.path.relpath(folder))
     return found
+
+
+def _what_has_changed(found: Mapping[str, Any], parts: "Parts") -> str:
+    from cl_bench.source_code import changes
+
+    changed = []
+    if code := changes(found.get("code") or {}, parts.code):
+        changed.append(f"code has changed ({', '.join(code)})")
+    before = [data.get("sha256") for data in found.get("datasets", ())]
+    if before != [data.identity for data in parts.scenario.datasets]:
+        changed.append("images have changed")
+    return " and ".join(changed) or "the backbone's weights or what cl_bench makes of the data have changed"
 
 
 def _what_counts(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ it: so a file names the project's own classes only, each in its place, and whate
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -20,6 +20,7 @@ from cl_bench.errors import UserError
 from cl_bench.evaluation import Settings
 from cl_bench.mergers import Merger
 from cl_bench.scenarios import Avalanche, Scenario
+from cl_bench.source_code import targets
 from cl_bench.trainers import Optimization, TaskTrainer
 
 
@@ -77,25 +78,13 @@ def check(config: Mapping[str, Any], origin: Path, trusted: Sequence[str] = ()) 
     for group in _TOP:
         if not isinstance(config.get(group), Mapping) or "_target_" not in config[group]:
             raise UserError(f"{origin}: its configuration has no {group} with a _target_; it is damaged.")
-    for where, target in _targets(config, ()):
+    for where, target in targets(config):
         if where[:1] == ("logger",):
             continue
         if not isinstance(target, str):
             raise UserError(f"{origin}: {'.'.join(where)}._target_ is {target!r}, no import path; it is damaged.")
         if not any(target == name or target.startswith(f"{name}.") for name in trusted):
             _check_target(target, where, origin)
-
-
-def _targets(node: Any, where: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every `_target_` below a node, and the setting that has it."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield where, node["_target_"]
-        for name, value in node.items():
-            yield from _targets(value, (*where, str(name)))
-    elif isinstance(node, list | tuple):
-        for place, value in enumerate(node):
-            yield from _targets(value, (*where, str(place)))
 
 
 def _check_target(target: str, where: tuple[str, ...], origin: Path) -> None:

@@ -71,7 +71,7 @@ def test_images_whose_content_alone_has_changed_are_trained_anew_and_that_is_sai
         assert wrong["datasets"][0]["sha256"] != right["datasets"][0]["sha256"]
         assert not any(task["reused"] for task in right["training"])
         assert again == right
-        assert f"done anew, since images, weights or cl_bench have changed: swept/{way}\n" in said[1]
+        assert f"done anew, since images have changed: swept/{way}\n" in said[1]
         assert f"skipped, its result is there: swept/{way}\n" in said[2]
     assert [text.count("80 images prepared") for text in said] == [1, 1, 0]
     assert [text.count("done anew") for text in said] == [0, 2, 0]

@@ -1,5 +1,7 @@
 """What is found before anything is trained."""
 
+import sys
+from types import ModuleType
 from typing import ClassVar
 
 import pytest
@@ -7,8 +9,13 @@ import pytest
 from cl_bench.errors import UserError
 from cl_bench.mergers import Last
 from cl_bench.parts import build
+from cl_bench.trainers import EWC, TaskTrainer
 from tests.conftest import SHORT
 from tests.datasets.releases import write_mnist
+
+
+class Mine(Last):
+    pass
 
 
 class NeedsMoments(Last):
@@ -100,6 +107,35 @@ def test_the_fingerprint_is_of_the_merger_where_the_weights_depend_on_it(configu
     apart = start == "merged"
     unrefined = "trainer.refinement=null"
     assert (training(unrefined, "merger.alpha=0.3") != training(unrefined, "merger.alpha=0.4")) == apart
+
+
+def test_code_belongs_to_what_it_shapes(configure):
+    def code(*overrides):
+        parts = build(configure(*SHORT, *overrides))
+        return parts.training["code"], parts.code
+
+    stream, run = code(f"merger._target_={__name__}.Mine", "merger.scaling=1")
+    assert "tests/test_parts.py" in run["outside"] and run["versions"].keys() == {"trainer", "merger"}
+    assert not stream["outside"] and stream["versions"] == {"trainer": [["TaskTrainer", TaskTrainer.version]]}
+    stream, run = code("trainer=independent", "trainer.starts_from=merged", "merger=ema")
+    assert stream == run
+
+
+def test_another_version_of_a_trainer_is_another_stream(configure, monkeypatch):
+    before = [build(configure(*SHORT, f"trainer={name}")).training for name in ("sequential", "ewc", "l2sp")]
+    monkeypatch.setattr(EWC, "version", 2)
+    after = [build(configure(*SHORT, f"trainer={name}")).training for name in ("sequential", "ewc", "l2sp")]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+    monkeypatch.setattr(TaskTrainer, "version", 2)
+    assert build(configure(*SHORT)).training != before[0]
+
+
+def test_a_class_that_was_typed_in_is_warned_of(configure, caplog, monkeypatch):
+    typed = ModuleType("typed")
+    typed.Mine = type("Mine", (Last,), {"__module__": "typed"})
+    monkeypatch.setitem(sys.modules, "typed", typed)
+    build(configure(*SHORT, "merger._target_=typed.Mine", "merger.scaling=1"))
+    assert caplog.text.count("merger._target_=typed.Mine: no file has its source") == 1
 
 
 def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(configure):

@@ -31,6 +31,8 @@ def configuration(**more):
 
 
 NOW = {"data": "these images"}  # what the weights of the configuration are made from
+CODE = {"versions": {"merger": [["Ties", 2], ["Merger", 1]]}, "outside": {"mine.py": "a"}}
+RECORD = {"config": configuration(), "fingerprint": fingerprint(NOW), "code": CODE, "datasets": [{"sha256": "these"}]}
 
 
 @pytest.fixture(autouse=True)
@@ -40,14 +42,15 @@ def built(monkeypatch):
 
     def build_here(config):
         configurations.append(config)
-        return SimpleNamespace(training=NOW)
+        scenario = SimpleNamespace(datasets=[SimpleNamespace(identity="these")])
+        return SimpleNamespace(training=NOW, code=CODE, scenario=scenario)
 
     monkeypatch.setattr(parts, "build_here", build_here)
     return configurations
 
 
 def test_a_result_of_the_same_configuration_is_found(tmp_path, caplog):
-    write_result(tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW), "headline": 1})
+    write_result(tmp_path / "result.json", {**RECORD, "headline": 1})
     caplog.set_level("INFO")
     same = {"logger": {}, "paths": {}, "debug": True, "choices": {"x": "y"}}
     lightning = {"precision": "32-true", "devices": 2, "nodes": 4, "limit_train_batches": None}
@@ -55,12 +58,24 @@ def test_a_result_of_the_same_configuration_is_found(tmp_path, caplog):
     assert "skipped" in caplog.text
 
 
-def test_a_result_of_other_images_or_weights_does_not_count_and_that_is_said(tmp_path, caplog):
+@pytest.mark.parametrize(
+    ("before", "changed"),
+    [
+        ({"fingerprint": "f"}, "the backbone's weights or what cl_bench makes of the data have changed"),
+        ({"fingerprint": "f", "datasets": [{"sha256": "those"}]}, "images have changed"),
+        ({"code": {**CODE, "outside": {"mine.py": "b"}}}, "code has changed (mine.py)"),
+        ({"code": {**CODE, "outside": {}}, "datasets": []}, "code has changed (mine.py) and images have changed"),
+        (
+            {"code": {**CODE, "versions": {"merger": [["Ties", 1], ["Merger", 1]]}}},
+            "code has changed (Ties (version 1, now 2))",
+        ),
+    ],
+)
+def test_a_result_of_other_images_code_or_weights_does_not_count_and_that_is_said(tmp_path, caplog, before, changed):
     caplog.set_level("INFO")
-    before = fingerprint({"data": "other images"})
-    write_result(tmp_path / "job/result.json", {"config": configuration(), "fingerprint": before})
+    write_result(tmp_path / "job/result.json", {**RECORD, **before})
     assert sweep.result(configuration(), tmp_path / "job") is None
-    assert caplog.messages == ["done anew, since images, weights or cl_bench have changed: job"]
+    assert caplog.messages == [f"done anew, since {changed}: job"]
 
 
 def test_a_record_without_a_fingerprint_does_not_count(tmp_path):
@@ -79,7 +94,7 @@ def test_a_record_without_a_fingerprint_does_not_count(tmp_path):
     ],
 )
 def test_a_result_of_another_configuration_does_not_count(tmp_path, other, built):
-    write_result(tmp_path / "result.json", {"config": configuration(), "fingerprint": fingerprint(NOW)})
+    write_result(tmp_path / "result.json", RECORD)
     assert sweep.result(configuration(**other), tmp_path) is None
     assert not built  # which takes longer than to compare
 

@@ -10,6 +10,7 @@ from typing import Any
 from cl_bench import trust
 from cl_bench.errors import UserError
 from cl_bench.parts import Parts, build_here
+from cl_bench.source_code import changes
 from cl_bench.store import Stream, read_result
 from cl_bench.trainers import Weights
 
@@ -48,6 +49,7 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
     parts = build_here(record["config"])
     problems: list[str] = []
     stream = Stream(parts.store_dir / "streams", parts.training, problems.append)
+    _check_code(record, parts, path)
     if stream.fingerprint != record["fingerprint"]:
         raise UserError(
             f"{path} is of the stream {record['fingerprint']}, but its configuration makes {stream.fingerprint} by now "
@@ -61,6 +63,12 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
             raise _without_weights(path, task, reason)
         finetuned.append(stored[0])
     return Run(record, parts, stream, finetuned)
+
+
+def _check_code(record: Mapping[str, Any], parts: Parts, path: Path) -> None:
+    """What a changed class computes would be filed under the run of the class as it was."""
+    if changed := changes(record.get("code") or {}, parts.code):
+        raise UserError(f"{path}: code has changed since this run ({', '.join(changed)}). Run it anew.")
 
 
 def _check_folders(record: Mapping[str, Any], path: Path) -> None:

@@ -29,6 +29,7 @@ def source_of(record: Result) -> dict[str, Any]:
         "merger": config["merger"],
         "seed": record["seed"],
         "fingerprint": record["fingerprint"],
+        "code": record.get("code"),
         "tasks": [task["name"] for task in record["tasks"]],
     }
 

@@ -9,7 +9,7 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from cl_bench.backbones.transforms import ImageTransform, Resampling
+from cl_bench.backbones.transforms import VERSION, ImageTransform, Resampling
 from cl_bench.backbones.unknown_words import RULE, lent_vectors, unknown_tokens, unknown_words
 from cl_bench.errors import UserError
 
@@ -53,7 +53,8 @@ class Backbone:
             "weights": _sha256(clip),
             "unknown_words": RULE,
         }
-        self.identity = {**self.text_identity, "preprocessing": dict(look), "resampling": resampling}
+        seen = {"preprocessing": dict(look), "resampling": resampling, "transform": VERSION}
+        self.identity = {**self.text_identity, **seen}
 
     def _count_frozen(self) -> int:
         return sum(p.numel() for p in self._clip.parameters()) - sum(p.numel() for p in self.encoder.parameters())

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from cl_bench.backbones.backbone import Backbone
+from cl_bench.source_code import outside
 from cl_bench.store import atomic
 
-_SCHEMA = 2  # heads of the first were known by weights and words alone, whatever the model's configuration
+# Heads of the first were known by weights and words alone, whatever the model's configuration; those of the second,
+# whatever the code of a backbone from outside the package.
+_SCHEMA = 3
 
 
 def zero_shot_head(
@@ -49,8 +52,8 @@ def zero_shot_head(
 
 
 def head_key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
-    """16 hex digits that differ whenever a head does: of the model, the words, and what its tokenizer makes of them."""
+    """16 hex digits that differ whenever a head does: of the model, its code, the words, and their tokens."""
     words = [list(class_names), list(prompts)]
     tokens = [backbone.tokens(texts).tolist() for texts in words]
-    content = [_SCHEMA, backbone.text_identity, words, tokens]
+    content = [_SCHEMA, backbone.text_identity, outside(type(backbone)), words, tokens]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

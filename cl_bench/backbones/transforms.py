@@ -25,6 +25,9 @@ from cl_bench.datasets.resizing import resize_short_side, short_side_to
 
 Resampling = Literal["batched", "pillow"]
 
+VERSION = 1
+"""Rises when other pixels come out of the same images and draws; part of every backbone's identity."""
+
 _SCALE = (0.9, 1.0)  # of the image's area
 _RATIO = (3 / 4, 4 / 3)  # width to height
 _ATTEMPTS = 10

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +52,10 @@ class ImageFiles:
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "ImageFiles":
         """The images of these rows, or where a mask is true."""
-        return ImageFiles(self.root, np.array(self.names, dtype=object)[rows].tolist(), self._remedy, self._kept_in)
+        some = copy(self)
+        vars(some).pop("identity", None)
+        some.names = tuple(np.array(self.names, dtype=object)[rows].tolist())
+        return some
 
     @cached_property
     def identity(self) -> str:
@@ -62,6 +66,13 @@ class ImageFiles:
         """
         contents = hashes(self.root, self.names, self._kept_in, self._problem)
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()
+
+    def _anew(self, kept_in: Path) -> "ImageFiles":
+        """The same files, not looked at yet; of the same class, which may decode them in a way of its own."""
+        again = copy(self)
+        vars(again).pop("identity", None)
+        again._kept_in = kept_in
+        return again
 
     def _problem(self, path: Path, problem: str) -> UserError:
         return UserError(f"{path} {problem}.\n{self._remedy}")
@@ -75,8 +86,8 @@ def looked_at_anew(dataset: "ImageDataset", kept_in: Path) -> "ImageDataset":
         kept_in: Folder in which the SHA-256 of files are kept, see `file_hashes`.
     """
     splits = {
-        name: replace(images, pixels=ImageFiles(files.root, files.names, files._remedy, kept_in))
+        name: replace(images, pixels=images.pixels._anew(kept_in))
         for name, images in (("train", dataset.train), ("test", dataset.test))
-        if isinstance(files := images.pixels, ImageFiles)
+        if isinstance(images.pixels, ImageFiles)
     }
     return replace(dataset, **splits) if splits else dataset

@@ -1,8 +1,9 @@
 """The prepared cache: a data set's images decoded and shrunk once, then read from one memory-mapped file.
 
 Each data set and size has a folder `NAME-SIZE-CONTENT` with two files: `pixels.bin`, all images one after another, and
-`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from:
-when one of them has other bytes, another folder is made. A folder appears when it is whole.
+`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from,
+and of the user's own code that decodes them: when one of them has other bytes, another folder is made. A folder
+appears when it is whole.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from cl_bench.cores import available_cores
 from cl_bench.datasets.image_files import looked_at_anew
 from cl_bench.datasets.resizing import resize_short_side
 from cl_bench.errors import UserError
+from cl_bench.source_code import outside
 
 if TYPE_CHECKING:
     from cl_bench.datasets.images import ImageDataset, SingleImages
@@ -113,8 +115,10 @@ def _singles(dataset: "ImageDataset") -> "list[SingleImages]":
 
 def _content(dataset: "ImageDataset", size: int) -> str:
     """SHA-256 (hex) of all that the prepared images depend on."""
-    images = [pixels.identity for pixels in _singles(dataset)]
-    return hashlib.sha256("\n".join([_FORMAT, str(size), *images]).encode()).hexdigest()
+    singles = _singles(dataset)
+    images = [pixels.identity for pixels in singles]
+    decoding = [f"{name} {sha256}" for name, sha256 in outside(*map(type, singles)).items()]  # none of ours
+    return hashlib.sha256("\n".join([_FORMAT, str(size), *images, *decoding]).encode()).hexdigest()
 
 
 def _is_undone(pixels: object) -> bool:

@@ -33,6 +33,10 @@ class Merger(ABC):
         ValueError: ``scaling`` is not finite.
     """
 
+    version: ClassVar[int] = 1
+    """Rises in a class when what it computes changes: sweeps do anew what an earlier one has merged. Here, what all
+    methods share."""
+
     requires: frozenset[str] = frozenset()
     """Statistics that a trainer must leave behind for this method, such as ``second_moments``."""
 

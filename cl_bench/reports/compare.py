@@ -122,8 +122,9 @@ def _settings(run: Run) -> dict[str, Any]:
     """All but where files lie and what the run is called."""
     config = {k: v for k, v in run.result["config"].items() if k not in ("logger", "paths", "debug", "method")}
     images = {data["name"]: data.get("sha256", "")[:8] for data in run.result["datasets"]}
+    code = {name: sha256[:8] for name, sha256 in (run.result.get("code") or {}).get("outside", {}).items()}
     others = {"images": images, "versions": run.result["versions"], "device": run.result["devices"]["kind"]}
-    return flattened({**config, **others})
+    return flattened({**config, **others, "code": code})
 
 
 def _place(run: Run) -> tuple[tuple[float, str], tuple[int, str], str, int]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
+from cl_bench.source_code import changes
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -41,14 +42,25 @@ def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
     """One run for each key, though several sweeps may have done the same experiment.
 
     Raises:
-        UserError: Two runs have one key, but other settings or numbers. Names both.
+        UserError: Two runs have one key, but other settings or numbers; or one method, but other code. Names both.
     """
     found: dict[Key, Run] = {}
+    of_method: dict[tuple[str, str], Run] = {}
     for run in runs:
+        _check_code(of_method.setdefault((run.method, run.scenario), run), run)
         first = found.setdefault(key(run), run)
         if first is not run:
             _check_same(first, run)
     return found
+
+
+def _check_code(first: Run, second: Run) -> None:
+    """Seeds that were run before a method was edited do not go into one mean with those after."""
+    if changed := changes(first.result.get("code") or {}, second.result.get("code") or {}):
+        raise UserError(
+            f"{first.place} and {second.place} are both {first.method} on {first.scenario}, but code has changed "
+            f"between them ({', '.join(changed)}): run the older one again, or name a folder without it."
+        )
 
 
 def _check_same(first: Run, second: Run) -> None:

@@ -83,6 +83,7 @@ class _Record(TypedDict, total=False):
     choices: _Choices
     config: _Config
     fingerprint: str
+    code: dict[str, Settings]
     split: str
     headline: _Headline
     metrics: dict[str, dict[str, Number | list[Any] | dict[str, Any]] | None]

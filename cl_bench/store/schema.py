@@ -6,11 +6,14 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 2
+SCHEMA = 3
 """Part of every stream's fingerprint; rises when what the fingerprint is made of was too little.
 
 2: images count by their contents, backbones and heads by all that the model is made of. Before, changed images could
 find the weights that were trained on others.
+
+3: so does code: the source of the user's own classes, the version of the project's. Before, an edited trainer found
+the weights that it had learned before it was edited.
 """
 
 
@@ -35,7 +38,7 @@ def open_store(folder: Path) -> None:
         remedy += " -exec rm -r {} +"
     if left:
         log.info(
-            "the streams and heads in %s are of an earlier schema, which knew too little of images and models: they "
-            "are not used again and may be deleted%s",
+            "the streams and heads in %s are of an earlier schema, which knew too little of images, models and code: "
+            "they are not used again and may be deleted%s",
             *(folder, remedy),
         )

@@ -1,6 +1,7 @@
 """What training on one stream of tasks produced: weights per task, found again by configuration."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,6 +89,28 @@ class Stream:
             yield
         finally:
             lock.release()
+
+    def earlier(self, key: str) -> tuple[Path, Mapping[str, Any]] | None:
+        """Where nothing is stored yet: the newest stream beside this one whose configuration differs in one key alone.
+
+        Args:
+            key: The key.
+
+        Returns:
+            Its folder, and what it has there.
+        """
+        if (self.path / "manifest.json").exists():
+            return None
+        wanted = to_plain({**self._config, key: None}, "config", "refuse")
+        paths = [path for path in self.path.parent.glob("*/config.json") if (path.parent / "manifest.json").exists()]
+        for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True):
+            try:
+                config = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue  # it can only be said less
+            if isinstance(config, dict) and {**config, key: None} == wanted:
+                return path.parent, config.get(key) or {}
+        return None
 
     def read(self, task: int) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """Weights (mapped into memory) and record of a task; None if they are not there or damaged.

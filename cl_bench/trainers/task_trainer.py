@@ -49,6 +49,10 @@ class TaskTrainer(pl.LightningModule):
         steps: Optimizer steps of the whole task.
     """
 
+    version: ClassVar[int] = 1
+    """Rises in a class when what it computes changes: weights or statistics of an earlier one are not used again. Here,
+    what all trainers share: loss, optimizer and schedule, order of images and crops, random numbers, statistics."""
+
     leaves: ClassVar[frozenset[str]] = frozenset({"second_moments", "fisher_diagonal", "squared_gradients", "grams"})
     memory: ClassVar[frozenset[str]] = frozenset()
 

@@ -1,5 +1,6 @@
 """A run opened again: what it needs, and what it says where that is gone."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -8,6 +9,7 @@ import pytest
 
 from cl_bench.analyses.__main__ import main
 from cl_bench.analyses.run import open_run
+from cl_bench.analyses.source import source_of
 from cl_bench.errors import UserError
 from cl_bench.store import write_result
 
@@ -79,13 +81,30 @@ def test_a_record_that_somebody_else_sent_calls_nothing(part, edited, copied, ca
 
 
 def test_a_class_of_the_users_own_is_trusted_by_name(edited, copied, monkeypatch, capsys):
-    (copied / "my_mergers.py").write_text("from cl_bench.mergers import MagMax\nclass Mine(MagMax): pass\n")
+    source = b"from cl_bench.mergers import MagMax\nclass Mine(MagMax): pass\n"
+    (copied / "my_mergers.py").write_bytes(source)
     monkeypatch.syspath_prepend(copied)
     edited("config.merger._target_", "my_mergers.Mine")
+    edited("code.outside", {"my_mergers.py": hashlib.sha256(source).hexdigest()})
     arguments = ["runs/sequential_magmax", "--only", "pruning"]
     assert main([*arguments, "--trust", "my_merger"]) == 2
     assert "my_mergers" not in sys.modules and "--trust my_mergers.Mine" in capsys.readouterr().err
     assert main([*arguments, "--trust", "elsewhere", "--trust", "my_mergers"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "changed"),
+    [("code.outside", {"mine.py": "0"}, "mine.py"), ("code.versions.merger", [["Merger", 0]], "Merger")],
+)
+def test_a_record_of_other_code_is_refused(edited, place, value, changed):
+    """What the merger computes by now would be filed under the run of what it computed then."""
+    with pytest.raises(UserError, match=rf"code has changed since this run \({changed}.*Run it anew"):
+        open_run(edited(place, value))
+
+
+def test_an_analysis_is_of_the_code_of_its_run(copied):
+    record = json.loads((copied / "runs/cmm/result.json").read_text())
+    assert source_of(record) != source_of({**record, "code": {**record["code"], "outside": {"mine.py": "0"}}})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The zero-shot head against its formula, and its cache."""
 
+import importlib
 import json
+import sys
 
 import numpy as np
 import open_clip
@@ -104,6 +106,24 @@ def test_another_rule_for_unknown_words_makes_another_key(backbone, monkeypatch)
     before = head_key(backbone, NAMES, PROMPTS)
     monkeypatch.setitem(backbone.text_identity, "unknown_words", "another")
     assert head_key(backbone, NAMES, PROMPTS) != before
+
+
+def test_a_backbone_of_the_users_own_that_is_edited_makes_another_key(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = []
+    for template in ("a photo", "a drawing"):
+        text = f"# {template}\nfrom cl_bench.backbones import TinyClip\nclass Mine(TinyClip): pass\n"
+        (tmp_path / "my_backbone.py").write_text(text)
+        importlib.invalidate_caches()
+        keys.append(head_key(importlib.import_module("my_backbone").Mine(), NAMES, PROMPTS))
+        del sys.modules["my_backbone"]
+    assert keys[0] != keys[1]
+
+
+def test_another_version_of_the_transform_is_another_backbone_and_the_same_head(backbone, monkeypatch):
+    monkeypatch.setattr("cl_bench.backbones.backbone.VERSION", -1)
+    other = TinyClip()
+    assert other.identity != backbone.identity and head_key(other, NAMES, PROMPTS) == head_key(backbone, NAMES, PROMPTS)
 
 
 def test_heads_of_earlier_versions_are_not_used_again(backbone, tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
 """The prepared cache: the same pixels as from the files, once, whole or not at all."""
 
+import importlib
 import os
 import pickle
 import stat
+import sys
 import uuid
 
 import numpy as np
@@ -114,6 +116,32 @@ def test_files_of_other_content_are_prepared_anew_whatever_else_is_as_before(tmp
     again = dataset if keep == "the data set" else made(tmp_path / "images", names[:2], names[2:])
     after = prepare(again, 32, tmp_path / "prepared")
     assert before.identity != after.identity and np.asarray(after.train.pixels[1]).max() == 0
+
+
+DECODER = """
+from cl_bench.datasets.image_files import ImageFiles
+
+
+class Darker(ImageFiles):
+    def __getitem__(self, row):
+        return super().__getitem__(row) // {factor}
+"""
+
+
+def test_images_that_the_users_own_code_decodes_are_prepared_anew_when_it_is_edited(tmp_path, monkeypatch):
+    names = write_images(tmp_path / "images", [(40, 40)] * 4, "bmp")
+    monkeypatch.syspath_prepend(tmp_path)
+    sums = []
+    for factor in (2, 40):
+        (tmp_path / "my_decoder.py").write_text(DECODER.format(factor=factor))
+        importlib.invalidate_caches()
+        darker = importlib.import_module("my_decoder").Darker
+        splits = [Images(darker(tmp_path / "images", names, "mend it"), np.zeros(4, dtype=np.int64)) for _ in range(2)]
+        ready = prepare(ImageDataset("mine", *WORDS, *splits), 32, tmp_path / "prepared")
+        sums.append(np.asarray(ready.train.pixels[0], dtype=int).sum())
+        del sys.modules["my_decoder"]
+    plain = prepare(made(tmp_path / "images", names, names), 32, tmp_path / "prepared").train.pixels[0]
+    assert np.asarray(plain, dtype=int).sum() > 1.5 * sums[0] > 15 * sums[1] > 0
 
 
 def test_images_that_differ_in_shape_alone_are_told_apart(tmp_path):

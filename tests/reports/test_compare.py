@@ -89,6 +89,12 @@ def test_other_images_under_the_same_name_are_listed():
     assert compare.changes(found[0].pairs) == {"images.folder": [("80000000", "40000000")]}
 
 
+def test_code_that_was_edited_between_a_and_b_is_named():
+    a, b = (runs("cmm", {1: 50.0}, code={"outside": {"my_pkg/mine.py": digit * 64}}) for digit in "ab")
+    found, _ = compare.compared(a, b)
+    assert compare.changes(found[0].pairs) == {"code.my_pkg/mine.py": [("a" * 8, "b" * 8)]}
+
+
 def test_the_command_prints_what_was_compared_and_what_was_not(tmp_path, capsys):
     write(tmp_path / "a", *(record("sequential_last", "cars_5", seed, 50.0 + seed**2) for seed in (1, 2, 3, 4)))
     write(tmp_path / "b", *(record("sequential_magmax", "cars_5", seed, 53.0) for seed in (1, 2, 3)))

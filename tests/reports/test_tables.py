@@ -147,6 +147,19 @@ def test_two_records_that_contradict_each_other_are_both_named(tmp_path, value, 
         assert str(tmp_path / folder / "cub200_5/sequential_magmax/seed_5/result.json") in str(error.value)
 
 
+@pytest.mark.parametrize("seed", [5, 6])
+def test_a_method_that_was_edited_between_two_runs_is_no_mean_of_both(tmp_path, seed):
+    code = {"versions": {"trainer": [["TaskTrainer", 1]]}, "outside": {"mine.py": "a"}}
+    write(tmp_path / "a", record("sequential_mine", "cub200_5", 5, 80.0, code=code))
+    write(tmp_path / "b", record("sequential_mine", "cub200_5", seed, 80.0, code={**code, "outside": {"mine.py": "b"}}))
+    with pytest.raises(
+        UserError, match=r"a/.* and .*b/.*, but code has changed between them \(mine.py\): run the older"
+    ):
+        tables_named("cil", read_all(tmp_path))
+    write(tmp_path / "b", record("sequential_mine", "cub200_5", seed, 80.0, code=code))
+    assert tables_named("cil", read_all(tmp_path))
+
+
 def test_a_run_with_other_settings_than_its_row_is_flagged_in_its_cell(built):
     scenarios = ("cub200_5", "cars_5")
     records = [record("cmm", scenario, seed, 50.0) for scenario in scenarios for seed in (1, 2)]

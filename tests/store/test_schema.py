@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cl_bench.store.schema import open_store
+from cl_bench.store.schema import SCHEMA, open_store
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -41,7 +41,7 @@ def test_the_command_that_is_told_deletes_what_is_old_and_nothing_else(
         os.utime(path, (1, 1))
     open_store(store)
     fill(store, "new")
-    later = (store / "schema_2").stat().st_mtime + 1
+    later = (store / f"schema_{SCHEMA}").stat().st_mtime + 1
     for path in store.rglob("*new*"):
         os.utime(path, (later, later))
     (line,) = messages(caplog)

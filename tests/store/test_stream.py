@@ -234,3 +234,23 @@ def test_writers_of_different_tasks_lose_none(tmp_path: Path) -> None:
         list(writers.map(write, range(12)))
     found = [Stream(tmp_path, CONFIG).read(task) for task in range(12)]
     assert [task is not None and task[1]["task"] for task in found] == list(range(12))
+
+
+def test_the_newest_stream_that_differs_in_one_key_alone_is_found(tmp_path: Path) -> None:
+    made = {}
+    for name, config in {
+        "old": {"lr": 0.1, "code": {"a": 1}},
+        "new": {"lr": 0.1, "code": {"a": 2}},
+        "other": {"lr": 0.2, "code": {"a": 1}},
+        "empty": {"lr": 0.1, "code": {"a": 4}},
+    }.items():
+        made[name] = Stream(tmp_path, config)
+        if name != "empty":
+            made[name].write(0, {"w": torch.ones(1)}, {})
+    for seconds, name in enumerate(["new", "old"]):
+        os.utime(made[name].path / "config.json", (seconds, seconds))
+    (made["other"].path / "config.json").write_text("{")
+    assert Stream(tmp_path, {"lr": 0.1, "code": {"a": 3}}).earlier("code") == (made["old"].path, {"a": 1})
+    assert made["empty"].earlier("code") == (made["old"].path, {"a": 1})
+    assert made["new"].earlier("code") is None  # which has what it needs
+    assert Stream(tmp_path, {"lr": 0.3, "code": {}}).earlier("code") is None

@@ -1,0 +1,260 @@
+"""Which code a configuration runs: the user's own modules by their content, the project's classes by their version.
+
+A class outside the package may be edited between two runs, so its source belongs to what results are kept under. What
+counts is the module that defines the class and those of its base classes, and whatever these import, also within a
+function, as long as it is nobody's library: no part of Python, nothing in `site-packages`. A class that was installed
+there counts, too, with the modules of its package, where its module speaks of `cl_bench`: it was made for it. Packages
+whose `__init__.py` merely hands on what other modules define are passed over. Comments count; where a file lies does
+not.
+
+What cannot be seen: modules whose names are made while the program runs, and files that are no code.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+_OWN = __name__.partition(".")[0]
+_STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
+_INSTALLED = ("site-packages", "dist-packages")
+
+_first_read: dict[tuple[str, Path], tuple[ModuleSpec | None, bytes]] = {}
+
+
+def code_of(config: Mapping[str, Any], groups: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Plain data that differ whenever the code does that classes named in a configuration run.
+
+    Args:
+        config: Plain data.
+        groups: Keys of it that count.
+
+    Returns:
+        `versions`: by setting, each class that has a `version` of its own, from the one that is named to its last base
+        class. `outside`: by name, as a path within its package, the SHA-256 (hex) of each file of the user's code.
+    """
+    versions, objects, through = {}, [], []
+    for where, target in targets({group: config[group] for group in groups if group in config}):
+        if (found := _located(target)) is None:
+            continue  # whoever instantiates it says what is wrong with it
+        objects.append(found)
+        through.append(target.rpartition(".")[0])
+        if known := _versions(found):
+            versions[".".join(where)] = known
+    return {"versions": versions, "outside": outside(*objects, through=through)}
+
+
+def unseen(config: Mapping[str, Any], groups: Iterable[str]) -> list[str]:
+    """Settings whose class no file has the source of, since it was typed in: what becomes of it cannot be seen."""
+    return [
+        f"{'.'.join(where)}._target_={target}"
+        for where, target in targets({group: config[group] for group in groups if group in config})
+        if any(_is_typed_in(name) for name in _modules(_located(target)))
+    ]
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """For people, what differs between two answers of `code_of`: files of the user's, classes of the project's."""
+    return _differing(*(code.get("outside", {}) for code in (before, now))) + [
+        f"{name} (version {old}, now {new})" for name, old, new in _other_versions(before, now)
+    ]
+
+
+def targets(node: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every `_target_` in a configuration, after the keys of the setting that has it."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield where, node["_target_"]
+        for name, value in node.items():
+            yield from targets(value, (*where, str(name)))
+    elif isinstance(node, list | tuple):
+        for place, value in enumerate(node):
+            yield from targets(value, (*where, str(place)))
+
+
+def outside(*objects: Any, through: Iterable[str] = ()) -> dict[str, str]:
+    """The user's own code that classes and functions run.
+
+    A process runs the code that it has imported, whatever becomes of the files. So each file is read once, and again
+    only if its module is imported anew.
+
+    Args:
+        *objects: Classes and functions; those of the package itself have no such code.
+        through: Names of modules that may only hand them on.
+
+    Returns:
+        By name, as a path within its package, the SHA-256 (hex) of each file.
+    """
+    defining = [name for each in objects for name in _modules(each)]
+    made_for_us = {_top(name) for name in defining if _is_made_for_us(name)}
+    found: dict[str, str] = {}
+    counted: set[str] = set()
+    due = [(name, True) for name in defining] + [(name, False) for name in through]
+    while due:
+        name, counts = due.pop()
+        file = _file(name)
+        if name in counted or file is None or (_is_library(name, file) and _top(name) not in made_for_us):
+            continue
+        content = _content(name, file)
+        tree = _parsed(file, content)
+        if not counts and _only_hands_on(tree):
+            continue
+        counted.add(name)
+        found[_place(name, file)] = hashlib.sha256(content).hexdigest()
+        due += [(imported, True) for imported in _imports(name, file, tree)]
+        due += [(parent, False) for parent in _parents(name)]
+    return dict(sorted(found.items()))
+
+
+def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+
+
+def _other_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, int | None, int | None]]:
+    old, new = (
+        {(where, name): version for where, each in code.get("versions", {}).items() for name, version in each}
+        for code in (before, now)
+    )
+    differing = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    return [(key[1], old.get(key), new.get(key)) for key in differing]
+
+
+def _located(target: Any) -> Any:
+    """What an import path names; None if it cannot be imported."""
+    module, _, name = str(target).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name, None)
+    except Exception:  # the user's module may raise anything
+        return None
+
+
+def _versions(found: Any) -> list[list[Any]]:
+    classes = inspect.getmro(found) if inspect.isclass(found) else ()
+    known = ((each.__name__, vars(each).get("version")) for each in classes)
+    return [[name, version] for name, version in known if isinstance(version, int)]
+
+
+def _modules(found: Any) -> list[str]:
+    """Names of the modules that define it and its base classes."""
+    while isinstance(found, functools.partial):
+        found = found.func
+    if inspect.isclass(found):
+        return [each.__module__ for each in inspect.getmro(found)]
+    name = getattr(inspect.unwrap(found), "__module__", None) if callable(found) else None
+    return [name or type(found).__module__]
+
+
+def _is_typed_in(name: str) -> bool:
+    return _top(name) not in sys.stdlib_module_names | {_OWN} and _file(name) is None
+
+
+def _is_made_for_us(name: str) -> bool:
+    """Whether it is one of an installed package's modules, and speaks of the project."""
+    file = _file(name)
+    return file is not None and _is_library(name, file) and _top(name) != _OWN and _OWN.encode() in file.read_bytes()
+
+
+def _is_library(name: str, file: Path) -> bool:
+    installed = any(part in _INSTALLED for part in file.parts)
+    return _top(name) == _OWN or installed or file.resolve().is_relative_to(_STANDARD_LIBRARY)
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _place(name: str, file: Path) -> str:
+    """Such as `my_pkg/median.py`, wherever the package lies."""
+    parents = name.split(".") if _is_package(file) else name.split(".")[:-1]
+    return "/".join([*parents, file.name])
+
+
+def _is_package(file: Path) -> bool:
+    return file.stem == "__init__"
+
+
+def _file(name: str) -> Path | None:
+    """Where a module's code is; nothing is imported to find out."""
+    if (loaded := sys.modules.get(name)) is not None:
+        place = getattr(loaded, "__file__", None)
+    else:
+        spec = _spec(name)
+        place = spec.origin if spec and spec.has_location else None
+    return Path(place) if place and Path(place).is_file() else None
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """What `importlib.util.find_spec` finds, which would import the packages around it."""
+    parent, _, _ = name.rpartition(".")
+    above = None
+    if parent:
+        loaded = sys.modules.get(parent)
+        spec = _spec(parent) if loaded is None else None
+        above = getattr(loaded, "__path__", None) if loaded else spec and spec.submodule_search_locations
+        if above is None:
+            return None
+    found = (finder.find_spec(name, above) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    return next((spec for spec in found if spec is not None), None)
+
+
+def _content(name: str, file: Path) -> bytes:
+    """What the file had in it when the module was imported, or will be."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    imported, content = _first_read.get((name, file), (None, None))
+    if content is None or (imported is not None and imported is not spec):
+        content = file.read_bytes()
+    _first_read[name, file] = spec, content
+    return content
+
+
+def _parsed(file: Path, content: bytes) -> ast.Module:
+    """The syntax tree; an empty one of what is no Python, such as an extension module."""
+    try:
+        return ast.parse(content) if file.suffix == ".py" else ast.Module([], [])
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _only_hands_on(tree: ast.Module) -> bool:
+    """Whether a module has nothing but imports, texts, and names such as `__all__`."""
+    return all(map(_hands_on, tree.body))
+
+
+def _hands_on(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Assign):
+        return all(isinstance(name, ast.Name) and name.id.startswith("__") for name in statement.targets)
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_text or isinstance(statement, ast.Import | ast.ImportFrom)
+
+
+def _imports(name: str, file: Path, tree: ast.Module) -> Iterator[str]:
+    """Names of the modules that it imports, wherever in it."""
+    package = name if _is_package(file) else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _imported_from("." * node.level + (node.module or ""), package, node.names)
+
+
+def _imported_from(relative: str, package: str, names: list[ast.alias]) -> Iterator[str]:
+    try:
+        module = importlib.util.resolve_name(relative, package)
+    except ImportError:  # beyond the top of the package
+        return
+    for alias in names:
+        inner = f"{module}.{alias.name}"
+        yield inner if _file(inner) is not None else module
