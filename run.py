@@ -155,11 +155,13 @@ def _is_hydras(error: BaseException) -> bool:
 
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
-    from cl_bench import home, sweep
+    from cl_bench import composition, home, sweep
     from cl_bench.errors import unwritable
 
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     Sweeper.validate_batch_is_legal = _look_ahead
+    sys.path.append(os.getcwd())  # where one's own classes lie; last, so that they hide nothing
+    composition.install()
     sweep.begin()
     code, failed = 0, []
     try:

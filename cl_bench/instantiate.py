@@ -1,14 +1,18 @@
 """From plain configuration data to objects, with every mistake named before anything runs."""
 
+import difflib
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 import pydantic
 
+from cl_bench import others_code
 from cl_bench.errors import UserError
 
 _MISSING = "???"  # OmegaConf's sign for a value that has to be given
@@ -27,13 +31,15 @@ def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
         **given: Arguments that the program supplies and the configuration does not know.
 
     Raises:
-        UserError: The target cannot be imported, or does not take an argument; names the setting.
+        UserError: The target cannot be imported, or does not take an argument; names the setting. Or it is not of this
+            project and fails; names the line.
     """
     call = bound(node, where, **given)
     if node.get("_partial_", False):
         return call
     try:
-        return call()
+        with others_code.explained(f"{where}._target_={node['_target_']}", call.func):
+            return call()
     except (UserError, OSError):
         raise
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:  # as constructors refuse what they are given
@@ -48,15 +54,14 @@ def bound(node: Mapping[str, Any], where: str, **given: Any) -> functools.partia
     """
     if not isinstance(node, Mapping):
         raise UserError(f"{where} is no group of settings but {node!r}: choose one by its name, {where}=…")
-    target = _locate(node, where)
-    if not callable(target) or not _has_signature(target):
-        raise UserError(f"{where}._target_: {node['_target_']} is nothing that takes settings by their names.")
+    target = located(node, where)
     arguments = {
         name: _nested(value, f"{where}.{name}")
         for name, value in node.items()
         if name not in ("_target_", "_partial_") and value != _MISSING
     }
     _check_given(target, arguments, given, where)
+    _check_takes(target, given, where)
     if not node.get("_partial_", False):
         _check_missing(target, arguments | given, where)
     return functools.partial(target, **arguments, **given)
@@ -72,31 +77,76 @@ def _nested(value: Any, where: str) -> Any:
     return value
 
 
-def _locate(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
+def located(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
+    """The class or function that a node names.
+
+    Raises:
+        UserError: It cannot be imported, or cannot be called.
+    """
     path = node.get("_target_")
-    if not isinstance(path, str) or "." not in path:
+    if not isinstance(path, str) or not all(part.isidentifier() for part in path.split(".")) or "." not in path:
         raise UserError(f"{where}._target_ must be the import path of a class or function, not {path!r}.")
     module, _, name = path.rpartition(".")
+    what = f"{where}._target_: {path} cannot be imported"
+    target = getattr(_imported(module, what), name, None)
+    if target is None:
+        raise UserError(f"{what}: {_without(sys.modules[module], name)}")
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"{where}._target_: {path} cannot be imported ({error}).") from error
+        inspect.signature(target)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}._target_: {path} is nothing that can be called with settings ({error}).") from error
+    return target
+
+
+def _imported(module: str, what: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise UserError(f"{what}: {others_code.told(error)}.") from error
+        raise UserError(
+            f"{what}: there is no module {error.name!r} in this folder or among the installed packages. Start from "
+            f"the folder that has it, or name that one: PYTHONPATH=FOLDER python run.py …"
+        ) from error
+    except Exception as error:
+        raise UserError(f"{what}: {others_code.told(error)}; debug=true shows the traceback.") from error
+
+
+def _without(module: ModuleType, name: str) -> str:
+    """What a module has instead of a name; another one of the same name may have been found in its place."""
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    near = difflib.get_close_matches(name, own, 1) or own[:10]
+    file = getattr(module, "__file__", None)
+    return f"{module.__name__}{f' ({file})' if file else ''} has no {name}; it has: {', '.join(near) or 'no class'}."
 
 
 def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: dict[str, Any], where: str) -> None:
     """Replaces each argument by its validated value, or raises a UserError that names it."""
-    parameters, hints = _parameters(target), _hints(target)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    known_ones, hints = parameters(target), _hints(target)
     for argument, value in arguments.items():
-        if argument not in parameters and not open_ended:
-            known = ", ".join(p for p in parameters if p not in given) or "none"
+        if argument not in known_ones and not _is_open_ended(known_ones):
+            known = ", ".join(p for p in known_ones if p not in given) or "none"
             raise UserError(f"{where}.{argument} is not a setting of {_name(target)}; its settings are: {known}.")
         if argument in hints:
             arguments[argument] = validated(value, hints[argument], f"{where}.{argument}")
 
 
+def _check_takes(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
+    """What the program supplies has to have a place, too."""
+    known = parameters(target)
+    if not _is_open_ended(known) and (left := [name for name in given if name not in known]):
+        raise UserError(
+            f"{where}._target_: {_name(target)} is given {', '.join(given)}, but takes no {', '.join(left)}. Let its "
+            "constructor hand on what it does not know: def __init__(self, *, …, **options): super().__init__(**options)"
+        )
+
+
+def _is_open_ended(known: Mapping[str, inspect.Parameter]) -> bool:
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+
+
 def _check_missing(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    for parameter in _parameters(target).values():
+    for parameter in parameters(target).values():
         can_be_left_out = parameter.default is not parameter.empty or parameter.kind in (
             parameter.VAR_POSITIONAL,
             parameter.VAR_KEYWORD,
@@ -121,7 +171,18 @@ def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
     return [target.__init__]
 
 
-def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def owner(target: Callable[..., Any], name: str) -> type | None:
+    """The class whose constructor names an argument of a class."""
+    bases = [
+        base
+        for constructor in _constructors(target)
+        for base in getattr(target, "__mro__", ())
+        if vars(base).get("__init__") is constructor and name in inspect.signature(constructor).parameters
+    ]
+    return bases[0] if bases else None
+
+
+def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The arguments by name; `**options` is among them only if nobody says what they are."""
     constructors = _constructors(target)
     if len(constructors) < 2:
@@ -135,18 +196,13 @@ def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return found
 
 
-def _has_signature(target: Callable[..., Any]) -> bool:
-    try:
-        _parameters(target)
-    except ValueError:  # much of what is built in has none
-        return False
-    return True
-
-
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     hints: dict[str, Any] = {}
     for constructor in _constructors(target):
-        hints = get_type_hints(constructor, include_extras=True) | hints
+        try:
+            hints = get_type_hints(constructor, include_extras=True) | hints
+        except NameError:  # a type that is only imported for type checkers
+            continue
     return hints
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from cl_bench import home
+from cl_bench import composition, home
 from cl_bench.quick_exit import quick_exit
 
 if TYPE_CHECKING:
@@ -33,14 +33,16 @@ def merge(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: A setting, a file or a model that does not fit.
     """
-    from pydantic import Field, InstanceOf
+    from pydantic import Field
     from safetensors import SafetensorError
 
     from cl_bench.cores import limit_threads
     from cl_bench.errors import UserError
-    from cl_bench.instantiate import instantiate, validated
+    from cl_bench.instantiate import validated
     from cl_bench.mergers import Merger
     from cl_bench.mergers.running_statistics import RunningStatistics
+    from cl_bench.others_code import explained
+    from cl_bench.others_parts import made
     from cl_bench.store.atomic import write_safetensors
     from cl_bench.store.layouts.alike import Models
 
@@ -49,7 +51,7 @@ def merge(config: Mapping[str, Any]) -> None:
     for name in ("pretrained", "finetuned", "out"):
         if config[name] == "???":
             raise UserError(f"{name} is missing; --help shows an example.")
-    merger: Merger = validated(instantiate(config["merger"], "merger"), InstanceOf[Merger], "merger")
+    merger = made(Merger, config["merger"], "merger")
     pretrained, out = validated(config["pretrained"], Path, "pretrained"), validated(config["out"], Path, "out")
     finetuned = validated(config["finetuned"], list[Path], "finetuned")
     running_statistics = validated(config["running_statistics"], RunningStatistics, "running_statistics")
@@ -65,7 +67,8 @@ def merge(config: Mapping[str, Any]) -> None:
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
     try:
         models = Models(pretrained, finetuned)
-        merged = _merged(merger, models, frozen, statistics, running_statistics)
+        with explained(f"merger={type(merger).__name__}", type(merger), but=ValueError):
+            merged = _merged(merger, models, frozen, statistics, running_statistics)
     except ValueError as error:
         raise UserError(f"{str(error).removesuffix('.')}.") from error
     if not merged:
@@ -129,6 +132,7 @@ def main() -> None:
     mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     OmegaConf.register_new_resolver("mergers", lambda: mergers)
+    composition.install()
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:

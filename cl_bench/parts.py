@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, FiniteFloat, InstanceOf
+from pydantic import Field, FiniteFloat
 from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
-from cl_bench import distributed, recordable, source_code
+from cl_bench import distributed, recordable, rehearsal, source_code
 from cl_bench.backbones import Backbone
 from cl_bench.datasets.catalog import releases
 from cl_bench.datasets.images import ImageDataset
@@ -25,9 +25,10 @@ from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
-from cl_bench.instantiate import bound, instantiate, validated
+from cl_bench.instantiate import bound, validated
 from cl_bench.mergers import Merger
 from cl_bench.mergers.running_statistics import RunningStatistics
+from cl_bench.others_parts import made
 from cl_bench.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, schema
@@ -108,6 +109,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     store_dir = _there(settings.store_dir)
     logger = _part(config, "logger")
     scenario = _scenario(config)
+    rehearsal.scenario(scenario)
     if distributed.is_main():
         schema.open_store(store_dir)
         _warn_of_unseen_code(config)
@@ -124,6 +126,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     with permissions.explained("paths.store_dir=…"):
         head = distributed.from_main(scenario_head(backbone, scenario, heads_dir) if distributed.is_main() else None)
     numbers_left_out = left_out(head, scenario, config)
+    rehearsal.backbone(backbone, head)
     trainer = _trainer(config, settings, backbone, head)
     experiences = _check_together(settings, scenario, trainer)
     training = {
@@ -145,6 +148,8 @@ def build(config: Mapping[str, Any]) -> Parts:
             "running_statistics": settings.running_statistics,
             "code": code,
         }
+    if distributed.is_main():
+        _rehearse_merger(config, settings, backbone, trainer)
     return Parts(
         seed=settings.seed,
         store_dir=store_dir,
@@ -207,8 +212,11 @@ def check(config: Mapping[str, Any], known: "Known") -> Devices:
     def check_together() -> None:
         classes = sum(len(labels.class_names) for labels in scenario.labels)
         head = torch.zeros(classes, backbone.text_identity["configuration"]["embed_dim"])
+        rehearsal.scenario(scenario)
+        rehearsal.backbone(backbone, head)
         trainer = _trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))
         _check_together(settings, scenario, trainer)
+        _rehearse_merger(config, settings, backbone, trainer)
 
     parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")
     known(["together", data, [config.get(part) for part in parts]], check_together)
@@ -281,11 +289,7 @@ _KINDS = {
 
 def _part(config: Mapping[str, Any], group: str, **given: Any) -> Any:
     """What a group's settings make, which has to be of its kind."""
-    made = instantiate(_node(config, group), group, **given)
-    if not isinstance(made, _KINDS[group]):
-        kind = f"{_KINDS[group].__module__}.{_KINDS[group].__name__}"
-        raise UserError(f"{group}._target_={config[group]['_target_']} makes no {kind}.")
-    return made
+    return made(_KINDS[group], _node(config, group), group, **given)
 
 
 def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
@@ -311,7 +315,7 @@ def _trainer(
     head: Tensor,
     encoder: nn.Module | None = None,
 ) -> TaskTrainer:
-    return _part(
+    trainer: TaskTrainer = _part(
         config,
         "trainer",
         encoder=backbone.encoder if encoder is None else encoder,
@@ -321,6 +325,13 @@ def _trainer(
         compile=settings.devices.compile,
         keep=settings.merger.requires,
     )
+    rehearsal.trainer(trainer)
+    return trainer
+
+
+def _rehearse_merger(config: Mapping[str, Any], settings: _Settings, backbone: Backbone, trainer: TaskTrainer) -> None:
+    anew = partial(_merger, _node(config, "merger"))
+    rehearsal.merger(lambda: anew()[1], trainer.weights(), backbone.frozen_parameters, settings.running_statistics)
 
 
 def _check_together(settings: _Settings, scenario: Scenario, trainer: TaskTrainer) -> list[Experience]:
@@ -385,7 +396,7 @@ def _read_once(node: Mapping[str, Any], dataset: Any, known: Known) -> dict[str,
 
 
 def _dataset(node: Mapping[str, Any], where: str) -> ImageDataset:
-    return validated(instantiate(node, where), InstanceOf[ImageDataset], where)
+    return made(ImageDataset, node, where)
 
 
 def _check_has_order(node: Mapping[str, Any], arrival: Any) -> None:

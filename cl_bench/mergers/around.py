@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers.base import Merger, StackMerger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, Weights
+from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, Weights, checked
 from cl_bench.mergers.checks import check_task
 from cl_bench.mergers.running import RunningMerge, without_statistics
 from cl_bench.mergers.running_statistics import RunningStatistics
@@ -170,7 +170,8 @@ class RunningAround(RunningMerge):
 
         def vector(name: str) -> Tensor:
             own = looked_at.pop(name) if name in looked_at else inner(name)
-            return change(merged(name, own))
+            changed = change(merged(name, own))
+            return checked(changed, own.shape, f"{type(self._around).__name__}.change")
 
         return vector
 

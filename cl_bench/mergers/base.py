@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights
+from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights, checked
 from cl_bench.store.models import Model
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ class Merger(ABC):
 
     def apply(self, state: State, block: MergeBlock) -> Tensor:
         """The merged weights of one block, θ_0 + λ · combined, in the working type."""
-        return self.combine(state, block).mul(self.scaling).add_(block.pretrained)
+        combined = checked(self.combine(state, block), block.pretrained.shape, f"{type(self).__name__}.combine")
+        return combined.mul(self.scaling).add_(block.pretrained)
 
     def merge(
         self,

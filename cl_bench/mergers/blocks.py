@@ -132,6 +132,16 @@ def flat(tensor: Tensor) -> Tensor:
     return tensor.detach().reshape(-1)
 
 
+def checked(answer: object, shape: torch.Size, what: str) -> Tensor:
+    """What a method has returned, if it is a tensor of that shape; others might be spread over it in silence."""
+    if not isinstance(answer, Tensor):
+        raise ValueError(f"{what} returns {type(answer).__name__}, not a tensor of shape {tuple(shape)}")
+    if answer.shape != shape or answer.is_complex():
+        kind = str(answer.dtype).removeprefix("torch.")
+        raise ValueError(f"{what} returns {kind} of shape {tuple(answer.shape)}, not real numbers of {tuple(shape)}")
+    return answer
+
+
 def sum_in_order(tensors: Tensor) -> Tensor:
     """The sum over the first dimension, one rounding at a time.
 

@@ -23,6 +23,7 @@ from cl_bench.mergers.blocks import (
     TaskBlock,
     TaskVector,
     Weights,
+    checked,
     flat,
     give_back_freed_memory,
     keep_freed_memory,
@@ -367,13 +368,20 @@ class RunningMerge:
         merger = self.merger
         if isinstance(merger, StackMerger):
             overview = merger.look_over(lambda: map(self._stack, self._parameters))
-            return lambda name: merger.combine_stack(self._stack(name, overview))
+
+            def of_stack(name: str) -> Tensor:
+                stack = self._stack(name, overview)
+                what = f"{type(merger).__name__}.combine_stack"
+                return checked(merger.combine_stack(stack), stack.pretrained.shape, what)
+
+            return of_stack
         glance = self._looked_back(self._states())
 
         def vector(name: str) -> Tensor:
             whole = torch.empty_like(self._start(name))
             for span, pretrained, state in self._kept(name, self._state[name]):
-                whole.view(-1)[span] = merger.combine(state, MergeBlock(pretrained, self._tasks, glance))
+                combined = merger.combine(state, MergeBlock(pretrained, self._tasks, glance))
+                whole.view(-1)[span] = checked(combined, pretrained.shape, f"{type(merger).__name__}.combine")
             return whole
 
         return vector

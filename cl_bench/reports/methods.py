@@ -49,11 +49,17 @@ _ONE_MERGER = {"zero_shot", "joint", "lwf", "ewc"}  # as such they are reported 
 def method_of(result: Result) -> str:
     """The method of a record: the one it says, else its trainer and merger."""
     choices = result["choices"]
-    return result["config"].get("method") or method_name(choices["trainer"], choices["merger"])
+    inner = [choices[key] for key in sorted(choices) if key.startswith("merger@merger.of")]
+    return result["config"].get("method") or method_name(choices["trainer"], "_of_".join([choices["merger"], *inner]))
 
 
 def method_name(trainer: str, merger: str) -> str:
-    """A trainer and a merger as one name, as the files in `multirun_configs/method/` are called."""
+    """A trainer and a merger as one name, as the files in `multirun_configs/method/` are called.
+
+    Classes that have no file are called by their import paths, with a plus between: `sequential+my_package.Median`.
+    """
+    if "." in trainer + merger:
+        return f"{trainer}+{merger}"
     alone = (merger == "last" and trainer in _ONE_MERGER) or trainer == merger
     return trainer if alone else f"{trainer}_{merger}"
 
@@ -62,12 +68,19 @@ def readable(method: str) -> str:
     """The name of a row, for people; of a method that is not listed here, made of its parts' names."""
     if method in _READABLE:
         return _READABLE[method]
+    if "+" in method:
+        return " + ".join(_TRAINERS.get(part, _words(part)) for part in method.split("+"))
     for trainer, name in _TRAINERS.items():
         if method == trainer:
             return name
         if method.startswith(f"{trainer}_"):
-            return f"{name} + {method.removeprefix(f'{trainer}_').replace('_', ' ')}"
-    return method.replace("_", " ")
+            return f"{name} + {_words(method.removeprefix(f'{trainer}_'))}"
+    return _words(method)
+
+
+def _words(name: str) -> str:
+    """A choice's name for people; an import path stays as it is."""
+    return " of ".join(part if "." in part else part.replace("_", " ") for part in name.split("_of_"))
 
 
 def position(method: str) -> tuple[float, str]:

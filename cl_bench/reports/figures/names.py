@@ -45,7 +45,7 @@ def trainer(source: Source) -> str:
 def merger(source: Source) -> str:
     """How the tasks' weights were merged."""
     name = source["choices"]["merger"]
-    return _MERGERS.get(name, name.replace("_", " "))
+    return _MERGERS.get(name, name if "." in name else name.replace("_", " "))
 
 
 def method(source: Source) -> str:
