@@ -38,7 +38,7 @@ def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configur
         ("optim.epochs=0", "optim.epochs=0"),
         ("paths.store_dir=/proc/nowhere", "paths.store_dir=/proc/nowhere"),
         ("trainer._target_=nowhere.Trainer", "trainer._target_"),
-        ("~trainer", "trainer is no group of settings"),
+        ("~lightning", "lightning is no group of settings"),
         ("~paths.store_dir", "paths.store_dir=None"),
         ("~evaluation", "evaluation is no group of settings"),
         ("~seed", "seed=None"),
