@@ -177,7 +177,7 @@ def _belongs_to(file: _File, where: Where) -> bool:
 
 def _is_file_of(file: _File, where: Where) -> bool:
     """Whether the file was chosen for just this node; one for a node above may speak of any class that stands here."""
-    return (file.choice.partition("@")[2] or file.choice) == ".".join(where)
+    return file.choice.partition("@")[2] == ".".join(where) or file.path.rpartition("/")[0] == "/".join(where)
 
 
 def _is_within(file: _File, where: Where, chosen: set[str]) -> bool:

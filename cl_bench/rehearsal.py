@@ -1,4 +1,7 @@
-"""What others' classes will do in a run, they do once in small before anything is trained."""
+"""What others' classes will do in a run, they do once in small before anything is trained.
+
+What can only be seen in training is looked at there, before it is kept.
+"""
 
 import functools
 import itertools
@@ -13,11 +16,12 @@ from cl_bench.backbones import Backbone
 from cl_bench.errors import UserError
 from cl_bench.mergers import Merger
 from cl_bench.mergers.around import Around
+from cl_bench.mergers.checks import check_task
 from cl_bench.mergers.running_statistics import RunningStatistics, is_running_statistic
 from cl_bench.mergers.trial import trial
 from cl_bench.others_code import is_others, told
 from cl_bench.scenarios import Experience, Scenario
-from cl_bench.trainers import TaskTrainer
+from cl_bench.trainers import TaskTrainer, Weights
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +153,31 @@ def trainer(trainer: TaskTrainer) -> None:
         return answer
 
     trainer.training_step = checked  # type: ignore[method-assign]
+
+
+def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping[str, Weights]]:
+    """What a trainer has at the end of a task; of others' trainers it is looked at before it is stored.
+
+    Args:
+        trainer: Has trained a task.
+        before: The weights that the task started from, or others of the same shapes.
+
+    Raises:
+        UserError: Anything else than weights like those and the statistics that are to be kept.
+    """
+    answer = trainer.end_task()
+    if not is_others(trainer):
+        return answer
+    what = f"{_named('trainer', trainer)}: end_task"
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise UserError(f"{what} returns {_kind(answer)}; it has to return the weights and the statistics, by name.")
+    try:
+        check_task(f"{what}: what it returns", answer[0], before)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
+    if missing := sorted((trainer.memory | trainer.keep) - answer[1].keys()):
+        raise UserError(f"{what} returns no {', '.join(missing)} among the statistics.")
+    return answer
 
 
 def _named(group: str, part: object) -> str:

@@ -67,12 +67,18 @@ class WithoutSuper(Median):
 class WithoutFold(Merger):
     state = {"sum": None}
 
+    def __init__(self, scaling: float = 1.0):
+        super().__init__(scaling)
+
     def combine(self, state, block):
         return state[0]
 
 
 class OddCombine(Merger):
     state = {"sum": None}
+
+    def __init__(self, scaling: float = 1.0):
+        super().__init__(scaling)
 
     def fold(self, state, block):
         state[0].add_(block.vector)
@@ -116,7 +122,7 @@ class ReturnsAllTasks(Median):
 
 class FailsOnMatrices(Median):
     def combine_stack(self, stack):
-        return stack.vectors[0] / (0 if stack.pretrained.dim() == 2 else 1)
+        return stack.vectors[0] / (1 // (0 if stack.pretrained.dim() == 2 else 1))
 
 
 class DividesByZero(Median):

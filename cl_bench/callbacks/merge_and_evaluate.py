@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from cl_bench import distributed
+from cl_bench import distributed, rehearsal
 from cl_bench.errors import UserError
 from cl_bench.evaluation import Counts, Evaluator
 from cl_bench.measure import Meter
@@ -97,7 +97,7 @@ class MergeAndEvaluate(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
         """A task's training has ended: its weights are stored before anything else is done with them."""
-        weights, statistics = pl_module.end_task()
+        weights, statistics = rehearsal.left_behind(pl_module, self.weights)
         seconds, peak = self._meter.stop("training")
         record = {"seconds": self._before + seconds, "peak_memory_mib": peak, "steps": pl_module.steps}
         if distributed.is_main():

@@ -50,6 +50,9 @@ class Images:
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
             self._check_array(self.pixels)
+        elif not hasattr(self.pixels, "identity"):
+            kind = type(self.pixels).__name__
+            raise ValueError(f"pixels must be uint8 of shape (N, H, W, 3), or images with an identity, not {kind}")
         _check_indices("labels", self.labels, len(self.pixels))
         if self.domains is not None:
             _check_indices("domains", self.domains, len(self.pixels))
@@ -129,6 +132,8 @@ def _check_text(what: str, names: tuple[str, ...]) -> None:
 
 
 def _check_indices(name: str, array: NDArray[np.int64], count: int) -> None:
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name} must be int64 of shape ({count},), not {type(array).__name__}")
     if array.dtype != np.int64 or array.shape != (count,):
         raise ValueError(f"{name} must be int64 of shape ({count},), not {array.dtype} of {array.shape}")
     if count and array.min() < 0:
