@@ -6,6 +6,7 @@ What somebody has set for it stays: on the command line, in a sweep, or in any f
 """
 
 import importlib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -251,10 +252,12 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _found(path: Any) -> Any:
-    """What an import path names; None if it cannot be had."""
+    """What an import path names; None if it cannot be had, or called with settings."""
     module, _, name = str(path).rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name, None)
+        found = getattr(importlib.import_module(module), name)
+        inspect.signature(found)
+        return found
     except Exception:  # whatever is wrong with it is told when it is to be called
         return None
 

@@ -98,13 +98,13 @@ def test_a_thousand_jobs_read_their_data_and_their_backbone_once_and_take_millis
     configure, tmp_path, monkeypatch
 ):
     made = []
-    one = parts.instantiate
+    one = parts.made
 
-    def counted(node, where, **given):
+    def counted(kind, node, where, **given):
         made.append(where)
-        return one(node, where, **given)
+        return one(kind, node, where, **given)
 
-    monkeypatch.setattr(parts, "instantiate", counted)
+    monkeypatch.setattr(parts, "made", counted)
     config = configure(*SHORT, "trainer=ewc")
 
     def compose(job):

@@ -38,7 +38,6 @@ def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configur
         ("optim.epochs=0", "optim.epochs=0"),
         ("paths.store_dir=/proc/nowhere", "paths.store_dir=/proc/nowhere"),
         ("trainer._target_=nowhere.Trainer", "trainer._target_"),
-        ("~lightning", "lightning is no group of settings"),
         ("~paths.store_dir", "paths.store_dir=None"),
         ("~evaluation", "evaluation is no group of settings"),
         ("~seed", "seed=None"),
@@ -150,7 +149,7 @@ def test_the_data_set_is_called_as_on_the_command_line(configure):
         build(configure("scenario=folder", "backbone=tiny_clip"))
     with pytest.raises(UserError, match=r"^dataset\.train='many' does not fit"):
         build(configure("+dataset.train=many"))
-    with pytest.raises(UserError, match=r"^dataset=.* does not fit"):
+    with pytest.raises(UserError, match=r"^dataset\._target_=pathlib\.PurePath is no ImageDataset"):
         build(configure("dataset._target_=pathlib.PurePath"))
 
 
