@@ -33,7 +33,7 @@ os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
 def job(config: DictConfig) -> float | None:
     """One run, alone or in a sweep, where it may happen in another process."""
-    from cl_bench import sweep
+    from cl_bench import in_users_words, sweep
     from cl_bench.errors import UserError, unwritable
     from cl_bench.launch import launch, objective
 
@@ -41,14 +41,15 @@ def job(config: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
-        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug):
+        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug), in_users_words.told(config):
             jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
             plain = _plain(config)
             done = sweep.result(plain, folder)
             return launch(plain, folder, jobs) if done is None else objective(done)
         return None
     try:
-        return launch(_plain(config), folder)
+        with in_users_words.told(config):
+            return launch(_plain(config), folder)
     except (UserError, OSError) as error:
         reason = str(error) if isinstance(error, UserError) else unwritable(error, sweep.FOLDERS)
         if config.debug or reason is None:
@@ -116,12 +117,14 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
+    from cl_bench.command_line import check_names
     from cl_bench.store.plain import text_keys
 
     _check_warmup(config)
     plain: dict[str, Any] = text_keys(OmegaConf.to_container(config, resolve=True))
     choices = HydraConfig.get().runtime.choices
     plain["choices"] = {group: choice for group, choice in choices.items() if "/" not in group}
+    check_names(plain)
     return plain
 
 
@@ -155,8 +158,8 @@ def _is_hydras(error: BaseException) -> bool:
 
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
-    from cl_bench import composition, home, sweep
-    from cl_bench.errors import unwritable
+    from cl_bench import command_line, composition, home, sweep
+    from cl_bench.errors import UserError, unwritable
 
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     Sweeper.validate_batch_is_legal = _look_ahead
@@ -165,12 +168,13 @@ def main() -> None:
     sweep.begin()
     code, failed = 0, []
     try:
+        command_line.check(sys.argv[1:])
         job()
     except signals.Stopped:
         sweep.failures()  # each was told when it failed; what the signal stopped is none
         raise
-    except (HydraException, OmegaConfBaseException) as error:
-        print(f"Error: {sweep.message(error)}", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        print(f"Error: {command_line.message(error)}", file=sys.stderr)
         code = 2
     except OSError as error:  # Hydra makes folders before any job begins
         if (reason := unwritable(error, sweep.FOLDERS)) is None:

@@ -13,7 +13,9 @@ from typing import Any, get_args, get_type_hints
 import pydantic
 
 from cl_bench import others_code
+from cl_bench.command_line import nearest_first
 from cl_bench.errors import UserError
+from cl_bench.in_users_words import choice
 
 _MISSING = "???"  # OmegaConf's sign for a value that has to be given
 
@@ -125,8 +127,11 @@ def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: d
     known_ones, hints = parameters(target), _hints(target)
     for argument, value in arguments.items():
         if argument not in known_ones and not _is_open_ended(known_ones):
-            known = ", ".join(p for p in known_ones if p not in given) or "none"
-            raise UserError(f"{where}.{argument} is not a setting of {_name(target)}; its settings are: {known}.")
+            known = nearest_first(argument, (p for p in known_ones if p not in given))
+            raise UserError(
+                f"{where}.{argument} is not a setting of {choice(where, target)}; "
+                f"its settings are: {', '.join(known) or 'none'}."
+            )
         if argument in hints:
             arguments[argument] = validated(value, hints[argument], f"{where}.{argument}")
 
@@ -152,7 +157,7 @@ def _check_missing(target: Callable[..., Any], arguments: Mapping[str, Any], whe
             parameter.VAR_KEYWORD,
         )
         if not can_be_left_out and parameter.name not in arguments:
-            raise UserError(f"{where}.{parameter.name} is missing: {_name(target)} needs it.")
+            raise UserError(f"{where}.{parameter.name} is missing: {choice(where, target)} needs it.")
 
 
 def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
@@ -204,6 +209,14 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         except NameError:  # a type that is only imported for type checkers
             continue
     return hints
+
+
+def arguments_of(path: str) -> list[str]:
+    """The names of the arguments of a class or function; none where it cannot be imported."""
+    try:
+        return list(parameters(located({"_target_": path}, "")))
+    except UserError:
+        return []
 
 
 def _name(target: Callable[..., Any]) -> str:

@@ -129,14 +129,18 @@ def main() -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from cl_bench import command_line
+    from cl_bench.errors import UserError
+
     mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
     OmegaConf.register_new_resolver("mergers", lambda: mergers)
     composition.install()
     try:
+        command_line.check(sys.argv[1:])
         job()
-    except (HydraException, OmegaConfBaseException) as error:
-        print(f"Error: {str(error).partition('Config search path:')[0].strip()}", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        print(f"Error: {command_line.message(error)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from cl_bench.command_line import message
 from cl_bench.errors import UserError, unwritable
 
 if TYPE_CHECKING:
@@ -73,14 +74,6 @@ def failures() -> list[Failure]:
     found = [Failure(**json.loads(note.read_text(encoding="utf-8"))) for note in notes]
     shutil.rmtree(folder, ignore_errors=True)
     return found
-
-
-def message(error: Exception) -> str:
-    """What people are told of an error: Hydra's own ones without the list of folders that it searched."""
-    text = str(error).partition("Config search path:")[0].strip()
-    if "'hydra/launcher" in text or "'hydra/sweeper" in text:
-        text += "\nLaunchers and sweepers other than basic come with: pip install -e .[sweeps]"
-    return text
 
 
 @contextlib.contextmanager
