@@ -1,5 +1,6 @@
 """Merges checkpoint files that anything trained: `python -m cl_bench.merge --help`."""
 
+import contextlib
 import os
 import sys
 import time
@@ -59,10 +60,13 @@ def merge(config: Mapping[str, Any]) -> None:
     frozen = validated(config["frozen_parameters"], Annotated[int, Field(ge=0)], "frozen_parameters")
     if out.suffix != ".safetensors":
         raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
+    overwrite = validated(config["overwrite"], bool, "overwrite")
     _check_writable(out)
     read = (pretrained, *finetuned, *(path for of_task in statistics for path in of_task.values()))
     if out.resolve() in [path.resolve() for path in read]:
         raise UserError(f"out={out} is one of the files to be read, and would be lost; name another one.")
+    if not overwrite:
+        _check_new(out)
     if statistics and len(statistics) != len(finetuned):
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
     try:
@@ -90,6 +94,19 @@ def _check_writable(out: Path) -> None:
     there = next(folder for folder in out.absolute().parents if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"out={out} cannot be written: {there} is no folder that you may write to.")
+
+
+def _check_new(out: Path) -> None:
+    """What took hours to merge or train is not replaced because a command was repeated."""
+    from cl_bench.errors import UserError
+
+    with contextlib.suppress(FileNotFoundError):
+        there = out.stat()
+        written = time.strftime("%Y-%m-%d %H:%M", time.localtime(there.st_mtime))
+        raise UserError(
+            f"out={out} is there already: {there.st_size:,} bytes, written {written}. "
+            "Add overwrite=true to replace it, or name another file."
+        )
 
 
 def _merged(

@@ -59,7 +59,7 @@ def test_help_starts_in_about_a_second_and_names_the_mergers():
     command = [sys.executable, "-m", "cl_bench.merge", "--help"]
     helped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert helped.returncode == 0 and time.perf_counter() - started < 5
-    for word in ("magmax", "ties", "pretrained=", "finetuned=", "statistics="):
+    for word in ("magmax", "ties", "pretrained=", "finetuned=", "statistics=", "overwrite=true"):
         assert word in helped.stdout
     assert "scenario" not in helped.stdout
 
@@ -74,6 +74,18 @@ def test_merges_files_and_leaves_nothing_else(merge, tmp_path):
     assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
     assert set(tmp_path.iterdir()) - before == {tmp_path / "new"}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["merged.safetensors"]
+
+
+def test_a_result_that_is_there_is_replaced_on_demand_alone(merge, tmp_path):
+    out = tmp_path / "new" / "merged.safetensors"
+    assert merge("merger.scaling=0.25", *FILES).returncode == 0
+    first = out.read_bytes()
+    refused = merge("merger.scaling=1", *FILES)
+    assert (refused.returncode, out.read_bytes()) == (2, first)
+    assert refused.stderr.startswith(f"Error: out=new/merged.safetensors is there already: {len(first):,} bytes, written 2")
+    assert "overwrite=true" in refused.stderr and refused.stderr.count("\n") == 1
+    assert merge("merger.scaling=1", *FILES, "overwrite=true").returncode == 0
+    assert out.read_bytes() != first
 
 
 def test_mergers_get_their_statistics(merge, tmp_path):
@@ -146,6 +158,8 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         ((*FILES, "pretrained=empty.safetensors", "finetuned=[empty.safetensors]"), "has no tensors"),
         ((*FILES, "running_statistics=mean"), "running_statistics='mean'"),
         ((*FILES, "out=merged.pt"), "out=merged.pt"),
+        ((*FILES, "out=other.safetensors"), "out=other.safetensors is there already"),
+        ((*FILES, "overwrite=maybe"), "overwrite='maybe'"),
         ((*FILES, "out=./a.safetensors"), "out=a.safetensors is one of the files to be read"),
         ((*FILES, "out=/proc/merged.safetensors"), "out=/proc/merged.safetensors cannot be written"),
         ((*FILES, "out=base.safetensors/merged.safetensors"), "cannot be written"),
