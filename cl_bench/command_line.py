@@ -51,8 +51,8 @@ def message(error: Exception) -> str:
         return _no_setting(found["name"], found["typed"].removeprefix("+"), error.__cause__)
     if found := re.match(r"Ambiguous value for argument '(?P<name>[^=]+)=(?P<values>.*)'\n", text):
         return _several(found["name"], found["values"])
-    if found := re.match(r"Error resolving interpolation '\$\{(\w+)\}", text):  # of conf/config.yaml
-        return f"{found[1]} is no group that can be taken away: choose one by its name, {found[1]}=…"
+    if text.startswith("Error resolving interpolation '${"):  # of conf/config.yaml, whose defaults name three groups
+        return "backbone, scenario and trainer cannot be taken away: choose them by their names, trainer=… for example."
     if text.startswith("Error merging override") and error.__cause__ is not None:
         return f"{text.removeprefix('Error merging override ')} does not fit: {str(error.__cause__).splitlines()[0]}"
     if (found := re.match(r"Interpolation key '(\w+)' not found", text)) and found.group(1) in os.environ:

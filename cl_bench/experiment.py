@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench import batches, distributed, scalings, seeds, source_code
+from cl_bench import batches, distributed, earlier_result, scalings, seeds, source_code
 from cl_bench.callbacks import (
     Checkpoint,
     FiniteLoss,
@@ -71,6 +71,7 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     validation = scalings.on_validation(parts, callback, meter)
     result = compose(config, parts, stream.fingerprint, callback, meter, validation)
     if distributed.is_main():
+        earlier_result.set_aside(folder / "result.json", result["config"])
         write_result(folder / "result.json", result)
     return result
 

@@ -124,7 +124,7 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
         found = read_result(folder / "result.json")
     except UserError:  # none, or damaged, or of another version: all are run anew
         return None
-    if _what_counts(found["config"]) != _what_counts(config):
+    if what_counts(found["config"]) != what_counts(config):
         return None
     from cl_bench.parts import build_here
 
@@ -148,7 +148,8 @@ def _what_has_changed(found: Mapping[str, Any], parts: "Parts") -> str:
     return " and ".join(changed) or "the backbone's weights or what cl_bench makes of the data have changed"
 
 
-def _what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a configuration tells two results apart."""
     from cl_bench.store.plain import to_plain
 
     counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}

@@ -94,6 +94,10 @@ def test_a_sweep_that_was_killed_ends_with_the_same_records_and_skips_what_was_d
 
     other = run_py(*killed, "seed=1", "scenario.class_order=3")
     assert other.returncode == 0 and "skipped" not in other.stdout
+    lost = [f"killed/{merger}_1/result.json was of another configuration" for merger in ("last", "magmax")]
+    assert all(f"{line}, and is kept as result_1.json\n" in other.stdout for line in lost)
+    kept, whole = (tmp_path / f"{folder}/last_1" for folder in ("killed", "whole"))
+    assert numbers(record(kept / "result_1.json")) == numbers(record(whole / "result.json"))
     third = run_py(*killed, "seed=1", "scenario.class_order=3", "logger=tensorboard", "lightning.workers=0")
     assert third.stdout.count("skipped, ") == 2
 

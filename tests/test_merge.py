@@ -82,7 +82,8 @@ def test_a_result_that_is_there_is_replaced_on_demand_alone(merge, tmp_path):
     first = out.read_bytes()
     refused = merge("merger.scaling=1", *FILES)
     assert (refused.returncode, out.read_bytes()) == (2, first)
-    assert refused.stderr.startswith(f"Error: out=new/merged.safetensors is there already: {len(first):,} bytes, written 2")
+    told = f"Error: out=new/merged.safetensors is there already: {len(first):,} bytes, written 2"
+    assert refused.stderr.startswith(told)
     assert "overwrite=true" in refused.stderr and refused.stderr.count("\n") == 1
     assert merge("merger.scaling=1", *FILES, "overwrite=true").returncode == 0
     assert out.read_bytes() != first

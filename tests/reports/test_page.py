@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cl_bench.errors import UserError
+from cl_bench.reports.__main__ import main as reports
 from cl_bench.reports.page import html
 from cl_bench.reports.page.pictures import Picture, pictures
 from cl_bench.reports.table import Cell, Row, Table
@@ -342,6 +343,15 @@ def test_the_command_writes_the_same_bytes_for_the_same_records(tmp_path):
     assert one == (tmp_path / "other.html").read_bytes()
     assert b'<article class="results' in one and str(tmp_path).encode() not in one
     assert one.count(b"plotly.js v") == 1
+
+
+def test_a_page_is_replaced_but_no_file_that_somebody_has_written(tmp_path, capsys):
+    write(tmp_path / "runs", *RUNS[:1])
+    command, page, notes = ["page", str(tmp_path / "runs")], tmp_path / "index.html", tmp_path / "notes.html"
+    assert [reports(command + [str(page)]) for _ in range(2)] == [0, 0]
+    notes.write_text("mine")
+    assert (reports([*command, str(notes)]), notes.read_text()) == (2, "mine")
+    assert capsys.readouterr().err.startswith(f"Error: {notes} is there already")
 
 
 def test_mistakes_get_one_message(tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
 """The command line of the page."""
 
 import argparse
+from pathlib import Path
 
 from cl_bench import home
+from cl_bench.errors import UserError
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
@@ -21,7 +23,8 @@ def main(arguments: list[str]) -> None:
     """Writes the page from all result records below a folder.
 
     Raises:
-        UserError: There is no record or figure where one was named, a record is damaged, or a package is missing.
+        UserError: There is no record or figure where one was named, a record is damaged, a package is missing, or
+            OUT is there already and something else than a page.
     """
     parser = argparse.ArgumentParser(
         prog="python -m cl_bench.reports page",
@@ -33,7 +36,14 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     from cl_bench.reports.tables import tables
 
+    _check_replaceable(given.out)
     results = read_all(given.folder, _NEEDS)
     found = pictures(given.figures) if given.figures else []
     atomic.write_text(given.out, html(results, given.folder, tables(results), found))
     print(f"written: {given.out}, {len(results)} runs")
+
+
+def _check_replaceable(out: Path) -> None:
+    """An earlier page is replaced, but not a file that somebody has written."""
+    if out.is_file() and b"<title>cl_bench: " not in out.read_bytes()[:1000]:
+        raise UserError(f"{out} is there already, and is no page of cl_bench's; name another file, or remove it.")
