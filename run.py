@@ -6,6 +6,7 @@ signals.handle()
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench import terminal
+from cl_bench import slurm, terminal
 from cl_bench.quick_exit import quick_exit
 
 gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launch` on it is collected
@@ -28,6 +29,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long cr
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches of images lie in huge pages: made in half the time
 _ROOT = Path(__file__).resolve().parent
 os.environ["CL_BENCH_ROOT"] = str(_ROOT)
+OmegaConf.register_new_resolver("gpus_per_node", slurm.gpus_per_node, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
@@ -67,6 +69,7 @@ def _become_worker(launcher: str, settings: DictConfig) -> int:
     terminal.guard()
     if launcher != "joblib":
         signals.handle()
+        signals.let_library_wait(signal.SIGUSR2)  # with which SLURM announces that a job has to make room
         return 1
     signals.handle(parent=sweep.main_process())
     own_device.claim()
@@ -182,13 +185,16 @@ def main() -> None:
         print(f"Error: {reason}", file=sys.stderr)
         code = 2
     except Exception as error:
-        failed = sweep.failures()
-        if not failed and not _is_hydras(error):
+        failed, refusal = sweep.failures(), slurm.refusal(error)
+        if refusal is None and _is_hydras(error):
+            refusal = f"{' '.join(sys.argv[1:])} cannot be composed: {error}"  # such as merger=null
+        if not failed and refusal is None:
             raise
-        if not failed:  # such as merger=null
-            print(f"Error: {' '.join(sys.argv[1:])} cannot be composed: {error}", file=sys.stderr)
-            sys.exit(2)
-        print(f"The sweep was broken off: {type(error).__name__}: {error}", file=sys.stderr)
+        print(
+            f"Error: {refusal}" if refusal else f"The sweep was broken off: {type(error).__name__}: {error}",
+            file=sys.stderr,
+        )
+        code = 2
     if failed := failed or sweep.failures():
         print(f"\n{len(failed)} failed:", file=sys.stderr)
         for failure in failed:

@@ -43,6 +43,8 @@ def check(arguments: Sequence[str]) -> None:
 def message(error: Exception) -> str:
     """What people are told of an error of Hydra's or OmegaConf's."""
     text = str(error).partition("Config search path:")[0].strip()
+    if "UserError raised while resolving interpolation: " in text:
+        text = text.partition("UserError raised while resolving interpolation: ")[2].partition("\n    full_key")[0]
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:

@@ -14,10 +14,13 @@ from pytorch_lightning.plugins.environments import LightningEnvironment, TorchEl
 from cl_bench import distributed
 from cl_bench.errors import UserError
 
-# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch, and of modules
-# that do not learn, such as the encoder below a head that alone does.
+# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch, of modules that do
+# not learn, such as the encoder below a head that alone does, of a task that was stopped after its last step, and
+# wherever SLURM is installed.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+warnings.filterwarnings("ignore", message=r"Total length of `\w+` across ranks is zero")
+warnings.filterwarnings("ignore", message=r"The `srun` command is available")
 warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
 Precision = Literal["32-true", "bf16-mixed"]

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench import batches, distributed, earlier_result, scalings, seeds, source_code
+from cl_bench import batches, distributed, earlier_result, scalings, seeds, signals, source_code
 from cl_bench.callbacks import (
     Checkpoint,
     FiniteLoss,
@@ -25,6 +25,7 @@ from cl_bench.callbacks import (
     StepSeeds,
     TrainingLog,
 )
+from cl_bench.kept import Kept
 from cl_bench.loggers import logged
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
@@ -61,18 +62,20 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     stream = Stream(parts.store_dir / "streams", parts.training)
     if distributed.is_main():
         _tell_of_changed_code(parts, stream)
-    meter = Meter(parts.devices.device)
-    callback = _callback(parts, stream, meter)
+    meter, kept = Meter(parts.devices.device), Kept(len(parts.experiences))
+    signals.tell(kept.words)
+    callback = _callback(parts, stream, meter, kept)
     with logged(parts.logger, config), Progress(len(parts.experiences)) as progress:
         callback.before_tasks()
         for task, experience in enumerate(parts.experiences):
-            _obtain(parts, stream, callback, progress, task, experience)
+            _obtain(parts, stream, callback, kept, progress, task, experience)
             progress.advance()
     validation = scalings.on_validation(parts, callback, meter)
     result = compose(config, parts, stream.fingerprint, callback, meter, validation)
     if distributed.is_main():
         earlier_result.set_aside(folder / "result.json", result["config"])
         write_result(folder / "result.json", result)
+    signals.tell(None)
     return result
 
 
@@ -84,7 +87,7 @@ def _tell_of_changed_code(parts: Parts, stream: Stream) -> None:
         log.info("trained anew, since code has changed: %s (before: %s)", changed, os.path.relpath(folder))
 
 
-def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
+def _callback(parts: Parts, stream: Stream, meter: Meter, kept: Kept) -> MergeAndEvaluate:
     running = _running_merge(parts)
     last = len(parts.experiences) - 1
     has_statistics = any(map(is_running_statistic, parts.pretrained))
@@ -95,7 +98,7 @@ def _callback(parts: Parts, stream: Stream, meter: Meter) -> MergeAndEvaluate:
         meter,
         parts.scalings,
         pretrained=parts.pretrained,
-        store=partial(_store, parts, stream, running.keeps_models),
+        store=partial(_store, parts, stream, kept, running.keeps_models),
         refine=partial(_refine, parts) if parts.trainer.refines else None,
         add=stream.add,
         due=lambda task: parts.evaluation.when == "every_task" or task == last,
@@ -117,6 +120,7 @@ def _running_merge(parts: Parts) -> RunningMerge:
 def _store(
     parts: Parts,
     stream: Stream,
+    kept: Kept,
     mapped: bool,
     task: int,
     weights: Weights,
@@ -125,6 +129,8 @@ def _store(
 ) -> tuple[Weights, Mapping[str, Weights]]:
     """Writes a task; a merge that keeps all models goes on with the files, which take no memory."""
     stream.write(task, weights, record, statistics)
+    if task == 0 or not parts.trainer.refines:
+        kept.task(task)
     stored = _read(parts, stream, task) if mapped else None
     return (weights, statistics) if stored is None else stored[:2]
 
@@ -133,6 +139,7 @@ def _obtain(
     parts: Parts,
     stream: Stream,
     callback: MergeAndEvaluate,
+    kept: Kept,
     progress: Progress,
     task: int,
     experience: Experience,
@@ -142,11 +149,14 @@ def _obtain(
     with contextlib.nullcontext() if _complete(parts, task, stored) else _alone(stream, task):
         stored = stored if _complete(parts, task, stored) else _stored(parts, stream, task)
         if stored is None:
-            _learn(parts, stream, callback, progress, task, experience)
+            _learn(parts, stream, callback, kept, progress, task, experience)
         else:
+            if _complete(parts, task, stored):
+                kept.task(task)
             callback.after_task(*stored, reused=True)
     if distributed.is_main():
         _warn_if_hardly_changed(parts.optimization, task, callback.records[-1])
+    kept.task(task)
     parts.trainer.remember(experience, callback.weights, callback.statistics)
 
 
@@ -154,6 +164,7 @@ def _learn(
     parts: Parts,
     stream: Stream,
     callback: MergeAndEvaluate,
+    kept: Kept,
     progress: Progress,
     task: int,
     experience: Experience,
@@ -169,6 +180,7 @@ def _learn(
     seeds.reseed(seed, task, "training")
     parts.trainer.begin_task(start, experience, order.steps, resumed)
     progress.begin_task(order.steps, epochs, done)
+    kept.step, kept.steps = done, order.steps
     callback.begin_task(start, resumed)
     callbacks = [
         OwnSignals(),
@@ -177,11 +189,14 @@ def _learn(
         FiniteLoss(task + 1, done),
         TrainingLog(parts.logger, _steps(callback) + done, task + 1),
         callback,
-        *_checkpoints(parts, stream, callback, task, done),
+        _checkpoint(parts, stream, callback, kept, task, done),
     ]
     trainer = parts.devices.trainer(optimization.gradient_clip, callbacks)
     images = batches.loader(experience.samples, order, parts.backbone.transform, parts.devices.workers)
-    trainer.fit(parts.trainer, images)
+    try:
+        trainer.fit(parts.trainer, images)
+    finally:
+        signals.release()
     parts.trainer.trainer = None
     del trainer, callbacks, images
     gc.collect()  # a `pl.Trainer` refers to itself in circles, and holds optimizer state of twice the weights
@@ -193,12 +208,14 @@ def _refine(parts: Parts, task: int, previous: Weights, merged: Weights) -> Weig
     return parts.trainer.to(parts.devices.device).refine(parts.experiences[task], previous, merged)
 
 
-def _checkpoints(
-    parts: Parts, stream: Stream, callback: MergeAndEvaluate, task: int, done: int
-) -> Iterator[Checkpoint]:
-    steps, minutes = parts.devices.checkpoint_steps, parts.devices.checkpoint_minutes
-    if steps is not None or minutes is not None:
-        yield Checkpoint(partial(stream.write_partial, task), callback.seconds, steps, minutes, done)
+def _checkpoint(
+    parts: Parts, stream: Stream, callback: MergeAndEvaluate, kept: Kept, task: int, done: int
+) -> Checkpoint:
+    def write(tensors: Weights) -> None:
+        stream.write_partial(task, tensors)
+        kept.step = int(tensors["step"])
+
+    return Checkpoint(write, callback.seconds, parts.devices.checkpoint_steps, parts.devices.checkpoint_minutes, done)
 
 
 def _resumed(stream: Stream, task: int) -> checkpoint.Progress | None:

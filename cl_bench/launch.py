@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench import signals
+from cl_bench import distributed, signals
 from cl_bench.cores import available_cores, limit_threads
 from cl_bench.errors import UserError, unwritable
 from cl_bench.quick_exit import quick_exit
@@ -28,7 +29,18 @@ if TYPE_CHECKING:
     from cl_bench.devices import Devices
 
 _PATIENCE = timedelta(days=7)  # a run may wait that long for another one that trains the same stream
-_OF_A_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "PL_")
+_PATIENCE_TO_CONNECT = timedelta(seconds=80)
+_OF_A_GROUP = (
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_",
+    "GROUP_",
+    "ROLE_",
+    "MASTER_",
+    "TORCHELASTIC_",
+    "PL_",
+)  # another launcher's
+_OF_SLURM = ("SLURM_NTASKS",)  # some numbers of tasks Lightning refuses, though here it starts none of them
 
 
 def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | None:
@@ -58,7 +70,8 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
 
         limit_threads()
         _collect_garbage()
-        run(config, folder)
+        with _environment_without(_OF_SLURM):
+            run(config, folder)
     elif not _run_in_processes(config, folder, devices):
         return None
     result = read_result(folder / "result.json")
@@ -91,17 +104,21 @@ def objective(result: Mapping[str, Any]) -> float | None:
 
 def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices") -> bool:
     """Does a run in several processes; whether this is the node that has its result."""
+    from torch.distributed import DistNetworkError, DistStoreError
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from cl_bench.nodes import this_node
+    from cl_bench import nodes
     from cl_bench.store import atomic
 
-    node = this_node(devices.nodes) if devices.nodes > 1 else None
+    node = nodes.this_node(devices.nodes) if devices.nodes > 1 else None
+    if node:
+        nodes.check_meeting_point(node)
     settings, message = folder / "resolved.json", folder / f"error_{node.number if node else 0}.txt"
     atomic.write_text(settings, json.dumps(config))
     message.unlink(missing_ok=True)
+    signals.wait_for_group()
     group = LaunchConfig(
         min_nodes=devices.nodes,
         max_nodes=devices.nodes,
@@ -111,16 +128,22 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
         run_id="cl_bench",
         rdzv_backend="static" if node else "c10d",
         rdzv_endpoint=node.meeting_point if node else "localhost:0",
-        rdzv_configs={"rank": node.number} if node else {},
+        rdzv_configs={"rank": node.number, "timeout": nodes.PATIENCE} if node else {},
     )
     for name in ("", ".agent.server.api"):  # a failure is told once, below, and a signal by `signals`
         logging.getLogger(f"torch.distributed.elastic{name}").setLevel(logging.CRITICAL)
-    with _environment_without_group():
+    with _environment_without(_OF_A_GROUP, _OF_SLURM):
         try:
             files = map(str, (settings, folder, message))
             elastic_launch(group, sys.executable)("-m", "cl_bench.launch", *files, str(os.getpid()))
         except SignalException as error:  # torchrun has handlers of its own, which end the group
+            if _kept(message).is_file():
+                signals.tell(_kept(message).read_text)
             signals.stop(error.sigval)
+        except (DistNetworkError, DistStoreError) as error:
+            if node is None:
+                raise
+            raise nodes.nobody_came(node, devices.nodes, error) from error
         except ChildFailedError as error:
             if message.is_file():
                 raise UserError(message.read_text()) from None
@@ -130,10 +153,15 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
     return node is None or node.number == 0
 
 
+def _kept(message: Path) -> Path:
+    """Where the first process of a group that was stopped says what is kept, for the one that has started it."""
+    return message.with_name("kept.txt")
+
+
 @contextmanager
-def _environment_without_group() -> Iterator[None]:
-    """Hides what another launcher, or Lightning, left in the environment, so that the new group has its own."""
-    left = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(_OF_A_GROUP)}
+def _environment_without(*kinds: tuple[str, ...]) -> Iterator[None]:
+    """Hides what others left in the environment: variables whose names begin as one of the kinds says."""
+    left = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(sum(kinds, ()))}
     try:
         yield
     finally:
@@ -144,6 +172,7 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     """What each process of a group does; a mistake of the user's goes to the file `message`."""
     import torch
 
+    from cl_bench import nodes
     from cl_bench.devices import Devices
     from cl_bench.experiment import run
     from cl_bench.instantiate import instantiate
@@ -156,13 +185,24 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
         torch.cuda.set_device(devices.device)
     else:
         torch.set_num_threads(max(1, available_cores() // devices.count))
-    torch.distributed.init_process_group("nccl" if devices.kind == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        _connect("nccl" if devices.kind == "cuda" else "gloo", devices.nodes)
+    except RuntimeError as error:
+        if devices.nodes == 1:
+            raise
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        _end_group(message, str(nodes.cannot_exchange(nodes.Node(int(os.environ["GROUP_RANK"]), place), error)))
     size = torch.distributed.get_world_size()
     if size != devices.world_size:
         raise RuntimeError(f"{devices.world_size} devices were asked for, but the process group has {size}.")
     _collect_garbage()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's for all processes of a job; the one that started these acts
     try:
         run(config, folder)
+    except signals.Stopped:
+        if distributed.is_main() and (words := signals.kept()):
+            _kept(message).write_text(words)
+        raise
     except UserError as error:
         _end_group(message, str(error))
     except OSError as error:
@@ -174,6 +214,19 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
             os._exit(2)
         raise
     torch.distributed.destroy_process_group()
+
+
+def _connect(backend: str, nodes: int) -> None:
+    """Makes the process group; nodes that met may still be unable to reach each other, and do not wait for long."""
+    import torch.distributed as dist
+
+    if nodes == 1:
+        dist.init_process_group(backend, timeout=_PATIENCE)
+        return
+    dist.init_process_group(backend, timeout=_PATIENCE_TO_CONNECT)
+    dist.barrier()
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout  # before torch 2.15
+    set_timeout(_PATIENCE, dist.group.WORLD)
 
 
 def _end_group(message: Path, reason: str) -> None:

@@ -4,11 +4,20 @@ The same command is started once on every node, by SLURM (`srun --ntasks-per-nod
 does that) or by hand. Each starts the processes of its own devices; node 0 has rank 0, which writes and prints.
 """
 
+import logging
 import os
+import socket
+import time
 from dataclasses import dataclass
 
 from cl_bench.errors import UserError
 
+log = logging.getLogger(__name__)
+
+PATIENCE = 80  # seconds in which all nodes have to be there
+_PATIENCE_WITH_NAMES = 10  # seconds in which a name server has to answer
+_POLL = 1.0  # seconds between two tries
+_REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=<name or address>:<port> say another place to meet, see the README"
 _FIRST_PORT, _PORTS = 15000, 10000  # jobs that share a node must not meet at the same place
 
 
@@ -23,6 +32,15 @@ class Node:
 
     number: int
     meeting_point: str
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port of the meeting point."""
+        host, _, port = self.meeting_point.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def __str__(self) -> str:
+        return f"node {self.number} ({socket.gethostname()})"
 
 
 def this_node(nodes: int) -> Node:
@@ -55,3 +73,82 @@ def _of_slurm() -> str:
 
     host = SLURMEnvironment.resolve_root_node_address(os.environ["SLURM_STEP_NODELIST"])
     return f"{host}:{_FIRST_PORT + int(os.environ['SLURM_JOB_ID']) % _PORTS}"
+
+
+def check_meeting_point(node: Node, patience: float = PATIENCE) -> None:
+    """Returns when node 0 can be reached from this node; on node 0, when its name leads somewhere.
+
+    Args:
+        node: This node.
+        patience: Seconds to wait for node 0.
+
+    Raises:
+        UserError: Nobody knows the name of node 0, or nobody answers there.
+    """
+    host, port = node.place
+    _check_name(node, host)
+    if node.number == 0:
+        return
+    begin, told = time.monotonic(), False
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+            return
+        except OSError as error:
+            waited = time.monotonic() - begin
+            if waited > patience:
+                raise UserError(
+                    f"{node} cannot reach node 0 at {node.meeting_point} ({_addresses(host)}), for {waited:.0f} s: "
+                    f"{error}. Is node 0 running, and the port open? {_REMEDY}."
+                ) from error
+            if waited > patience / 8 and not told:
+                told = True
+                log.info("%s waits for node 0 at %s (%s)", node, node.meeting_point, error)
+        time.sleep(_POLL)
+
+
+def _check_name(node: Node, host: str) -> None:
+    end = time.monotonic() + _PATIENCE_WITH_NAMES
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except OSError as error:
+            if error.errno != socket.EAI_AGAIN or time.monotonic() > end:
+                raise UserError(
+                    f"{node} is to meet the others at node 0, {node.meeting_point}, but nobody knows the name {host!r} "
+                    f"here: {error}. {_REMEDY}."
+                ) from error
+        time.sleep(_POLL)
+
+
+def _addresses(host: str) -> str:
+    return ", ".join(sorted({str(info[4][0]) for info in socket.getaddrinfo(host, None)}))
+
+
+def nobody_came(node: Node, nodes: int, error: Exception) -> UserError:
+    """What to say where this node waited for the others in vain, or could not wait for them.
+
+    Args:
+        node: This node.
+        nodes: How many there should be.
+        error: What torch says.
+    """
+    names = os.environ.get("SLURM_STEP_NODELIST")
+    among = f" of {names}" if names else ""
+    reason = str(error).splitlines()[0]
+    if "EADDRINUSE" in reason:
+        return UserError(f"{node}: the port of {node.meeting_point} is in use. {_REMEDY}.")
+    return UserError(
+        f"{node} waited for all {nodes} nodes{among} at {node.meeting_point}, for {PATIENCE} s, and not all came: "
+        f"{reason}. Was the same command started on each, and can they reach that port? {_REMEDY}."
+    )
+
+
+def cannot_exchange(node: Node, error: Exception) -> UserError:
+    """What to say where nodes met, but this one cannot send data to another, or get some from it."""
+    return UserError(
+        f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: "
+        f"{str(error).splitlines()[0]}. Each node's own name has to lead the others to an address that they reach, on "
+        "any port; GLOO_SOCKET_IFNAME=<interface>, on GPUs NCCL_SOCKET_IFNAME, names another network."
+    )

@@ -1,8 +1,9 @@
 """What SIGTERM and Ctrl-C do to a command, and what becomes of a worker whose parent is gone.
 
 A command that is told to stop ends in good order, with one line and the exit code that shells expect: 143 after SIGTERM
-(SLURM, `docker stop`, `timeout`), 130 after Ctrl-C. One that has not ended some seconds later, because it waits inside
-a library for another process, say, ends as it stands: what is finished lies in files that are whole.
+(SLURM, `docker stop`, `timeout`), 130 after Ctrl-C. A training step is finished first, and how far the task has come is
+written (`hold`, `release`). A command that has not ended some seconds later, because it waits inside a library for
+another process, say, ends as it stands: what is finished lies in files that are whole.
 """
 
 import atexit
@@ -13,15 +14,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 _WORDS = {signal.SIGTERM: "Terminated", signal.SIGINT: "Interrupted"}
 _PATIENCE = 6.0  # seconds; `docker stop` waits for ten
 _PATIENCE_WITH_A_WORKER = 2.0  # its parent waits for it
+_PATIENCE_WITHIN_A_STEP = 25.0  # of training, and until the checkpoint is written; SLURM waits for thirty
+_PATIENCE_WITH_A_GROUP = 28.0  # whose processes do that
 _POLL = 0.5  # seconds between two looks at the parent
 
 _received: signal.Signals | None = None
 _handled = _silent = False
+_holding = _grouped = _sweeping = False
+_held: BaseException | None = None  # what a signal has raised that waits for the end of a step
+_kept: Callable[[], str] | None = None
 
 
 class Stopped(SystemExit):
@@ -58,6 +65,66 @@ def keep() -> None:
                 signal.signal(number, stop)
 
 
+def hold() -> None:
+    """From now on, a signal that arrives waits for `release`."""
+    global _holding
+    _holding = True
+
+
+def waiting() -> bool:
+    """Whether a signal waits."""
+    return _held is not None
+
+
+def release() -> None:
+    """Signals act at once again, and one that has waited acts now.
+
+    Raises:
+        BaseException: `Stopped`, or what the handler of a library has raised.
+    """
+    global _holding, _held
+    _holding = False
+    held, _held = _held, None
+    if held is not None:
+        raise held
+
+
+def let_library_wait(number: int) -> None:
+    """Lets the handler that a library has for a signal, where it has one, end the process at `release` as well."""
+    handler = signal.getsignal(number)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except BaseException as error:
+            _raise(error)
+
+    if callable(handler):
+        signal.signal(number, handle)
+
+
+def wait_for_group() -> None:
+    """This process has started others, each of which finishes its step when it is told to stop."""
+    global _grouped
+    _grouped = True
+
+
+def tell(kept: Callable[[], str] | None, sweep: bool = False) -> None:
+    """What to say when the process is told to stop.
+
+    Args:
+        kept: Asked for what is kept of the run; None: nothing is known of it.
+        sweep: Whether the run is one of several.
+    """
+    global _kept, _sweeping
+    _kept, _sweeping = kept, sweep or _sweeping
+
+
+def kept() -> str | None:
+    """What is kept of the run, in words."""
+    return None if _kept is None else _kept()
+
+
 def exit_code() -> int | None:
     """The exit code of a process that was told to stop; None for all others."""
     return None if _received is None else 128 + _received
@@ -67,13 +134,20 @@ def stop(number: int, frame: FrameType | None = None) -> None:
     """Stops this process as the signal of that number does; for libraries that catch it first, too.
 
     Raises:
-        Stopped: Always.
+        Stopped: Always; but while signals are held back, `release` does.
     """
     global _received
     for other in _WORDS:
         signal.signal(other, signal.SIG_IGN)  # `timeout` sends two, and people press Ctrl-C more than once
     _received = _received or signal.Signals(number)
-    raise Stopped(exit_code())
+    _raise(Stopped(exit_code()))
+
+
+def _raise(error: BaseException) -> None:
+    global _held
+    if not _holding:
+        raise error
+    _held = _held or error
 
 
 def print_line() -> None:
@@ -84,7 +158,14 @@ def print_line() -> None:
     _silent = True
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-        os.write(2, f"{_WORDS[_received]}. What was finished is kept; run the same again to go on.\n".encode())
+        os.write(2, f"{_WORDS[_received]}. {_remains()}\n".encode())
+
+
+def _remains() -> str:
+    if (words := kept()) is None:
+        return "What was finished is kept; run the same again to go on."
+    others = "the runs that ended, and of this one " if _sweeping else ""
+    return f"Kept: {others}{words}. The same command goes on from there."
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
@@ -99,24 +180,37 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
 def _watch(wakeups: int, parent: int | None) -> None:
     """Ends the process where its main thread does not: no handler is called while that waits inside a library."""
     global _received
-    end = None
-    while parent is None or os.getppid() == parent:
-        wait = None if parent is None and end is None else _POLL
+    arrived = None
+    while True:
+        if parent is not None and os.getppid() != parent:
+            if not _holding:
+                os._exit(1)
+            if arrived is None:
+                os.kill(os.getpid(), signal.SIGTERM)
+        wait = None if parent is None and arrived is None else _POLL
         if select.select([wakeups], [], [], wait)[0]:
-            arrived = _WORDS.keys() & set(os.read(wakeups, 64))
-            if arrived and end is None:
-                number, end = min(arrived), time.monotonic() + (_PATIENCE_WITH_A_WORKER if parent else _PATIENCE)
-        if end is not None and time.monotonic() > end:
+            numbers = _WORDS.keys() & set(os.read(wakeups, 64))
+            if numbers and arrived is None:
+                number, arrived = min(numbers), time.monotonic()
+        if arrived is not None and time.monotonic() > arrived + _patience(parent):
             _received = _received or signal.Signals(number)
             print_line()
             os._exit(128 + number)
-    os._exit(1)
+
+
+def _patience(parent: int | None) -> float:
+    """Seconds from a signal until the process is ended."""
+    if _holding:
+        return _PATIENCE_WITHIN_A_STEP
+    if _grouped:
+        return _PATIENCE_WITH_A_GROUP
+    return _PATIENCE if parent is None else _PATIENCE_WITH_A_WORKER
 
 
 def _leave_to_parent() -> None:
     """In a copy of the process: Ctrl-C reaches the parent, too, which ends its workers; SIGTERM ends them at once."""
-    global _handled, _silent
-    _handled, _silent = False, True
+    global _handled, _silent, _holding
+    _handled, _silent, _holding = False, True, False
     if threading.current_thread() is threading.main_thread():
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from cl_bench import signals
 from cl_bench.command_line import message
 from cl_bench.errors import UserError, unwritable
 
@@ -90,6 +91,7 @@ def job(number: int, overrides: Sequence[str], debug: bool) -> Iterator[None]:
     def note(reason: str, mistake: bool) -> None:
         atomic.write_json(path, asdict(Failure(" ".join(overrides), reason, mistake)))
 
+    signals.tell(None, sweep=True)
     path = Path(os.environ[_NOTES]) / f"{number}.json"
     try:
         note("its process was stopped", mistake=False)

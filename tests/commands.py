@@ -70,12 +70,20 @@ class Command:
 
     def kill_when(self, due: Callable[[str], object]) -> None:
         """Kills it, and all that it has started, as soon as that is due, by what it has printed so far."""
+        self._wait_until(due)
+        os.killpg(self.pid, signal.SIGKILL)
+        assert self._commands.end(self.pid) == -signal.SIGKILL
+
+    def signal_when(self, number: int, due: Callable[[str], object]) -> None:
+        """Sends it, and it alone, a signal as soon as that is due."""
+        self._wait_until(due)
+        os.kill(self.pid, number)
+
+    def _wait_until(self, due: Callable[[str], object]) -> None:
         last = time.monotonic() + _PATIENCE
         while not due(self._out.read_text()):
             assert time.monotonic() < last, self._err.read_text()
             time.sleep(0.005)
-        os.killpg(self.pid, signal.SIGKILL)
-        assert self._commands.end(self.pid) == -signal.SIGKILL
 
     def completed(self) -> subprocess.CompletedProcess:
         """Waits until it is done."""

@@ -161,6 +161,11 @@ class TaskTrainer(pl.LightningModule):
         """The weights after the task, and the statistics that are kept with them, by name; all on the CPU."""
         return self.weights(), {name: getattr(self, name)() for name in sorted(self.memory | self.keep)}
 
+    @property
+    def makes_another_pass(self) -> bool:
+        """Whether `end_task` passes over the task's images once more."""
+        return bool((self.memory | self.keep) - {"second_moments"})
+
     def second_moments(self) -> dict[str, Tensor]:
         """AdamW's running mean of squared gradients at the end of the task, by parameter."""
         state = self.trainer.optimizers[0].state

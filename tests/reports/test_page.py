@@ -348,7 +348,7 @@ def test_the_command_writes_the_same_bytes_for_the_same_records(tmp_path):
 def test_a_page_is_replaced_but_no_file_that_somebody_has_written(tmp_path, capsys):
     write(tmp_path / "runs", *RUNS[:1])
     command, page, notes = ["page", str(tmp_path / "runs")], tmp_path / "index.html", tmp_path / "notes.html"
-    assert [reports(command + [str(page)]) for _ in range(2)] == [0, 0]
+    assert [reports([*command, str(page)]) for _ in range(2)] == [0, 0]
     notes.write_text("mine")
     assert (reports([*command, str(notes)]), notes.read_text()) == (2, "mine")
     assert capsys.readouterr().err.startswith(f"Error: {notes} is there already")
