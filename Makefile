@@ -7,7 +7,8 @@ INSTALL := $(BIN)/python $(PIP) --constraint constraints.txt --editable
 SAY := printf '%s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint clean tables tables-mini sweeps-mini figures figures-mini report miniature first-results \
+.PHONY: help run test test-slurm fuzz lint clean tables tables-mini sweeps-mini figures figures-mini report miniature \
+	first-results \
 	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
 
 # Where tables, figures and the page are written.
@@ -60,6 +61,10 @@ test: .venv/installed-test  ## the whole test suite, two tests at a time
 fuzz: export OMP_NUM_THREADS = 1
 fuzz: .venv/installed-test  ## 500 draws of settings, right and wrong: each ends with a result or one message (15 minutes)
 	$(BIN)/python -m tests.fuzz
+
+test-slurm: export OMP_NUM_THREADS = 1
+test-slurm: .venv/installed-test  ## sweeps, srun, failures and preemption on a SLURM of its own (root; two minutes)
+	$(BIN)/python -m pytest tests/slurm/check_slurm.py
 
 lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and store)
 	$(BIN)/ruff check .
