@@ -1,14 +1,17 @@
 """DOP: task by task, Adam looks for weights near to both models where each has learned something."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.blocks import Stack
+from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest, is_outside_layers
 from cl_bench.mergers.products import product
 from cl_bench.mergers.singular import singular
+
+OutsideLayers = Literal["pretrained", "first", "merged"]
 
 
 class DOP(MatrixMerger):
@@ -26,7 +29,10 @@ class DOP(MatrixMerger):
 
     Source: Yang et al., "Continual Model Merging without Data: Dual Projections for Balancing Stability and
     Plasticity", NeurIPS 2025 (no arXiv number known). The rule in detail, and the settings, from FusionBench, whose
-    author is one of the paper's. It reads separate projections to queries, keys and values.
+    author is one of the paper's. It reads separate projections to queries, keys and values. With each task from the
+    second on, it fills the layers of the pre-trained model anew, so that what belongs to no layer of a CLIP model, its
+    class embedding above all, is the pre-trained one again. Merged as the rest (``outside_layers=merged``), the class
+    embedding is another one, and nothing else changes.
 
     Differs from the publication in: g_i is 0 where L_i is, as for two equal models; published code divides 0 by 0.
 
@@ -41,9 +47,11 @@ class DOP(MatrixMerger):
         split_qkv: See ``MatrixMerger``.
         matrices: See ``Matrices``.
         rest: See ``Rest``.
+        outside_layers: What becomes of the class embedding, and of ``logit_scale`` where there is one: "pretrained",
+            as above; "first", it stays as the first task has it; or "merged", as ``rest`` says.
 
     Raises:
-        ValueError: A share is not in [0, 1], or ``steps`` or ``learning_rate`` is negative.
+        ValueError: A share is not in [0, 1], ``steps`` or ``learning_rate`` is negative, or a choice is unknown.
     """
 
     def __init__(
@@ -57,8 +65,11 @@ class DOP(MatrixMerger):
         split_qkv: bool = True,
         matrices: Matrices = "linear",
         rest: Rest = "halving",
+        outside_layers: OutsideLayers = "pretrained",
     ) -> None:
         super().__init__(scaling, split_qkv, matrices, rest)
+        if outside_layers not in get_args(OutsideLayers):
+            raise ValueError(f"outside_layers must be 'pretrained', 'first' or 'merged', not {outside_layers!r}")
         if steps < 0 or learning_rate < 0:
             raise ValueError(f"steps and learning_rate must not be negative, but are {steps} and {learning_rate}")
         for share in (stability, decay, energy):
@@ -66,6 +77,14 @@ class DOP(MatrixMerger):
                 raise ValueError(f"stability, decay and energy must be between 0 and 1, but one is {share}")
         self._steps, self._learning_rate = steps, learning_rate
         self._stability, self._decay, self._energy = stability, decay, energy
+        self._outside_layers = outside_layers
+
+    def combine_stack(self, stack: Stack) -> Tensor:
+        """As every matrix method, but for what is outside of layers; one task alone stays as it is."""
+        if self._outside_layers == "merged" or not is_outside_layers(stack.name):
+            return super().combine_stack(stack)
+        first = stack.vectors[0]
+        return first if self._outside_layers == "first" or len(stack.weights) == 1 else torch.zeros_like(first)
 
     def combine_matrices(self, vectors: Tensor) -> Tensor:
         """Task by task, τ ← the compromise of τ and τ_t."""

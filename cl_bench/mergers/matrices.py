@@ -1,7 +1,7 @@
 """What every method for weight matrices needs: which parameters are matrices, and what becomes of the rest."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -10,14 +10,17 @@ from cl_bench.mergers.base import StackMerger
 from cl_bench.mergers.blocks import Stack
 from cl_bench.mergers.side_by_side import side_by_side
 
-Matrices = Literal["all", "linear"]
-"""Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "linear", the weights of
-linear layers, which are those with two dimensions whose name ends in ``weight`` and does not speak of an embedding
-(so that open_clip's ``positional_embedding`` and ``proj`` are not among them)."""
+Matrices = Literal["all", "no_embeddings", "linear"]
+"""Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "no_embeddings", the same
+without those whose name speaks of an embedding or of the text tower's projection (so that open_clip's ``proj`` is among
+them, and its ``positional_embedding`` is not); "linear", the weights of linear layers, which are those with two
+dimensions whose name ends in ``weight`` and does not speak of an embedding (so that neither is)."""
 
 Rest = Literal["average", "sum", "halving", "pretrained"]
 """What becomes of every other parameter: the task vectors' mean; their sum; τ ← (τ + τ_t) / 2 task by task, in which
 the last task counts for a half; or nothing, so that it stays as it was in the pre-trained model."""
+
+_OUTSIDE_LAYERS = ("class_embedding", "logit_scale")
 
 
 class MatrixMerger(StackMerger):
@@ -33,8 +36,7 @@ class MatrixMerger(StackMerger):
 
     def __init__(self, scaling: float, split_qkv: bool, matrices: Matrices, rest: Rest) -> None:
         super().__init__(scaling)
-        if matrices not in ("all", "linear"):
-            raise ValueError(f"matrices must be 'all' or 'linear', not {matrices!r}")
+        check_matrices(matrices)
         if rest not in ("average", "sum", "halving", "pretrained"):
             raise ValueError(f"rest must be 'average', 'sum', 'halving' or 'pretrained', not {rest!r}")
         self._split_qkv, self._matrices, self._rest = split_qkv, matrices, rest
@@ -45,17 +47,45 @@ class MatrixMerger(StackMerger):
 
     def combine_stack(self, stack: Stack) -> Tensor:
         """A matrix by the method's own rule, anything else as ``rest`` says."""
+        if parts := self.parts(stack):
+            return torch.cat(list(side_by_side(self.combine_matrices, parts))).to(stack.pretrained)
+        return combine_rest(stack.vectors, self._rest)
+
+    def parts(self, stack: Stack) -> tuple[Tensor, ...]:
+        """The task vectors of each matrix in a parameter, (T, m, n); none where it is merged as ``rest`` says."""
         if not is_matrix(stack.name, stack.pretrained, self._matrices):
-            return combine_rest(stack.vectors, self._rest)
+            return ()
         fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
-        parts = stack.vectors.chunk(3 if fused else 1, dim=1)
-        return torch.cat(list(side_by_side(self.combine_matrices, parts))).to(stack.pretrained)
+        return stack.vectors.chunk(3 if fused else 1, dim=1)
+
+
+def check_matrices(matrices: str) -> None:
+    """Refuses what ``Matrices`` does not know.
+
+    Raises:
+        ValueError: It is no such choice.
+    """
+    if matrices not in get_args(Matrices):
+        raise ValueError(f"matrices must be 'all', 'no_embeddings' or 'linear', not {matrices!r}")
 
 
 def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:
     """Whether a parameter is merged as a matrix; one without elements is not."""
-    linear = name.endswith("weight") and "embed" not in name
-    return tensor.dim() == 2 and tensor.numel() > 0 and (matrices == "all" or linear)
+    if tensor.dim() != 2 or tensor.numel() == 0:
+        return False
+    if matrices == "linear":
+        return name.endswith("weight") and "embed" not in name
+    return matrices == "all" or ("embed" not in name and "text_projection" not in name)
+
+
+def is_outside_layers(name: str) -> bool:
+    """Whether a parameter of a CLIP model belongs to no layer: a module that has layers itself holds it directly.
+
+    So it is in Hugging Face's models, with ``class_embedding`` and, in those of both towers, ``logit_scale``. Code that
+    goes through the layers, one by one, does not get to see it. open_clip's positional embedding, attention weights and
+    projections, which modules with layers hold directly, too, are layers there.
+    """
+    return name.endswith(_OUTSIDE_LAYERS)
 
 
 def is_fused_attention(name: str, tensor: Tensor) -> bool:

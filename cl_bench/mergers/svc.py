@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cl_bench.mergers.around import Around, Merged, Whole
 from cl_bench.mergers.base import Merger
-from cl_bench.mergers.matrices import Matrices, is_fused_attention, is_matrix
+from cl_bench.mergers.matrices import Matrices, check_matrices, is_fused_attention, is_matrix
 from cl_bench.mergers.products import product
 from cl_bench.mergers.side_by_side import side_by_side
 from cl_bench.mergers.singular import singular
@@ -31,8 +31,8 @@ class SVC(Around):
     arXiv 2602.05536; α as in the authors' script.
 
     Differs from the publication in: the first release of the authors' code has γ_r = 1 / max(α, mean_t s_rt) where
-    all s_rt are positive, and 1 elsewhere; the next, like FusionBench, has the rule above. The authors' code leaves
-    out embeddings, FusionBench nothing; here ``matrices`` says so. Where u_r has no part in τ_t but rounding errors
+    all s_rt are positive, and 1 elsewhere; the next, like FusionBench, has the rule above. The authors' code
+    calibrates "no_embeddings", as is done here, FusionBench's "all". Where u_r has no part in τ_t but rounding errors
     (‖a_rt‖² not above ε · ‖τ_t‖², with ε the rounding of float64) s_rt is 0; published code divides by 1e-12 there.
 
     Args:
@@ -55,13 +55,12 @@ class SVC(Around):
         alpha: Annotated[float, Field(gt=0)] | None = None,
         scaling: float = 1.0,
         split_qkv: bool = False,
-        matrices: Matrices = "linear",
+        matrices: Matrices = "no_embeddings",
     ) -> None:
         super().__init__(of, scaling)
         if alpha is not None and not alpha > 0:
             raise ValueError(f"alpha must be above 0, but is {alpha}")
-        if matrices not in ("all", "linear"):
-            raise ValueError(f"matrices must be 'all' or 'linear', not {matrices!r}")
+        check_matrices(matrices)
         self._alpha, self._split_qkv, self._matrices = alpha, split_qkv, matrices
 
     def change(self, whole: Whole) -> Callable[[Merged], Tensor]:

@@ -22,8 +22,15 @@ class EWC(TaskTrainer):
     F ← decay · F + (1 - decay) · F_task, with F = 0 before the first.
 
     F_task estimates the diagonal of the Fisher information in one more pass over the task's training images, in
-    training's batches and crops. The label is the one that the model itself gives an image, among the classes of its
-    group. With g_b the gradient of the mean cross-entropy over the n_b images of batch b, and N images in all:
+    training's batches and crops. The label is the output that the model itself finds largest for an image. Outputs are
+    one of two, as ``fisher_outputs`` says:
+
+    - `classes`: the logits of the classes of the image's group, as in the published class-incremental code.
+    - `features`: the entries of the encoder's features, neither normalized nor scaled, as in the published
+      domain-incremental code. F then knows nothing of the classes; after the same first task, the weights of the
+      second differ by more than a task changes them.
+
+    With g_b the gradient of the mean cross-entropy over the n_b images of batch b, and N images in all:
 
     - `per_batch`: F_task = Σ_b n_b g_b² / N
     - `accumulated`: F_task = Σ_b n_b (g_1 + … + g_b)² / N. The published code does so, since it never sets the
@@ -35,12 +42,15 @@ class EWC(TaskTrainer):
 
     Differs from the publication in: the published running sum also holds the clipped gradient of the last training
     step, and is divided by the number of images after rounding it up to a multiple of the batch size (by one whole
-    batch where it is one already). Label smoothing, which the publication does not use, leaves F alone.
+    batch where it is one already). Together the two move the weights by up to 9 % of a task's change, at the learning
+    rates of the embedded scenarios. Label smoothing, which the publication does not use, leaves F alone. Of several
+    data sets the publication has no EWC; here they have that of classes.
 
     Args:
         strength: λ of the penalty.
         decay: α, the share of F that is kept when a task is added.
         fisher: How gradients enter F_task, see above.
+        fisher_outputs: Whose cross-entropy it is, see above.
         starts_from: The weights that a task starts from. The penalty is around the previous ones in any case.
     """
 
@@ -52,11 +62,13 @@ class EWC(TaskTrainer):
         strength: Annotated[float, Field(ge=0)] = 1e6,
         decay: Annotated[float, Field(ge=0, le=1)] = 0.5,
         fisher: Literal["accumulated", "per_batch"] = "accumulated",
+        fisher_outputs: Literal["classes", "features"] = "classes",
         starts_from: StartsFrom = "previous",
         **options: Any,
     ) -> None:
         super().__init__(*arguments, starts_from=starts_from, **options)
         self._strength, self._decay, self._accumulates = strength, decay, fisher == "accumulated"
+        self._of_features = fisher_outputs == "features"
         self._fisher: Weights = {}
         self._previous: Weights = {}
 
@@ -104,9 +116,10 @@ class EWC(TaskTrainer):
 
     def _own_label_loss(self, batch: batches.Batch) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
-            logits = self.logits(batches.encoded(self.encoder, batches.to_images(batch, self.transform)))
-            among = logits.masked_fill(~self.class_masks[batch.groups], float("-inf"))
-            return self.mean(functional.cross_entropy(among, among.argmax(dim=1), reduction="sum"), batch)
+            outputs = batches.encoded(self.encoder, batches.to_images(batch, self.transform))
+            if not self._of_features:
+                outputs = self.logits(outputs).masked_fill(~self.class_masks[batch.groups], float("-inf"))
+            return self.mean(functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="sum"), batch)
 
 
 def _shaped(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

@@ -19,7 +19,10 @@ SHAPES = {
     "logit_scale": (),
     "empty.weight": (0, WIDTH),
 }
+OUTSIDE_LAYERS = ("class_embedding", "logit_scale")
 FUSED, FULL, WIDE = (name for name in SHAPES if name.endswith(("in_proj_weight", "c_fc.weight", "c_proj.weight")))
+NO_MATRICES = {"all": (), "no_embeddings": ("positional_embedding",), "linear": ("positional_embedding", "proj")}
+"""What has two dimensions and is no matrix, by `Matrices`."""
 
 
 def encoders(tasks: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> list[dict[str, Tensor]]:
@@ -54,14 +57,14 @@ def by_hand(
     models: list[dict[str, Tensor]],
     rule: Callable[[Tensor], Tensor],
     rest: Callable[[Tensor], Tensor],
-    linear: bool,
+    matrices: str,
     split: bool,
 ) -> dict[str, Tensor]:
     """The merged task vectors of every parameter, from the rule for one matrix and that for the rest."""
     merged = {}
     for name, shape in SHAPES.items():
         vectors = task_vectors(models, name)
-        if len(shape) != 2 or 0 in shape or (linear and name in ("positional_embedding", "proj")):
+        if len(shape) != 2 or 0 in shape or name in NO_MATRICES[matrices]:
             merged[name] = rest(vectors)
         elif split and name == FUSED:
             merged[name] = torch.cat([rule(vectors[:, i : i + WIDTH]) for i in (0, WIDTH, 2 * WIDTH)])

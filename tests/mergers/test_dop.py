@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cl_bench.mergers import DOP
-from tests.mergers.matrix_models import SHAPES, by_hand, encoders, low_rank
+from tests.mergers.matrix_models import OUTSIDE_LAYERS, SHAPES, by_hand, encoders, low_rank
 
 SETTINGS: dict[str, Any] = {"steps": 4, "learning_rate": 0.01, "decay": 0.5}
 
@@ -78,10 +78,26 @@ def test_gradients_as_small_as_the_epsilon_of_adam() -> None:
 @pytest.mark.parametrize("split", [False, True])
 def test_agrees_on_a_whole_model(split: bool) -> None:
     models = encoders(3, seed=1)
-    result = DOP(0.7, split_qkv=split, **SETTINGS).merge(models[0], models[1:])
-    expected = by_hand(models, lambda v: dop(v, **SETTINGS), lambda v: v[0] / 4 + v[1] / 4 + v[2] / 2, True, split)
+    result = DOP(0.7, split_qkv=split, outside_layers="merged", **SETTINGS).merge(models[0], models[1:])
+    expected = by_hand(models, lambda v: dop(v, **SETTINGS), lambda v: v[0] / 4 + v[1] / 4 + v[2] / 2, "linear", split)
     for name in SHAPES:
         torch.testing.assert_close(result[name], models[0][name] + 0.7 * expected[name], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 4])
+def test_what_is_outside_of_layers_is_the_pretrained_models_again_from_the_second_task_on(tasks: int) -> None:
+    models = encoders(tasks, seed=7)
+    results: dict[str, Any] = {
+        how: DOP(outside_layers=how, **SETTINGS).merge(models[0], models[1:])  # type: ignore[arg-type]
+        for how in ("pretrained", "first", "merged")
+    }
+    for name in OUTSIDE_LAYERS:
+        torch.testing.assert_close(results["pretrained"][name], models[0 if tasks > 1 else 1][name])
+        torch.testing.assert_close(results["first"][name], models[1][name])
+    for name in set(SHAPES) - set(OUTSIDE_LAYERS):
+        assert all(torch.equal(result[name], results["merged"][name]) for result in results.values())
+    default = DOP(**SETTINGS).merge(models[0], models[1:])
+    assert all(torch.equal(default[name], results["pretrained"][name]) for name in SHAPES)
 
 
 @pytest.mark.parametrize("stability", [0.2, 0.5, 0.8])
@@ -119,7 +135,15 @@ def test_beside_a_task_that_changed_nothing_the_other_wins_where_it_has_learned_
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": -1}, {"learning_rate": -1.0}, {"stability": 1.5}, {"decay": -0.1}, {"energy": 2.0}]
+    "wrong",
+    [
+        {"steps": -1},
+        {"learning_rate": -1.0},
+        {"stability": 1.5},
+        {"decay": -0.1},
+        {"energy": 2.0},
+        {"outside_layers": "last"},
+    ],
 )
 def test_settings_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):

@@ -50,7 +50,7 @@ def test_agrees_with_the_algorithm(tasks: int, m: int, n: int, seed: int, fracti
 def test_agrees_on_a_whole_model(split: bool) -> None:
     models = encoders(2, seed=1)
     result = IsoCTS(0.7, 0.5, split).merge(models[0], models[1:])
-    expected = by_hand(models, lambda v: iso_cts(v, 0.5), lambda vectors: vectors.mean(0), False, split)
+    expected = by_hand(models, lambda v: iso_cts(v, 0.5), lambda vectors: vectors.mean(0), "all", split)
     for name in SHAPES:
         torch.testing.assert_close(result[name], models[0][name] + 0.7 * expected[name])
 

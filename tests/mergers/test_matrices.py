@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from torch import Tensor
 
 from cl_bench.mergers import DOP, OPCM, TSV, IsoC, IsoCTS, Wudi
 from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.matrices import MatrixMerger, is_fused_attention, is_matrix
-from tests.mergers.matrix_models import FUSED, SHAPES, WIDTH, by_hand, encoders
+from cl_bench.mergers.matrices import Matrices, MatrixMerger, is_fused_attention, is_matrix, is_outside_layers
+from tests.mergers.matrix_models import FUSED, OUTSIDE_LAYERS, SHAPES, WIDTH, by_hand, encoders
 
 
 class Loudest(MatrixMerger):
@@ -37,12 +37,12 @@ RESTS = {
 
 
 @pytest.mark.parametrize("rest", RESTS)
-@pytest.mark.parametrize("matrices", ["all", "linear"])
+@pytest.mark.parametrize("matrices", get_args(Matrices))
 @pytest.mark.parametrize("split", [True, False])
 def test_every_parameter_is_merged_by_its_rule(rest: Any, matrices: Any, split: bool) -> None:
     models = encoders(4, seed=5)
     merged = Loudest(0.3, split, matrices, rest).merge(models[0], models[1:])
-    expected = by_hand(models, loudest, RESTS[rest], matrices == "linear", split)
+    expected = by_hand(models, loudest, RESTS[rest], matrices, split)
     for name in SHAPES:
         torch.testing.assert_close(merged[name], models[0][name] + 0.3 * expected[name])
     assert merged["steps"] == 7
@@ -55,25 +55,39 @@ def test_splitting_makes_a_difference_only_where_attention_is_fused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shape", "linear"),
+    ("name", "shape", "linear", "no_embedding"),
     [
-        ("visual.transformer.resblocks.11.attn.out_proj.weight", (8, 8), True),
-        ("encoder.layers.0.self_attn.q_proj.weight", (8, 8), True),
-        ("positional_embedding", (5, 8), False),
-        ("embeddings.position_embedding.weight", (5, 8), False),
-        ("token_embedding.weight", (5, 8), False),
-        ("proj", (8, 4), False),
-        ("matrix", (8, 4), False),
+        ("visual.transformer.resblocks.11.attn.out_proj.weight", (8, 8), True, True),
+        ("encoder.layers.0.self_attn.q_proj.weight", (8, 8), True, True),
+        ("positional_embedding", (5, 8), False, False),
+        ("embeddings.position_embedding.weight", (5, 8), False, False),
+        ("token_embedding.weight", (5, 8), False, False),
+        ("proj", (8, 4), False, True),
+        ("visual.proj", (8, 4), False, True),
+        ("visual_projection.weight", (4, 8), True, True),
+        ("text_projection", (8, 4), False, False),
+        ("matrix", (8, 4), False, True),
     ],
 )
-def test_linear_layers_are_told_by_their_names(name: str, shape: tuple[int, int], linear: bool) -> None:
+def test_kinds_of_matrices_are_told_by_their_names(
+    name: str, shape: tuple[int, int], linear: bool, no_embedding: bool
+) -> None:
     assert is_matrix(name, torch.zeros(shape), "linear") == linear
+    assert is_matrix(name, torch.zeros(shape), "no_embeddings") == no_embedding
     assert is_matrix(name, torch.zeros(shape), "all")
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (0, 3), (3, 0), (2, 3, 1, 1)])
 def test_what_is_never_a_matrix(shape: tuple[int, ...]) -> None:
-    assert not is_matrix("weight", torch.zeros(shape), "all")
+    assert not any(is_matrix("weight", torch.zeros(shape), matrices) for matrices in get_args(Matrices))
+
+
+@pytest.mark.parametrize(
+    "held", ["class_embedding", "visual.class_embedding", "embeddings.class_embedding", "logit_scale"]
+)
+def test_what_is_outside_of_layers_is_told_by_its_name(held: str) -> None:
+    assert is_outside_layers(held)
+    assert not any(map(is_outside_layers, set(SHAPES) - set(OUTSIDE_LAYERS)))
 
 
 def test_fused_attention_is_told_by_name_and_shape() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cl_bench.mergers import SVC, TSV, Average, Last, MagMax, Merger, TaskArithmetic, Ties
-from tests.mergers.matrix_models import FULL, FUSED, SHAPES, WIDTH, encoders, low_rank, task_vectors
+from tests.mergers.matrix_models import FULL, FUSED, NO_MATRICES, SHAPES, WIDTH, encoders, low_rank, task_vectors
 
 INNER: list[Merger] = [TaskArithmetic(0.3), MagMax(0.5), Ties(0.55, 0.4, "encoder"), TSV(1.3)]
 
@@ -33,7 +33,7 @@ def calibrated(merged: Tensor, vectors: Tensor, alpha: float) -> Tensor:
     tasks=st.integers(1, 4),
     seed=st.integers(0, 2**31),
     alpha=st.sampled_from([None, 0.1, 1.0]),
-    matrices=st.sampled_from(["all", "linear"]),
+    matrices=st.sampled_from(["all", "no_embeddings", "linear"]),
 )
 def test_agrees_with_the_formula(
     of: Merger, split: bool, tasks: int, seed: int, alpha: float | None, matrices: Any
@@ -43,8 +43,7 @@ def test_agrees_with_the_formula(
     result = SVC(of, alpha, 0.8, split, matrices).merge(start, finetuned)
     for name, shape in SHAPES.items():
         merged, vectors = inner[name] - start[name], task_vectors(models, name)
-        linear = name not in ("positional_embedding", "proj")
-        if len(shape) == 2 and 0 not in shape and (linear or matrices == "all"):
+        if len(shape) == 2 and 0 not in shape and name not in NO_MATRICES[matrices]:
             parts = range(0, shape[0], WIDTH) if split and name == FUSED else range(0, shape[0], shape[0])
             rows = WIDTH if len(parts) > 1 else shape[0]
             merged = torch.cat(
@@ -56,12 +55,11 @@ def test_agrees_with_the_formula(
 def test_what_all_share_is_counted_once() -> None:
     start, model = encoders(1)
     once = SVC(TaskArithmetic(1.0)).merge(start, [model] * 3)
-    for name in (FULL, FUSED):
+    for name in (FULL, FUSED, "proj"):
         torch.testing.assert_close(once[name], model[name])
-    # No matrix: as task arithmetic has it.
-    torch.testing.assert_close(
-        once["ln_pre.weight"], start["ln_pre.weight"] + 3 * task_vectors([start, model], "ln_pre.weight")[0]
-    )
+    # No matrix, or an embedding: as task arithmetic has it.
+    for name in ("ln_pre.weight", "positional_embedding"):
+        torch.testing.assert_close(once[name], start[name] + 3 * task_vectors([start, model], name)[0])
 
 
 def test_one_task_stays_as_it_is() -> None:

@@ -48,7 +48,7 @@ def test_gradients_as_small_as_the_epsilon_of_adam() -> None:
 def test_agrees_on_a_whole_model(split: bool) -> None:
     models = encoders(3, seed=1)
     result = Wudi(0.7, 4, 0.01, split).merge(models[0], models[1:])
-    expected = by_hand(models, lambda v: wudi(v, 4, 0.01), lambda vectors: vectors[0] * 0, True, split)
+    expected = by_hand(models, lambda v: wudi(v, 4, 0.01), lambda vectors: vectors[0] * 0, "linear", split)
     for name in SHAPES:
         torch.testing.assert_close(result[name], models[0][name] + 0.7 * expected[name])
 
