@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from cl_bench.backbones.transforms import ImageTransform
-from cl_bench.scenarios import ClassIncremental
+from cl_bench.scenarios import ClassIncremental, DomainIncremental
 from cl_bench.trainers import Optimization
 from tests.scenarios.conftest import make_dataset
 
@@ -29,6 +29,10 @@ class SmallEncoder(nn.Module):
 
 def scenario(tasks=2, classes=6, per_class=10, **options):
     return ClassIncremental(make_dataset(classes, per_class), tasks, **options)
+
+
+def domains(number=3, classes=6, per_class=4):
+    return DomainIncremental(make_dataset(classes, per_class, number))
 
 
 def pixels_at(samples, positions):

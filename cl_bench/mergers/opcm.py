@@ -139,7 +139,7 @@ def _scales(of_tasks: Tensor, of_merged: Tensor, kept: Tensor) -> tuple[float, f
         of_merged: (T,) those of what is merged after each task, before it is scaled.
         kept: That of what is kept of the first task, at first.
     """
-    lengths, scale, of_kept = torch.atleast_1d(of_tasks).sqrt(), 0.0, 1.0
+    lengths, scale, of_kept = of_tasks.reshape(-1).sqrt(), 0.0, 1.0
     for t, square in enumerate(of_merged.expand(lengths.shape)):
         length = (square + of_kept**2 * kept).sqrt()
         scale = float(lengths[: t + 1].mean() / length) if length > 0 else 0.0

@@ -11,10 +11,11 @@ from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.callbacks import Checkpoint, StepSeeds
 from cl_bench.devices import Devices
 from cl_bench.trainers import Sequential, checkpoint
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from tests.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario
 
 SEED = 3
 STREAM = scenario(tasks=3)
+DOMAINS = domains()  # 24 images each
 SETTINGS = optimization(epochs=4)  # 20 steps a task
 
 

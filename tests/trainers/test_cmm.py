@@ -23,12 +23,14 @@ SETTINGS = optimization(epochs=4, optimizer=partial(torch.optim.AdamW, eps=1e-3)
 LR = 1e-3
 
 
-def _merged_stream(settings=SETTINGS, second_moments=True, **options):
-    """The merged model after each task, as a run makes it, and the trainer."""
-    trainer, pretrained = streams.made(CMM, settings, refinement_lr=LR, keep=frozenset({"second_moments"}), **options)
-    running, merged = RunningMerge(mergers.CMM(second_moments=second_moments), pretrained), []
-    for task in range(len(streams.STREAM.train_stream)):
-        streams.fold(running, trainer, task, *streams.learned(trainer, task, running.merged(), settings))
+def _merged_stream(settings=SETTINGS, second_moments=True, alpha=0.4, stream=streams.STREAM, **options):
+    """The merged model after each task, as a run makes it."""
+    merger = mergers.CMM(alpha, second_moments)
+    trainer, pretrained = streams.made(CMM, settings, stream, keep=merger.requires, **{"refinement_lr": LR, **options})
+    running, merged = RunningMerge(merger, pretrained), []
+    for task in range(len(stream.train_stream)):
+        learned = streams.learned(trainer, task, running.merged(), settings, stream)
+        streams.fold(running, trainer, task, *learned, stream)
         merged.append(running.merged())
     return merged
 
@@ -47,13 +49,13 @@ def _forward(tangent):
     return forward
 
 
-def _plain(tangent=True, refinement="l2", second_moments=True, alpha=0.4):
+def _plain(tangent=True, refinement="l2", second_moments=True, alpha=0.4, stream=streams.STREAM):
     """The published algorithm once more: one model, one Fisher matrix, nothing of Lightning or of the mergers."""
     forward = _forward(tangent)
     merged = {name: p.detach().clone() for name, p in SmallEncoder().double().named_parameters()}
     fisher, after = None, []
-    for task, experience in enumerate(streams.STREAM.train_stream):
-        previous, samples, classes = merged, experience.samples, streams.classes_of(task)
+    for task, experience in enumerate(stream.train_stream):
+        previous, samples, classes = merged, experience.samples, streams.classes_of(task, stream)
         learned = {name: tensor.clone().requires_grad_() for name, tensor in previous.items()}
         optimizer = SETTINGS.optimizer(learned.values(), lr=SETTINGS.lr)
         order = batches.TrainingOrder(samples, SETTINGS.batch_size, streams.SEED, task, SETTINGS.epochs)
@@ -65,19 +67,21 @@ def _plain(tangent=True, refinement="l2", second_moments=True, alpha=0.4):
             functional.cross_entropy(logits, local).backward()
             torch.nn.utils.clip_grad_norm_(learned.values(), SETTINGS.gradient_clip)
             optimizer.step()
-        of_task = {name: optimizer.state[p]["exp_avg_sq"] if second_moments else 1.0 for name, p in learned.items()}
+        of_task = {name: optimizer.state[p]["exp_avg_sq"] for name, p in learned.items()}
         learned = {name: tensor.detach() for name, tensor in learned.items()}
         if task == 0:
             merged, fisher = learned, of_task
-        else:
+        elif second_moments:
             new = {name: (1 - alpha) * fisher[name] + alpha * of_task[name] for name in learned}
             merged = {
                 name: ((1 - alpha) * fisher[name] * previous[name] + alpha * of_task[name] * learned[name]) / new[name]
                 for name in learned
             }
             fisher = new
-            if refinement:
-                merged = _refined(forward, samples, task, previous, merged, refinement)
+        else:
+            merged = {name: (1 - alpha) * previous[name] + alpha * learned[name] for name in learned}
+        if refinement and task > 0:
+            merged = _refined(forward, samples, task, previous, merged, refinement)
         after.append(merged)
     return after
 
@@ -118,6 +122,28 @@ PARTS = {
 def test_a_stream_equals_the_plain_loop_whichever_parts_are_left_out(unfused, parts):
     merged = _merged_stream(**parts)
     streams.assert_same_streams(merged, _plain(**parts))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["scenario=domain_incremental"], {"second_moments": False}),
+        (["scenario=office31"], {"second_moments": False, "alpha": 0.6, "refinement": None}),
+        (["merger.second_moments=true", "scenario=domain_incremental"], {}),
+    ],
+    ids=["released", "released for Office-31", "the paper's rule"],
+)
+def test_a_stream_of_domains_equals_the_plain_loop_as_released_and_as_in_the_paper(
+    unfused, configure, overrides, parts
+):
+    config = configure("trainer=cmm", *overrides)
+    trainer, merger = ({name: config[group][name] for name in names} for group, names in _DECIDED.items())
+    merged = _merged_stream(stream=streams.DOMAINS, **trainer, **merger)
+    streams.assert_same_streams(merged, _plain(stream=streams.DOMAINS, **parts))
+    assert merger["second_moments"] or not mergers.CMM(**merger).requires  # streams then keep none
+
+
+_DECIDED = {"trainer": ("tangent", "refinement"), "merger": ("alpha", "second_moments")}
 
 
 def test_every_part_makes_a_difference():

@@ -13,7 +13,18 @@ from tests.trainers import streams
 class _PlainEWC:
     """Penalty and Fisher information, written down a second time."""
 
-    def __init__(self, strength, decay, fisher, batch_size):
+    def __init__(
+        self,
+        strength,
+        decay,
+        fisher,
+        batch_size,
+        fisher_outputs="classes",
+        starts_from="previous",
+        stream=streams.STREAM,
+    ):
+        assert starts_from == "previous"
+        self.outputs, self.stream = fisher_outputs, stream
         self.strength, self.decay, self.accumulates, self.batch_size = (
             strength,
             decay,
@@ -23,14 +34,14 @@ class _PlainEWC:
         self.fisher, self.previous = None, None
 
     def loss(self, task, step, encoder, images, labels):
-        loss = streams.cross_entropy(encoder, images, labels, streams.classes_of(task))
+        loss = streams.cross_entropy(encoder, images, labels, streams.classes_of(task, self.stream))
         if task > 0:
             for f, p, old in zip(self.fisher, encoder.parameters(), self.previous, strict=True):
                 loss = loss + self.strength * (f * (p - old) ** 2).sum() / 2
         return loss
 
     def after_task(self, task, encoder):
-        samples, seed = streams.STREAM.train_stream[task].samples, seeds.derive(streams.SEED, task, "training")
+        samples, seed = self.stream.train_stream[task].samples, seeds.derive(streams.SEED, task, "training")
         order = batches.TrainingOrder(samples, self.batch_size, seed, 0)
         parameters = list(encoder.parameters())
         total = [torch.zeros_like(p) for p in parameters]
@@ -38,13 +49,34 @@ class _PlainEWC:
         for images, _ in streams.images_of(samples, order):
             if not self.accumulates:
                 encoder.zero_grad()
-            logits = streams.logits(encoder, images, streams.classes_of(task))
-            functional.cross_entropy(logits, logits.argmax(1)).backward()
+            if self.outputs == "features":
+                outputs = encoder(images)
+            else:
+                outputs = streams.logits(encoder, images, streams.classes_of(task, self.stream))
+            functional.cross_entropy(outputs, outputs.argmax(1)).backward()
             total = [t + len(images) * p.grad**2 for t, p in zip(total, parameters, strict=True)]
         of_task = [t / len(samples) for t in total]
         before = self.fisher or [torch.zeros_like(t) for t in total]
         self.fisher = [self.decay * f + (1 - self.decay) * t for f, t in zip(before, of_task, strict=True)]
         self.previous = [p.detach().clone() for p in parameters]
+
+
+@pytest.mark.parametrize("outputs", ["features", "classes"])
+def test_a_stream_of_domains_equals_the_plain_loop_as_released_and_as_in_the_paper(configure, outputs):
+    settings, stream = optimization(epochs=4, batch_size=5), streams.DOMAINS
+    overrides = [] if outputs == "features" else ["trainer.fisher_outputs=classes"]
+    node = configure("trainer=ewc", *overrides, "trainer.strength=50", "scenario=domain_incremental")["trainer"]
+    assert node.pop("_target_") == "cl_bench.trainers.EWC"
+    plain = _PlainEWC(**node, batch_size=5, stream=stream)
+    assert plain.outputs == outputs and plain.accumulates and plain.decay == 0.5
+    expected = streams.plain_loop(plain.loss, plain.after_task, settings, stream)
+    trained = streams.trained(EWC, settings, stream, **node)
+    streams.assert_same_streams(trained, expected)
+    other = {"features": "classes", "classes": "features"}[outputs]
+    assert (
+        streams.distance(trained[-1], streams.trained(EWC, settings, stream, **node | {"fisher_outputs": other})[-1])
+        > 1e-3
+    )
 
 
 @pytest.mark.parametrize("batch_size", [4, 3], ids=["even", "uneven last batch"])
