@@ -47,10 +47,12 @@ def kind(source: Source) -> str:
 
 
 def has_all_parts(record: Result) -> bool:
-    """False for CMM without refinement or second moments, whose task vectors are much like those of CMM itself."""
+    """False for CMM without a part that its scenario has, whose task vectors are much like those of CMM itself."""
     config = record["config"]
-    refines = config["trainer"].get("refinement", "") is not None
-    return refines and config["merger"].get("second_moments") is not False
+    released = config.get("published", {}).get("cmm", {})
+    refines = config["trainer"].get("refinement", "") is not None or released.get("refinement", "") is None
+    weighs = config["merger"].get("second_moments") is not False or released.get("second_moments") is False
+    return refines and weighs
 
 
 def representatives(records: Mapping[Path, Result], wants: Callable[[Result], bool]) -> list[Path]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
 from cl_bench.mergers.around import Around
 from cl_bench.mergers.base import Merger, StackMerger
@@ -69,7 +70,7 @@ def _methods() -> str:
     rows = []
     for path in sorted(_CONFIGURATIONS.glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        settings: dict[str, Any] = yaml.safe_load(text)
+        settings = dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # as no scenario changes them
         settings.pop("defaults", None)
         module, _, class_name = settings.pop("_target_").rpartition(".")
         method: type[Merger] = getattr(importlib.import_module(module), class_name)

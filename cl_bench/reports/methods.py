@@ -11,6 +11,7 @@ _READABLE = {
     "sequential_last": "Sequential fine-tuning",
     "lwf": "LwF",
     "ewc": "EWC",
+    "ewc_of_classes": "EWC, Fisher information of classes",
     "independent_rand_mix": "RandMix",
     "independent_magmax": "MaxAbs",
     "independent_average": "Average",
@@ -29,6 +30,7 @@ _READABLE = {
     "cmm": "CMM",
     "cmm_without_tangent": "CMM without tangent space",
     "cmm_without_second_moments": "CMM without second moments",
+    "cmm_with_second_moments": "CMM with second moments",
     "cmm_without_refinement": "CMM without refinement",
 }
 _TRAINERS = {

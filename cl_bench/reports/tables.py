@@ -11,6 +11,7 @@ from cl_bench.reports.layouts import LAYOUTS, Layout, place
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import BOUNDS, position, readable
 from cl_bench.reports.published import Reference, references, sources
+from cl_bench.reports.rules import rules
 from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.table import Cell, Row, Table
 
@@ -91,7 +92,7 @@ def _table(name: str, layout: Layout, runs: Sequence[Run], metric: str) -> Table
         ),
         references=frozenset(beside.values()),
         higher_is_better=metric == "accuracy",
-        notes=tuple(_notes(beside)),
+        notes=(*rules(runs), *_notes(beside)),
     )
 
 

@@ -32,6 +32,7 @@ class _Choices(TypedDict, total=False):
 class _Config(TypedDict, total=False):
     method: Name | None
     scenario: Settings
+    published: dict[str, Settings]
     trainer: Settings
     merger: Settings
     backbone: Settings

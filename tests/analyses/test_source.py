@@ -64,6 +64,18 @@ def test_cmm_without_refinement_or_second_moments_has_not_all_parts():
     assert not has_all_parts(without)
 
 
+def test_cmm_as_released_for_its_scenario_has_all_parts():
+    released = record("cmm", "cmm", second_moments=False)
+    released["config"]["trainer"]["refinement"] = None
+    for published, complete in (
+        ({"second_moments": False}, False),
+        ({"refinement": None}, False),
+        ({"second_moments": False, "refinement": None}, True),
+    ):
+        released["config"]["published"] = {"cmm": published, "ewc": {"fisher_outputs": "features"}}
+        assert has_all_parts(released) == complete
+
+
 @pytest.mark.parametrize(("schema", "there"), [(SCHEMA, True), (SCHEMA - 1, False)])
 def test_an_analysis_of_another_schema_is_made_anew(tmp_path, schema, there):
     (tmp_path / "tsne.json").write_text(json.dumps({"schema": schema, "source": {"seed": 1}}))

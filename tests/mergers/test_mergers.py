@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 import torch
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from cl_bench import mergers
@@ -365,8 +365,8 @@ def test_nothing_to_merge_in_the_model(method: Method, pretrained: dict[str, Ten
 
 @pytest.mark.parametrize("name", METHODS)
 def test_configuration_is_the_constructor(name: str) -> None:
-    text = (CONFIGURATIONS / f"{name}.yaml").read_text(encoding="utf-8")
-    configuration = yaml.safe_load(text)
+    path = CONFIGURATIONS / f"{name}.yaml"
+    text, configuration = path.read_text(encoding="utf-8"), OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     if configuration.pop("defaults", None):  # of the method that it is around
         configuration = {"of": "???"} | configuration | {"of": "???"}
     constructor = getattr(mergers, configuration.pop("_target_").removeprefix("cl_bench.mergers."))

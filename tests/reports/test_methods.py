@@ -28,6 +28,7 @@ def test_a_record_without_a_method_is_named_by_its_choices(choices, method):
     [
         ("independent_magmax", "MaxAbs"),
         ("cmm_without_refinement", "CMM without refinement"),
+        ("cmm_with_second_moments", "CMM with second moments"),
         ("head_only_magmax", "Linear probe + magmax"),
         ("sequential_model_stock", "Sequential + model stock"),
         ("replay", "Replay"),

@@ -88,6 +88,40 @@ def test_domain_incremental(built):
     assert rows(table)["CMM"]["office31"].mean == 61.0 and [row.name for row in table.rows] == ["CMM"]
 
 
+def test_below_a_table_stands_which_rule_cmm_and_ewc_followed(built):
+    released = {"merger.second_moments": False}
+    table, _ = built(
+        "dil",
+        *(record("cmm", scenario, 5, 61.0, released) for scenario in ("office31", "domainnet")),
+        record("cmm_without_second_moments", "image_clef", 5, 61.0, released, kind="DomainIncremental"),
+        record("cmm_with_second_moments", "office31", 5, 60.0, {"merger.second_moments": True}),
+        record("ewc", "domainnet", 5, 50.0, {"trainer.fisher_outputs": "features"}),
+        record("ewc_of_classes", "domainnet", 5, 52.0, {"trainer.fisher_outputs": "classes"}),
+    )
+    averaged, features = table.notes
+    assert averaged.startswith("CMM on domainnet, office31: models are averaged without second moments")
+    assert features.startswith("EWC on domainnet: the Fisher information is that of the encoder's features")
+    assert {"EWC, Fisher information of classes", "CMM with second moments"} < {row.name for row in table.rows}
+
+
+def test_where_a_table_has_both_rules_in_a_row_its_cells_say_which(built):
+    class_incremental = ({"merger.second_moments": True}, {"trainer.fisher_outputs": "classes"})
+    of_domains = ({"merger.second_moments": False}, {"trainer.fisher_outputs": "features"})
+    table, _ = built(
+        "ablation",
+        *(
+            record(m, s, 5, 50.0, c)
+            for s in ("cub200_5", "cars_5")
+            for m, c in zip(("cmm", "ewc"), class_incremental, strict=True)
+        ),
+        *(record(m, "domainnet", 5, 50.0, c) for m, c in zip(("cmm", "ewc"), of_domains, strict=True)),
+    )
+    cells = rows(table)
+    assert cells["CMM"]["domainnet"].flags == ("merger.second_moments false",) and not cells["CMM"]["cub200_5"].flags
+    assert cells["EWC"]["domainnet"].flags == ("trainer.fisher_outputs features",)
+    assert len(table.notes) == 2 and all("on domainnet:" in note for note in table.notes)
+
+
 def test_eight_data_sets_have_a_column_each_whatever_order_they_arrive_in(built):
     first = several("sequential_magmax", "eight_datasets", 1, {"cars": 60.0, "mnist": 90.0, "eurosat": 75.0})
     other = several("sequential_magmax", "eight_datasets", 2, {"cars": 62.0, "mnist": 91.0, "eurosat": 78.0}, [2, 0, 1])
