@@ -18,7 +18,8 @@ class IsoC(MatrixMerger):
     Differs from the publication in: singular vectors that nothing determines, where the sum's rank is not full, are
     left out, not raised to σ̄ as LAPACK returns them. λ was chosen there on validation data; here it is 1.
     As in the published code, "all" matrices are taken for the paper's layers, open_clip's fused attention in one
-    piece, positional embedding and projection too, and the rest is averaged.
+    piece, positional embedding and projection too, and the rest is averaged. The published code averages the projection
+    of a text tower, too; where text towers are not trained, as there, that is the same.
 
     Args:
         scaling: λ.

