@@ -8,7 +8,7 @@ from cl_bench.quick_exit import quick_exit
 from cl_bench.store import permissions
 
 _COMMANDS = {
-    "table": "one table as Markdown, LaTeX and CSV",
+    "table": "a table of any runs; one of the papers' as Markdown, LaTeX and CSV",
     "figures": "all figures that the records allow, as SVG, PDF and PNG",
     "page": "one self-contained page with tables, figures and every run",
     "compare": "two sets of runs, with a paired test over seeds",

@@ -10,6 +10,7 @@ interval; in turn it assumes that they are about normal.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 from collections import defaultdict
@@ -28,6 +29,7 @@ from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.scaling import chosen_only, scaling_of
 
 _WIDTH = 120  # where the output is no terminal
 
@@ -147,16 +149,22 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("a", type=home.path, help="folder of the runs to compare with")
     parser.add_argument("b", type=home.path, help="folder of the runs that are compared")
     asked = parser.parse_args(arguments)
-    found, unpaired = compared(*(map(Run.of, read_all(folder, IN_TABLES)) for folder in (asked.a, asked.b)))
+    both = [read_all(folder, IN_TABLES) for folder in (asked.a, asked.b)]
+    (a, _), (b, _) = map(chosen_only, both)
+    left_out = chosen_only(itertools.chain(*both))[1]
+    if left_out and not (a and b):
+        raise UserError(f"There is nothing to compare. {left_out}")
+    found, unpaired = compared(map(Run.of, a), map(Run.of, b))
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(found))
-    console.print(*_remarks(found, unpaired), sep="\n", soft_wrap=True, markup=False)
+    console.print(*_remarks(found, unpaired), *filter(None, [left_out]), sep="\n", soft_wrap=True, markup=False)
 
 
 def _table(found: Sequence[Comparison]) -> Table:
     table = Table(title="Accuracy in percent; B − A in points, with its 95 % interval", title_justify="left")
     table.add_column("method", overflow="fold")
     table.add_column("scenario", no_wrap=True)
+    table.add_column("λ", no_wrap=True)
     for name in ("n", "A", "B", "B − A", "95 %", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
@@ -164,6 +172,7 @@ def _table(found: Sequence[Comparison]) -> Table:
         table.add_row(
             escape(one.method),
             escape(one.scenario),
+            " → ".join(_scalings(runs) for runs in zip(*one.pairs, strict=True)),
             str(len(one.a)),
             *(_spread(values) for values in (one.a, one.b)),
             _spread(one.differences, sign="+"),
@@ -171,6 +180,15 @@ def _table(found: Sequence[Comparison]) -> Table:
             "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001",
         )
     return table
+
+
+def _scalings(runs: Iterable[Run]) -> str:
+    """The λ of one side; a star where its runs chose them."""
+    runs = list(runs)
+    values = sorted({value for run in runs if (value := scaling_of(run.result)) is not None})
+    few = values if len(values) < 3 else [values[0], values[-1]]
+    chosen = " *" if values and any(run.result.get("scalings") for run in runs) else ""
+    return (", " if few == values else " to ").join(f"{value:g}" for value in few) + chosen if values else "none"
 
 
 def _spread(values: Sequence[float], sign: str = "") -> str:
@@ -186,6 +204,8 @@ def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[s
         yield "n = 1: a single pair says nothing of chance, so there is neither interval nor p"
     if any(len(one.a) > 1 and one.p() is None for one in found):
         yield "where all differences are the same, there is neither interval nor p"
+    if any(run.result.get("scalings") for one in found for pair in one.pairs for run in pair):
+        yield "*: each run chose its λ on validation images"
     for name, values in changes(pair for one in found for pair in one.pairs).items():
         yield f"{name}: " + (" → ".join(map(str, values[0])) if len(values) == 1 else "different in each pair")
     for run in unpaired:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result, read_all, table
+from cl_bench.reports.runs import each_once
+from cl_bench.reports.scaling import all_chosen
 from cl_bench.store import atomic
 
 _PAGE = """# First results
@@ -45,8 +47,12 @@ _ORDER = ("zero_shot", "joint", "sequential_last", "sequential_magmax", "sequent
 
 
 def write(folder: Path, out: Path) -> None:
-    """Writes the page from all result records below `folder`."""
-    results = sorted(read_all(folder), key=_position)
+    """Writes the page from all result records below `folder`.
+
+    Raises:
+        UserError: There is none, nobody chose the λ of one, or two of a cell differ in more than their seeds.
+    """
+    results = sorted(each_once(all_chosen(read_all(folder)), _cell), key=_position)
     trained = {result["fingerprint"]: result["seconds"]["training"] for result in results}  # once per stream
     page = _PAGE.format(
         runs=len(results),
@@ -65,6 +71,10 @@ def write(folder: Path, out: Path) -> None:
 
 def _method(result: Result) -> str:
     return result["config"]["method"]
+
+
+def _cell(result: Result) -> tuple[str, str]:
+    return _method(result), result["choices"]["scenario"]
 
 
 def _position(result: Result) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from cl_bench.reports.grid import draw_grid, outline_learned
+from cl_bench.reports.scaling import is_unchosen, scaling_of
 
 _WIDEST = 15.3  # inches of a panel, however many tasks there are: a picture has less than 2^16 pixels
 
@@ -27,13 +28,23 @@ def heat_maps(result: Mapping[str, Any], folder: Path) -> list[Path]:
     for name, matrix in matrices.items():
         if matrix is not None:
             paths.append(folder / f"matrix_{name}.png")
-            _draw(matrix, f"{_title(result)}, {name}", result).savefig(paths[-1], dpi=150)
+            of = of_scaling(result) if name == "merged" else ""
+            _draw(matrix, f"{_title(result)}, {name}{of}", result).savefig(paths[-1], dpi=150)
     return paths
 
 
 def _title(result: Mapping[str, Any]) -> str:
     choices = result["choices"]
     return " · ".join(str(choices[key]) for key in ("scenario", "trainer", "merger") if key in choices)
+
+
+def of_scaling(result: Mapping[str, Any]) -> str:
+    """Of which λ the picture is, where there were several."""
+    if not (scalings := result["scalings"]) or not result["training"]:
+        return ""
+    if is_unchosen(result):
+        return f", λ = {scalings[0]['scaling']:g}: the first of {len(scalings)}, not chosen"
+    return f", λ = {scaling_of(result):g}: chosen on validation images"
 
 
 def _draw(matrix: Mapping[str, Sequence], title: str, result: Mapping[str, Any]) -> Figure:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from cl_bench.reports.markdown import Result, read_all, table
+from cl_bench.reports.runs import each_once
+from cl_bench.reports.scaling import all_chosen
 from cl_bench.store import atomic
 
 _PAGE = """# Learning rates of the embedded scenarios
@@ -31,14 +33,22 @@ after a run with 5 epochs and 2e-4 on the test images had not shown it. The othe
 
 
 def write(folder: Path, out: Path) -> None:
-    """Writes the page from all result records below `folder`."""
-    results = sorted(read_all(folder), key=lambda result: result["config"]["optim"]["lr"])
+    """Writes the page from all result records below `folder`.
+
+    Raises:
+        UserError: There is none, nobody chose the λ of one, or two of a cell differ in more than their seeds.
+    """
+    results = sorted(each_once(all_chosen(read_all(folder)), _cell), key=lambda result: result["config"]["optim"]["lr"])
     page = _PAGE.format(
         seeds=", ".join(map(str, sorted({result["seed"] for result in results}))),
         merged=table(results, "lr", _lr, lambda result: result["headline"]["value"]),
         finetuned=table(results, "lr", _lr, _finetuned),
     )
     atomic.write_text(out, page)
+
+
+def _cell(result: Result) -> tuple[str, str]:
+    return _lr(result), result["choices"]["scenario"]
 
 
 def _lr(result: Result) -> str:

@@ -16,9 +16,12 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from cl_bench.errors import UserError
 from cl_bench.mergers.around import Around
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.reports.markdown import Result, cell, grid, read_all
+from cl_bench.reports.runs import each_once
+from cl_bench.reports.scaling import all_chosen, scaling_of
 from cl_bench.store import atomic
 
 _CONFIGURATIONS = Path(__file__).resolve().parents[2] / "conf" / "merger"
@@ -51,8 +54,14 @@ Chosen λ, mean ± standard deviation over seeds:
 
 
 def write(folder: Path, out: Path) -> None:
-    """Writes the page, with all result records below `folder`."""
-    results = read_all(folder)
+    """Writes the page, with all result records below `folder`.
+
+    Raises:
+        UserError: There is none, one has no list of λ, nobody chose from it, or two of a cell differ in more than their
+            seeds.
+    """
+    results = each_once(all_chosen(read_all(folder)), lambda result: (_merger(result), _column(result)))
+    _check_lists(results)
     page = _PAGE.format(
         methods=_methods(),
         runs=len(results),
@@ -61,9 +70,18 @@ def write(folder: Path, out: Path) -> None:
         grid=", ".join(sorted({f"{one['scaling']:g}" for result in results for one in result["scalings"]})),
         versions=", ".join(f"{name} {number}" for name, number in sorted(results[0]["versions"].items())),
         accuracies=_table(results, lambda result: result["headline"]["value"]),
-        scalings=_table(results, _chosen),
+        scalings=_table(results, scaling_of),
     )
     atomic.write_text(out, page)
+
+
+def _check_lists(results: Sequence[Result]) -> None:
+    for result in results:
+        if not result["scalings"]:
+            raise UserError(
+                f"{result['path']} has one λ, and this page is of runs that chose theirs: "
+                "merger.scaling=[0.2,0.4,0.6] scenario.validation_share=0.2, or another folder."
+            )
 
 
 def _methods() -> str:
@@ -117,10 +135,6 @@ def _table(results: Sequence[Result], value: Any) -> str:
         for merger in sorted({_merger(result) for result in results})
     ]
     return grid(["merger", *(f"{scenario}, {trainer}" for scenario, trainer in columns)], rows)
-
-
-def _chosen(result: Result) -> float:
-    return next(one["scaling"] for one in result["scalings"] if one["chosen"])
 
 
 def _merger(result: Result) -> str:

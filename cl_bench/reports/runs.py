@@ -54,6 +54,15 @@ def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
     return found
 
 
+def each_once(results: Iterable[Result], cell: Callable[[Result], Hashable]) -> list[Result]:
+    """Records whose numbers may be averaged over seeds within each cell; one of each seed.
+
+    Raises:
+        UserError: Two of one cell and seed differ in settings or numbers. Names both.
+    """
+    return [run.result for run in distinct(map(Run.of, results), lambda run: (cell(run.result), run.seed)).values()]
+
+
 def _check_code(first: Run, second: Run) -> None:
     """Seeds that were run before a method was edited do not go into one mean with those after."""
     if changed := changes(first.result.get("code") or {}, second.result.get("code") or {}):

@@ -1,14 +1,16 @@
 """A table of results, before it becomes Markdown, LaTeX, CSV or a part of the page.
 
-As a command: `python -m cl_bench.reports table NAME FOLDER OUT`.
+As a command: `python -m cl_bench.reports table FOLDER` for any runs, `table NAME FOLDER OUT` for the papers' tables.
 """
 
 import argparse
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cl_bench import home
+from cl_bench.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -74,27 +76,64 @@ class Table:
 
 
 def main(arguments: list[str]) -> None:
-    """Writes a table, and its table of forgetting, as OUT/NAME.md, .tex and .csv.
+    """Prints the table of any runs, or writes one of the papers' tables, each with its table of forgetting.
 
     Raises:
         UserError: There are no records, none of this table's kind, or some that contradict each other.
     """
-    from cl_bench.reports.latex import latex
-    from cl_bench.reports.markdown import IN_TABLES, page, read_all
+    from cl_bench.reports.markdown import IN_TABLES, read_all
+    from cl_bench.reports.printed import print_table
+    from cl_bench.reports.scaling import chosen_only
+    from cl_bench.reports.swept import swept
     from cl_bench.reports.tables import NAMES, tables_named
+
+    parser = _parser(NAMES)
+    asked = parser.parse_args(arguments)
+    name = asked.what[0]
+    if name not in NAMES:
+        _check_folders(asked.what, NAMES)
+        for table in swept([result for folder in asked.what for result in read_all(home.path(folder), IN_TABLES)]):
+            print_table(table)
+            if asked.out:
+                _write(table, asked.out)
+        return
+    if len(asked.what) < 3:
+        parser.error(f"a table of the papers is written to a folder: table {name} FOLDER … OUT")
+    if asked.out:
+        parser.error(f"OUT is the last of table {name} FOLDER … OUT; --out is for the table of any runs")
+    *folders, out = map(home.path, asked.what[1:])
+    results = [result for folder in folders for result in read_all(folder, IN_TABLES)]
+    for table in tables_named(name, results):
+        _write(table, out)
+    if left_out := chosen_only(results)[1]:
+        print(left_out)
+
+
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cl_bench.reports table",
+        usage="%(prog)s FOLDER … [--out OUT], or %(prog)s NAME FOLDER … OUT",
+        description="Prints a table of any runs: rows are what they differ in, columns what was measured. With a NAME, "
+        "writes that table of the papers.",
+        epilog=f"NAME is one of {', '.join(names)}.",
+    )
+    parser.add_argument("what", nargs="+", metavar="FOLDER", help="where the runs lie; several are read together")
+    parser.add_argument("--out", type=home.path, help="also write it there, as sweep.md, .tex and .csv")
+    return parser
+
+
+def _check_folders(given: Sequence[str], names: Sequence[str]) -> None:
+    for folder in given:
+        if not home.path(folder).is_dir():
+            raise UserError(f"There is no folder {folder}, and no table of that name; tables are {', '.join(names)}.")
+
+
+def _write(table: Table, out: Path) -> None:
+    from cl_bench.reports.latex import latex
+    from cl_bench.reports.markdown import page
     from cl_bench.reports.tidy import tidy
     from cl_bench.store import atomic
 
-    parser = argparse.ArgumentParser(
-        prog="python -m cl_bench.reports table", description="Writes one of the papers' tables."
-    )
-    parser.add_argument("name", choices=NAMES, help="which table")
-    parser.add_argument("folder", type=home.path, nargs="+", help="of the sweep's records; several are read together")
-    parser.add_argument("out", type=home.path, help="where the files go")
-    asked = parser.parse_args(arguments)
-    for table in tables_named(
-        asked.name, [result for folder in asked.folder for result in read_all(folder, IN_TABLES)]
-    ):
-        for ending, written in (("md", page), ("tex", latex), ("csv", tidy)):
-            atomic.write_text(asked.out / f"{table.name}.{ending}", written(table))
-        print(f"written: {asked.out / table.name}.{{md,tex,csv}}")
+    for ending, written in (("md", page), ("tex", latex), ("csv", tidy)):
+        atomic.write_text(out / f"{table.name}.{ending}", written(table))
+    print(f"written: {out / table.name}.{{md,tex,csv}}")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cl_bench.errors import UserError
@@ -13,6 +14,7 @@ from cl_bench.reports.methods import BOUNDS, position, readable
 from cl_bench.reports.published import Reference, references, sources
 from cl_bench.reports.rules import rules
 from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.scaling import chosen_only
 from cl_bench.reports.table import Cell, Row, Table
 
 NAMES = tuple(f"{layout.name}{size}" for size in ("", "_mini") for layout in LAYOUTS)
@@ -29,7 +31,7 @@ def tables(results: Sequence[Result]) -> list[Table]:
     found = []
     for name in NAMES:
         own = [r for r in results if f"table_{name}" in Path(r.get("path", "")).absolute().parts]
-        if _of(_layout(name), own):
+        if chosen_only(_of(_layout(name), own))[0]:
             found += tables_named(name, own)
     return found
 
@@ -37,17 +39,22 @@ def tables(results: Sequence[Result]) -> list[Table]:
 def tables_named(name: str, results: Sequence[Result]) -> list[Table]:
     """One table, from all of the records that are of its kind, and its table of forgetting if there is any.
 
+    Runs of which nobody chose the λ are left out, and a note says so.
+
     Raises:
         UserError: None of the records is of its kind, or two of them cannot be told apart.
     """
     layout = _layout(name)
-    chosen = _of(layout, results)
+    chosen, left_out = chosen_only(_of(layout, results))
+    if not chosen and left_out:
+        raise UserError(f"There is nothing else for table {name}. {left_out}")
     if not chosen:
         kinds = " or ".join(sorted(layout.kinds))
         raise UserError(f"Table {name} is of {kinds} runs on test images, and there is none among these records.")
     runs = sorted(distinct(map(Run.of, chosen), _identity).values(), key=_place)
     both = [_table(name, layout, runs, metric) for metric in ("accuracy", "forgetting")]
-    return [table for table in both if table.rows]
+    notes = (left_out,) if left_out else ()
+    return [replace(table, notes=(*table.notes, *notes)) for table in both if table.rows]
 
 
 def _layout(name: str) -> Layout:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 
 _WIDTH = 100  # where the output is no terminal
 
@@ -28,8 +29,10 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     console.print(_table(result))
     for kind, reason in result["left_out"].items():
         console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
-    if result["scalings"]:
-        console.print(_choice(result["scalings"]))
+    if is_unchosen(result):
+        console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
+    elif result["scalings"] and result["training"]:
+        console.print(_choice(result["scalings"]), soft_wrap=True)
     console.print(_effort(result))
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
@@ -70,13 +73,10 @@ def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapp
 
 
 def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:
-    for one in scalings:
-        if one["chosen"]:
-            return f"* chosen on validation images, where it has {one['validation']:.2f}; this is what is reported"
-    return (
-        f"λ = {scalings[0]['scaling']:g}, the first, is what is reported: "
-        "scenario.validation_share=0.2 sets training images aside to choose by"
-    )
+    best = next(one for one in scalings if one["chosen"])
+    equals = [f"λ = {one['scaling']:g}" for one in scalings if one["validation"] == best["validation"]][1:]
+    also = f", as {'has' if len(equals) == 1 else 'have'} {' and '.join(equals)}: the first of them" if equals else ""
+    return f"* chosen on validation images, where it has {best['validation']:.2f}{also}; this is what is reported"
 
 
 def _effort(result: Mapping[str, Any]) -> str:

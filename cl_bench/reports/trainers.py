@@ -12,6 +12,8 @@ from pathlib import Path
 
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result, cell, grid, read_all
+from cl_bench.reports.runs import each_once
+from cl_bench.reports.scaling import all_chosen
 from cl_bench.store import atomic
 
 _PAGE = """# Trainers
@@ -44,8 +46,13 @@ the best mean over both scenarios; `cmm` takes that of `tangent`.
 
 
 def write(folder: Path, rates: Path, out: Path) -> None:
-    """Writes the page from the result records below `folder`, and below `rates` those of the learning rates."""
-    results, tried = read_all(folder), read_all(rates)
+    """Writes the page from the result records below `folder`, and below `rates` those of the learning rates.
+
+    Raises:
+        UserError: There is none, nobody chose the λ of one, or two of a cell differ in more than their seeds.
+    """
+    results = each_once(all_chosen(read_all(folder)), _of)
+    tried = each_once(all_chosen(read_all(rates)), lambda result: (_of(result), _rate(result)))
     page = _PAGE.format(
         runs=len(results),
         seeds=_seeds(results),

@@ -104,9 +104,9 @@ def test_trainers_has_a_row_per_trainer_and_columns_per_scenario(tmp_path):
         write_result(path, {**result, "finetuned": own, "headline": {"name": "x", "value": value}})
 
     for value in (70.0, 74.0):
-        write("runs", "ewc", "a", value)
-        write("rates", "lora", "a", value)
-        write("rates", "lora", "b", value + 10)
+        write("runs", "ewc", "a", value, seed=int(value))
+        write("rates", "lora", "a", value, seed=int(value))
+        write("rates", "lora", "b", value + 10, seed=int(value))
     write("runs", "sequential", "b", 50.0)
     trainers.write(tmp_path / "runs", tmp_path / "rates", tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()

@@ -23,6 +23,7 @@ from cl_bench.reports.figures import (
 from cl_bench.reports.figures.drawing import save
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import style
+from cl_bench.reports.scaling import chosen_only
 
 _FIGURES = (
     accuracy_over_time,
@@ -58,6 +59,8 @@ def write(folder: Path, out: Path) -> list[str]:
         UserError: There is no record, or one is damaged.
     """
     records, names = Records.below(folder), []
+    if line := chosen_only(records.results)[1]:
+        print(f"accuracy_over_time: {line}")
     for figure in _FIGURES:
         kind, drawn = figure.__name__.rpartition(".")[2], []
         with style(), _damage_told(kind, records):

@@ -2,8 +2,7 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from functools import reduce
+from collections.abc import Hashable, Iterator, Mapping
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -13,14 +12,19 @@ from cl_bench.reports.figures import names
 from cl_bench.reports.figures.drawing import Drawing, markers, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
-from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.headline import headline_at, headline_kind
 from cl_bench.reports.markdown import Result
+from cl_bench.reports.runs import Run
+from cl_bench.reports.scaling import scaling_of
+from cl_bench.reports.told_apart import told_apart, typed
 
 NEEDS = "a run with merger.scaling as a list of three λ at least, or as many runs with one each"
 _FEWEST = 3
 
-Line = Mapping[float, Mapping[int, float]]
-"""By λ and seed, the headline of a method."""
+_SCALING = "merger.scaling"
+
+Line = Mapping[float, Mapping[Hashable, float]]
+"""By λ and repetition (seed and order of arrival), the headline of a method."""
 
 
 def drawings(records: Records) -> Iterator[Drawing]:
@@ -67,13 +71,18 @@ def _draw(axis: Axes, name: str, place: int, line: Line) -> Artist:
 
 
 def _lines(results: list[Result]) -> dict[tuple[str, str], Line]:
-    """By trainer and merger; where a method has runs with a list of λ, those with one λ are left out."""
-    found: dict[tuple[str, str], dict[float, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    """By trainer and merger; where a method has runs with a list of λ, those with one λ are left out.
+
+    A method that was run with several other settings has a line for each.
+    """
+    found: dict[tuple[str, str], dict[float, dict[Hashable, float]]] = defaultdict(lambda: defaultdict(dict))
     with_lists = {_method(result) for result in results if result["scalings"]}
-    for result in results:
-        if len(result["training"]) > 1 and bool(result["scalings"]) == (_method(result) in with_lists):
-            for scaling, value in _values(result).items():
-                found[_method(result)][scaling][result["seed"]] = value
+    kept = [r for r in results if len(r["training"]) > 1 and bool(r["scalings"]) == (_method(r) in with_lists)]
+    for result, settings in zip(kept, told_apart(kept, _method, but=_SCALING), strict=True):
+        own, merger = _method(result)
+        for scaling, value in _values(result).items():
+            line = found[own, ", ".join((merger, *([typed(settings)] * bool(settings))))]
+            line[scaling][result["seed"], repr(Run.of(result).order)] = value
     return found
 
 
@@ -83,12 +92,10 @@ def _method(result: Result) -> tuple[str, str]:
 
 
 def _values(result: Result) -> dict[float, float]:
-    headline = result["headline"]
     if result["scalings"]:
-        path = headline["name"].split(".")
-        return {one["scaling"]: reduce(lambda part, key: part[key], path, one) for one in result["scalings"]}
-    scaling = result["config"]["merger"].get("scaling")
-    return {} if scaling is None else {scaling: headline["value"]}
+        return {one["scaling"]: headline_at(one, result) for one in result["scalings"]}
+    scaling = scaling_of(result)
+    return {} if scaling is None else {scaling: result["headline"]["value"]}
 
 
 def _zero_shot(result: Result) -> float:

@@ -1,6 +1,6 @@
 """Heat maps: the accuracy on each task after each training task; learned tasks and zero-shot ones told apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from cl_bench.reports.figures.records import Records
 from cl_bench.reports.grid import draw_grid, outline_learned
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
+from cl_bench.reports.scaling import is_unchosen
+from cl_bench.reports.told_apart import told_apart, typed
 
 NEEDS = "a run of several tasks with evaluation=every_task"
 _MOST_PANELS = 6
@@ -18,12 +20,13 @@ _PREFERRED = ("sequential", "sequential + MagMax", "independent + MagMax", "EWC"
 
 
 def drawings(records: Records) -> Iterator[Drawing]:
-    """One figure per scenario: a panel for up to six methods, each with the run of its smallest seed."""
+    """One figure per scenario: a panel for up to six methods, each with the run of its smallest seed.
+
+    A method that was run with several settings has a panel for each; runs of which nobody chose the λ have none.
+    """
     for scenario in records.scenarios:
-        first: dict[str, Result] = {}
-        for result in sorted(records.results, key=lambda result: result["seed"]):
-            if result["choices"]["scenario"] == scenario and _is_complete(result):
-                first.setdefault(names.method(source_of(result)), result)
+        own = [result for result in records.results if result["choices"]["scenario"] == scenario]
+        first = _first_of_each([result for result in own if _is_complete(result) and not is_unchosen(result)])
         preferred = [name for name in _PREFERRED if name in first]
         others = [name for name in names.in_order(first) if name not in preferred]
         shown = names.in_order([*preferred, *others][:_MOST_PANELS])
@@ -46,6 +49,19 @@ def drawings(records: Records) -> Iterator[Drawing]:
             f"{scenario}: test accuracy among {among} on each task (column) after each training task (row); below the "
             "stepped line are tasks that were learned, above it those answered zero-shot.",
         )
+
+
+def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
+    """The run of the smallest seed, by method and, where they differ, its settings."""
+    first: dict[str, Result] = {}
+    in_order = sorted(results, key=lambda result: result["seed"])
+    for result, settings in zip(in_order, told_apart(in_order, _method), strict=True):
+        first.setdefault("\n".join((_method(result), *([typed(settings)] * bool(settings)))), result)
+    return first
+
+
+def _method(result: Result) -> str:
+    return names.method(source_of(result))
 
 
 def _is_complete(result: Result) -> bool:

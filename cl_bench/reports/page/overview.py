@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
+from cl_bench.reports.scaling import chosen_only
 
 
 def overview(results: Sequence[Result]) -> dict[str, str]:
@@ -13,6 +14,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
     merging = sum(result["seconds"]["merging"] for result in results)
     devices = {f"{result['devices']['count']} × {result['devices']['kind']}" for result in results}
     versions = {f"{name} {number}" for result in results for name, number in result["versions"].items()}
+    left_out = chosen_only(results)[1]
     return {
         "runs": str(len(results)),
         "trained streams": str(len(streams)),
@@ -22,6 +24,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
         "time": f"training {_span(sum(streams.values()))}, merging {_span(merging)}, evaluation {_span(evaluation)}",
         "devices": _listed(devices),
         "versions": _listed(versions),
+        **({"left out": left_out.removeprefix("Left out: ")} if left_out else {}),
     }
 
 

@@ -60,7 +60,9 @@ function pickedRuns() {
 function drawAfter(place) {
   const chosen = pickedRuns().slice(0, MOST_LINES);
   if (!chosen.length) return say(place, "Pick runs in the list above.");
-  const traces = chosen.map((run, i) => {
+  const reported = chosen.filter((run) => !details(run.index).unchosen);
+  if (!reported.length) return say(place, "No λ was chosen in these runs: the plot over λ has each.");
+  const traces = reported.map((run, i) => {
     const after = details(run.index).after[run.kind];
     return {
       ...style(i), name: plain(runName(run)), mode: "lines+markers",
@@ -80,6 +82,7 @@ function learnedLine(tasks) {
 
 function drawMatrix(place, run) {
   const all = details(run.index), kind = byId("matrix-kind").value, matrices = all.matrix[byId("matrix-model").value];
+  if (!matrices && all.unchosen && byId("matrix-model").value === "merged") return say(place, `${runName(run)}: no λ was chosen.`);
   if (!matrices) return say(place, `${runName(run)}: its fine-tuned models were not evaluated.`);
   const matrix = matrices[kind];
   if (!matrix) return say(place, `${runName(run)}: ${kind.replace("_", "-")} is left out, ${all.left_out[kind]}.`);

@@ -61,7 +61,7 @@ function openRun(index) {
       `Accuracy matrix, ${model}, ${spoken[kind]}`, model === "merged" && kind === run.kind, matrixTable(matrix, all.tasks),
     )));
   const facts = [
-    ["accuracy", `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
+    ["accuracy", all.unchosen ? `of each λ, below: none was chosen. ${all.unchosen}.` : `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
     ["method", `${run.method}: ${run.trainer} + ${run.merger}${run.scaling === null ? "" : `, λ = ${run.scaling}`}`],
     ...Object.entries(all.left_out).map(([kind, reason]) => [`${kind.replace("_", "-")} left out`, reason]),
     ["scenario", `${run.scenario}, ${plural(run.tasks, "task")}`],
@@ -75,7 +75,7 @@ function openRun(index) {
     element("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
     ...matrices,
     ...(run.scalings.length ? [section("Each λ", true, grid(["λ", "accuracy", "on validation images"], run.scalings))] : []),
-    section("Metrics", false, grid(["metric", ...Object.keys(all.metrics)], Object.keys(all.metrics[run.kind]).map((name) => [name, ...Object.values(all.metrics).map((of) => of[name])]))),
+    all.unchosen ? "" : section("Metrics", false, grid(["metric", ...Object.keys(all.metrics)], Object.keys(all.metrics[run.kind]).map((name) => [name, ...Object.values(all.metrics).map((of) => of[name])]))),
     section("Time and memory", false,
       grid(["stage", "seconds", "peak MiB"], Object.keys(all.seconds).map((stage) => [stage, all.seconds[stage], all.memory[stage]])),
       grid(["training of task", "seconds", "peak MiB", "steps", "from the store"], all.training.map((row, i) => [i + 1, ...row.slice(0, 3), row[3] ? "yes" : "no"]))),

@@ -1,0 +1,85 @@
+"""A table on the terminal, or in a pipe."""
+
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
+from cl_bench.reports.table import Table
+
+_NARROWEST = 20  # of the names of rows, which fold
+_PADDING = 3  # of a column, with its line
+
+
+def print_table(table: Table, most: int | None = None) -> None:
+    """Prints caption, rows and notes. Long names fold; columns that do not fit beside each other go below.
+
+    Args:
+        table: What to print.
+        most: Rows to show; of more, the first of them, and how many there are.
+    """
+    console = Console(highlight=False)
+    if not os.isatty(1):  # whoever reads a pipe wants a row in a line
+        console = Console(width=10**4, highlight=False)
+    print_text = [escape(table.caption)]
+    cells = [[_cell(cell) for cell in row] for row in shown(table)][:most]
+    names = [row.name for row in table.rows][:most]
+    console.print(*print_text, soft_wrap=True)
+    for block in _blocks(table.columns, cells, names, console.width):
+        console.print(_grid(table.columns, cells, names, block))
+    if (hidden := len(table.rows) - len(names)) > 0:
+        console.print(f"… and {hidden} more rows")
+    notes = [LEGEND] * has_ranks(table) + list(table.notes)
+    notes += [f"[{mark}] {text}" for text, mark in footnotes(table).items()]
+    for note in notes:
+        console.print(note, soft_wrap=True, markup=False)
+
+
+def _grid(columns: Sequence[str], cells: Sequence[Sequence[str]], names: Sequence[str], block: Sequence[int]) -> Grid:
+    grid = Grid()
+    grid.add_column("", overflow="fold")
+    for i in block:
+        grid.add_column(escape(columns[i]), justify="right", overflow="fold", min_width=_widest(i, cells))
+    for name, row in zip(names, cells, strict=True):
+        grid.add_row(escape(name), *(row[i] for i in block))
+    return grid
+
+
+def _blocks(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], names: Sequence[str], width: int
+) -> list[list[int]]:
+    """Which columns stand beside each other."""
+    beside = min(max(map(len, names), default=0), _NARROWEST) + 2 * _PADDING
+    blocks: list[list[int]] = [[]]
+    left = width - beside
+    for i in range(len(columns)):
+        needed = _widest(i, cells) + _PADDING
+        if blocks[-1] and needed > left:
+            blocks.append([])
+            left = width - beside
+        blocks[-1].append(i)
+        left -= needed
+    return blocks
+
+
+def _widest(column: int, cells: Sequence[Sequence[str]]) -> int:
+    return max((len(_plain(row[column])) for row in cells), default=0)
+
+
+def _plain(marked: str) -> str:
+    """Without what makes it bold."""
+    from rich.text import Text
+
+    return Text.from_markup(marked).plain
+
+
+def _cell(cell: Shown | None) -> str:
+    if cell is None:
+        return ""
+    number = f"{cell.mean} ± {cell.deviation}" if cell.deviation else cell.mean
+    number = {0: number, 1: f"[bold]{number}[/]", 2: f"[underline]{number}[/]"}[cell.rank]
+    of = f" (n = {cell.n})" if cell.n else ""
+    return number + of + (escape(f" [{','.join(cell.marks)}]") if cell.marks else "")

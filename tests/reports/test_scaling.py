@@ -1,0 +1,217 @@
+"""Runs with a list of λ of which nobody chose one: their first λ is not what any reader of records takes."""
+
+import pytest
+
+from cl_bench.errors import UserError
+from cl_bench.reports import compare, first_results, learning_rates, mergers, scaling, show, trainers
+from cl_bench.reports.__main__ import main
+from cl_bench.reports.figures import accuracy_over_scaling, accuracy_over_time
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.heat_maps import of_scaling
+from cl_bench.reports.markdown import read_all
+from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.overview import overview
+from cl_bench.reports.runs import Run
+from cl_bench.reports.tables import tables, tables_named
+from cl_bench.store import write_result
+from tests.reports.test_left_out import TASKS, found
+from tests.reports.test_left_out import record as several_datasets
+
+GRID = (0.1, 0.4, 1.0)
+HOW = ("scenario.validation_share=0.2", "merger.scaling=0.4")
+
+
+def one(kind, value):
+    """What a record says of one model, with the other kind of accuracy, too."""
+    aware = found(value)
+    both = {name: {**numbers, "task_agnostic": numbers["task_aware"]} for name, numbers in aware.items()}
+    return {**both, "accuracy": {"task_agnostic": value, "task_aware": value}}
+
+
+def record(method="sequential_magmax", seed=5, value=60.0, grid=(), chosen=None, **settings):
+    """One of a class-incremental run; with each λ of the grid it has `value` + 10 λ."""
+    base = several_datasets(method, seed)
+    scalings = [
+        {"scaling": at, "validation": None if chosen is None else 50.0, "chosen": at == chosen,
+         **one("task_agnostic", value + 10 * at)}
+        for at in grid
+    ]  # fmt: skip
+    reported = value + 10 * (chosen or grid[0]) if grid else value
+    scenario = {"_target_": "cl_bench.scenarios.ClassIncremental", "tasks": TASKS, "class_order": seed}
+    config = {**base["config"], "scenario": scenario, "seed": seed}
+    config["merger"] = {**config["merger"], "scaling": list(grid) or 0.5, **settings}
+    return {
+        **base,
+        **one("task_agnostic", reported),
+        "choices": {**base["choices"], "scenario": "digits_5"},
+        "config": config,
+        "headline": {"name": "accuracy.task_agnostic", "value": reported},
+        "left_out": {},
+        "scalings": scalings or None,
+        "finetuned": one("task_agnostic", 40.0),
+        "datasets": [{"name": "digits", "split": "official", "sha256": "0" * 64}],
+    }
+
+
+def write(folder, *records):
+    for number, each in enumerate(records):
+        write_result(folder / str(number) / "result.json", each)
+    return folder
+
+
+def unchosen(**more):
+    return record(grid=GRID, **more)
+
+
+def test_a_list_is_chosen_from_by_the_run_or_by_nobody():
+    assert scaling.is_unchosen(unchosen()) and scaling.scaling_of(unchosen()) is None
+    chosen = record(grid=GRID, chosen=0.4)
+    assert not scaling.is_unchosen(chosen) and scaling.scaling_of(chosen) == 0.4
+    assert not scaling.is_unchosen(record()) and scaling.scaling_of(record()) == 0.5
+    assert scaling.scaling_of(record(scaling=[0.3])) == 0.3  # a list of one leaves no choice
+    nothing_merged = unchosen() | {"training": []}
+    assert not scaling.is_unchosen(nothing_merged) and scaling.scaling_of(nothing_merged) is None
+    assert scaling.is_unchosen(record(scaling=[0.3, 0.6]))  # somebody took its list of λ away
+
+
+def test_each_scaling_is_a_record_of_its_own():
+    each = scaling.at_each(unchosen())
+    assert [(r["headline"]["value"], r["config"]["merger"]["scaling"], r["scalings"]) for r in each] == [
+        (61.0, 0.1, None), (64.0, 0.4, None), (70.0, 1.0, None),
+    ]  # fmt: skip
+    assert each[2]["matrix"]["task_agnostic"][-1][-1] == 70.0
+    assert scaling.at_each(record(grid=GRID, chosen=0.4))[0]["headline"]["value"] == 64.0
+
+
+def test_a_published_table_leaves_it_out_and_says_how_to_choose(tmp_path, capsys):
+    write(tmp_path / "table_cil_mini", unchosen(), record("sequential_ties", value=50.0))
+    table, forgetting = tables_named("cil_mini", read_all(tmp_path))
+    assert [row.name for row in table.rows] == [row.name for row in forgetting.rows] == ["Sequential + TIES"]
+    (note,) = [note for note in table.notes if "none was chosen" in note]
+    assert "1 run" in note and "sequential_magmax" in note and all(way in note for way in HOW)
+    assert main(["table", "cil_mini", str(tmp_path), str(tmp_path / "out")]) == 0
+    assert note in capsys.readouterr().out and note in (tmp_path / "out/cil_mini.md").read_text()
+    assert [row.name for row in tables(read_all(tmp_path))[0].rows] == ["Sequential + TIES"]
+
+
+def test_a_published_table_of_nothing_else_is_refused_with_the_remedy(tmp_path):
+    write(tmp_path / "table_cil_mini", unchosen(), unchosen(seed=6))
+    with pytest.raises(UserError, match=r"2 runs with a list of λ .* merger\.scaling=0\.4"):
+        tables_named("cil_mini", read_all(tmp_path))
+    assert tables(read_all(tmp_path)) == []
+
+
+def test_compare_leaves_it_out_and_says_the_scaling_of_both_sides(tmp_path, capsys):
+    a = write(tmp_path / "a", *(record(seed=seed, scaling=0.5) for seed in (1, 2)), unchosen(seed=3))
+    chosen = {1: 0.4, 2: 1.0}
+    b = write(tmp_path / "b", *(record("sequential_ties", s, grid=GRID, chosen=at) for s, at in chosen.items()))
+    compare.main([str(a), str(b)])
+    printed = capsys.readouterr().out
+    assert "0.5 → 0.4, 1 *" in printed and "*: each run chose its λ" in printed and "│ 2 │" in printed
+    assert "Left out: 1 run" in printed and HOW[0] in printed and "without a partner" not in printed
+    for same in (a, a), (b, b):
+        compare.main(list(map(str, same)))
+    printed = capsys.readouterr().out
+    assert "0.5 → 0.5" in printed and "0.4, 1 * → 0.4, 1 *" in printed
+
+
+def test_compare_of_nothing_else_is_refused_with_the_remedy(tmp_path):
+    a, b = write(tmp_path / "a", unchosen()), write(tmp_path / "b", record())
+    with pytest.raises(UserError, match=r"1 run with a list of λ .* scenario\.validation_share=0\.2"):
+        compare.main([str(a), str(b)])
+
+
+def test_figures_over_time_leave_it_out_and_those_over_scaling_show_each():
+    records = Records([unchosen(), record("sequential_ties")], ())
+    (drawing,) = accuracy_over_time.drawings(records)
+    assert [axis.get_title() for axis in drawing.figure.axes[:1]] == ["sequential + TIES"]
+    assert list(accuracy_over_time.drawings(Records([unchosen()], ()))) == []
+    (drawing,) = accuracy_over_scaling.drawings(records)
+    assert [x for x, _ in drawing.figure.axes[0].lines[0].get_xydata()] == list(GRID)
+
+
+def test_the_command_of_figures_says_what_it_left_out(tmp_path, capsys):
+    write(tmp_path / "runs", unchosen())
+    assert main(["figures", str(tmp_path / "runs"), str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "Left out: 1 run" in printed and HOW[1] in printed
+    assert not list((tmp_path / "out").glob("accuracy_over_time*"))
+
+
+def test_two_settings_of_a_method_are_two_panels_and_two_lines():
+    dense, thin = (record(density=density, value=value) for density, value in ((0.5, 60.0), (0.2, 10.0)))
+    (drawing,) = accuracy_over_time.drawings(Records([dense, thin], ()))
+    titles = [axis.get_title() for axis in drawing.figure.axes[:2]]
+    assert titles == ["sequential + MagMax\nmerger.density=0.2", "sequential + MagMax\nmerger.density=0.5"]
+    lists = [record(density=d, value=v, grid=GRID) for d, v in ((0.5, 60.0), (0.2, 10.0))]
+    (drawing,) = accuracy_over_scaling.drawings(Records(lists, ()))
+    named = {line.get_label(): line.get_ydata().tolist() for line in drawing.figure.axes[0].lines[:2]}
+    assert named == {
+        "MagMax, merger.density=0.2": [11.0, 14.0, 20.0], "MagMax, merger.density=0.5": [61.0, 64.0, 70.0],
+    }  # fmt: skip
+
+
+def test_a_list_of_one_scaling_is_a_point_of_the_figure():
+    one_each = [record(scaling=[at], value=50 + at) for at in GRID]
+    (drawing,) = accuracy_over_scaling.drawings(Records(one_each, ()))
+    assert [x for x, _ in drawing.figure.axes[0].lines[0].get_xydata()] == list(GRID)
+
+
+def test_the_page_has_its_scalings_and_no_number_of_the_first(tmp_path):
+    write(tmp_path, unchosen(), record(seed=6))
+    own, other = read_all(tmp_path)
+    shown, details = entry(own, tmp_path), everything(own)
+    assert (shown["scaling"], shown["accuracy"], shown["forgetting"]) == (None, None, None)
+    assert [point[:2] for point in shown["scalings"]] == [[0.1, 61.0], [0.4, 64.0], [1.0, 70.0]]
+    assert details["matrix"]["merged"] is None and details["after"] == details["metrics"] == {}
+    assert HOW[0] in details["unchosen"]
+    assert entry(other, tmp_path)["accuracy"] == 60.0 and everything(other)["unchosen"] is None
+    assert "1 run with a list of λ" in overview([own, other])["left out"] and "left out" not in overview([other])
+
+
+def test_the_terminal_and_the_heat_map_say_that_the_first_was_not_chosen(tmp_path, capsys):
+    show(unchosen(), tmp_path)
+    printed = capsys.readouterr().out
+    assert "No λ was chosen" in printed and all(way in printed for way in HOW) and "λ = 0.1" in printed
+    assert of_scaling(unchosen()) == ", λ = 0.1: the first of 3, not chosen"
+    assert of_scaling(record(grid=GRID, chosen=0.4)) == ", λ = 0.4: chosen on validation images"
+    assert of_scaling(record()) == ""
+
+
+def test_equals_on_validation_images_are_named_where_the_first_of_them_is_taken(tmp_path, capsys):
+    show(record(grid=GRID, chosen=0.1), tmp_path)  # each has 50 on validation images
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "chosen on validation images, where it has 50.00, as have λ = 0.4 and λ = 1: the first of them" in printed
+
+
+PAGES = {
+    "first_results": lambda runs, out: first_results.write(runs, out),
+    "learning_rates": lambda runs, out: learning_rates.write(runs, out),
+    "mergers": lambda runs, out: mergers.write(runs, out),
+    "trainers": lambda runs, out: trainers.write(runs, runs, out),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_refuse_it_with_the_remedy(tmp_path, page):
+    write(tmp_path / "runs", unchosen())
+    with pytest.raises(UserError, match=r"1 run with a list of λ .* merger\.scaling=0\.4"):
+        PAGES[page](tmp_path / "runs", tmp_path / "page.md")
+
+
+def test_the_page_of_mergers_takes_lists_that_were_chosen_from_only(tmp_path):
+    write(tmp_path / "runs", record())
+    with pytest.raises(UserError, match=r"0/result.json has one λ"):
+        mergers.write(tmp_path / "runs", tmp_path / "page.md")
+
+
+@pytest.mark.parametrize("page", ["first_results", "learning_rates", "trainers"])
+def test_pages_do_not_average_over_settings(tmp_path, page):
+    write(tmp_path / "runs", record(density=0.2), record(density=0.5, value=10.0))
+    with pytest.raises(UserError, match=r"0/result.json and .*1/result.json are both .* with different settings"):
+        PAGES[page](tmp_path / "runs", tmp_path / "page.md")
+
+
+def test_runs_are_compared_at_the_scaling_that_was_chosen():
+    ((one,), _) = compare.compared([Run.of(record(grid=GRID, chosen=0.4))], [Run.of(record(grid=GRID, chosen=1.0))])
+    assert one.differences == [6.0]
