@@ -47,7 +47,9 @@ def job(config: DictConfig) -> float | None:
             jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
             plain = _plain(config)
             done = sweep.result(plain, folder)
-            return launch(plain, folder, jobs) if done is None else objective(done)
+            value = launch(plain, folder, jobs) if done is None else objective(done)
+            sweep.note_result(hydra_config.job.num, folder)
+            return value
         return None
     try:
         with in_users_words.told(config):
@@ -160,7 +162,10 @@ def _is_hydras(error: BaseException) -> bool:
 
 
 def main() -> None:
-    """Runs; mistakes of the user's get one message and exit code 2, and a sweep ends with a list of what failed."""
+    """Runs; mistakes of the user's get one message and exit code 2.
+
+    A sweep ends with a table of its runs, and a list of those that failed.
+    """
     from cl_bench import command_line, composition, home, sweep
     from cl_bench.errors import UserError, unwritable
 
@@ -169,7 +174,7 @@ def main() -> None:
     sys.path.append(os.getcwd())  # where one's own classes lie; last, so that they hide nothing
     composition.install()
     sweep.begin()
-    code, failed = 0, []
+    code, done, failed = 0, [], []
     try:
         command_line.check(sys.argv[1:])
         job()
@@ -185,7 +190,7 @@ def main() -> None:
         print(f"Error: {reason}", file=sys.stderr)
         code = 2
     except Exception as error:
-        failed, refusal = sweep.failures(), slurm.refusal(error)
+        done, failed, refusal = sweep.results(), sweep.failures(), slurm.refusal(error)
         if refusal is None and _is_hydras(error):
             refusal = f"{' '.join(sys.argv[1:])} cannot be composed: {error}"  # such as merger=null
         if not failed and refusal is None:
@@ -195,6 +200,10 @@ def main() -> None:
             file=sys.stderr,
         )
         code = 2
+    if done := done or sweep.results():
+        from cl_bench.reports.printed import print_sweep
+
+        print_sweep(done)
     if failed := failed or sweep.failures():
         print(f"\n{len(failed)} failed:", file=sys.stderr)
         for failure in failed:

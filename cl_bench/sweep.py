@@ -2,7 +2,8 @@
 
 Jobs run in this process, in others or on other machines, whatever the launcher. So what became of them is told by
 files: each job writes a note when it begins, which says why it failed as soon as it does, and takes it away when it
-has done its work. The notes that are left at the end are what failed, also where a process was killed.
+has done its work. The notes that are left at the end are what failed, also where a process was killed. Where the
+results are is told in the same way.
 """
 
 import contextlib
@@ -75,6 +76,25 @@ def failures() -> list[Failure]:
     found = [Failure(**json.loads(note.read_text(encoding="utf-8"))) for note in notes]
     shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def note_result(number: int, folder: Path) -> None:
+    """Tells the process that has started the sweep where the result of a job is.
+
+    Args:
+        number: Of the job, within the sweep.
+        folder: Of its `result.json`; a node that is not the first has none there.
+    """
+    from cl_bench.store import atomic
+
+    atomic.write_bytes(Path(os.environ[_NOTES]) / f"{number}.done", os.fsencode(folder))
+
+
+def results() -> list[Path]:
+    """The results of this sweep in the order of its jobs, skipped ones included; to be called before `failures`."""
+    notes = sorted(Path(os.environ[_NOTES]).glob("*.done"), key=lambda path: int(path.stem))
+    found = [Path(os.fsdecode(note.read_bytes())) / "result.json" for note in notes]
+    return [path for path in dict.fromkeys(found) if path.is_file()]
 
 
 @contextlib.contextmanager

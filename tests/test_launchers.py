@@ -57,6 +57,10 @@ def test_what_fails_is_listed_at_the_end_and_the_others_are_done_and_train_a_str
     if launcher == "basic":  # elsewhere other processes show it
         assert (swept.stderr.count("Traceback"), swept.stderr.count(mistake)) == (each, 2 * each)
     assert not list(tmp_path.glob("multirun/.unfinished*"))
+    table = swept.stdout[swept.stdout.rindex("\nAccuracy after the last task") :]
+    rows = [line for line in table.splitlines() if line.startswith("│")]
+    assert len(rows) == each and all(f"merger={name} " in table for name in mergers.split(",") if each > 1)
+    assert "python -m cl_bench.reports table swept" in table
 
     done = [record(path) for path in results[2 * each :]]
     assert len({result["fingerprint"] for result in done}) == 1
@@ -147,7 +151,11 @@ def test_optuna_sees_validation_images_only_and_goes_on_where_it_was(run_py, tmp
     best = max(results, key=lambda result: result["headline"]["value"])
     assert found["best_value"] == best["headline"]["value"]
     assert found["best_params"]["merger.scaling"] == best["config"]["merger"]["scaling"]
-    assert run_py(*command).stdout.count("skipped, ") == 3
+    again = run_py(*command)
+    assert again.stdout.count("skipped, ") == 3
+    for printed in (tuned.stdout, again.stdout):  # what was skipped is in the table, too
+        table = printed[printed.rindex("\nAccuracy after the last task, in percent of the validation images") :]
+        assert all(f"│ merger.scaling={r['config']['merger']['scaling']} " in table for r in results)
     assert yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text()) == found
 
 

@@ -1,6 +1,7 @@
 """What a job of a sweep leaves out, and what it tells when it fails."""
 
 import math
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -122,6 +123,17 @@ def test_failures_are_told_at_once_and_listed_in_the_order_of_jobs(tmp_path, cap
         sweep.Failure("seed=10 merger=ties", "RuntimeError: odd", mistake=False),
     ]
     assert sweep.failures() == [] and not list(tmp_path.glob("multirun/.*"))
+
+
+def test_results_are_found_in_the_order_of_jobs_each_once_and_with_their_file(tmp_path):
+    caf = tmp_path / os.fsdecode(b"caf\xe9")
+    for number, folder in {10: tmp_path / "b", 2: caf, 3: tmp_path / "without", 4: tmp_path / "b"}.items():
+        with sweep.job(number, [f"seed={number}"], debug=False):
+            sweep.note_result(number, folder)
+        if folder.name != "without":
+            write_result(folder / "result.json", {"seed": number})
+    assert sweep.results() == [caf / "result.json", tmp_path / "b/result.json"]
+    assert sweep.failures() == [] and sweep.results() == []
 
 
 def test_with_debug_a_mistake_is_shown_with_its_traceback(capsys):

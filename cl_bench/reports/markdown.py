@@ -32,14 +32,21 @@ def read_all(folder: Path, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
     Raises:
         UserError: There is none, or one is damaged.
     """
-    results = []
-    for path in sorted(folder.glob("**/result.json")):
-        result = read_result(path)
-        record_shape.check(result, path, needs)
-        results.append({**result, "path": str(path)})
+    results = [read(path, needs) for path in sorted(folder.glob("**/result.json"))]
     if not results:
         raise UserError(f"There is no result.json below {folder}; run the sweep first.")
     return results
+
+
+def read(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
+    """One of them.
+
+    Raises:
+        UserError: It is damaged, or lacks a key.
+    """
+    result = read_result(path)
+    record_shape.check(result, path, needs)
+    return {**result, "path": str(path)}
 
 
 def table(

@@ -1,17 +1,41 @@
 """A table on the terminal, or in a pipe."""
 
 import os
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
+from cl_bench.errors import UserError
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
 
 _NARROWEST = 20  # of the names of rows, which fold
+_ROWS_AT_THE_END = 40
 _PADDING = 3  # of a column, with its line
+
+
+def print_sweep(paths: Sequence[Path]) -> None:
+    """The table of a sweep at its end, and the command that shows all of it again.
+
+    Args:
+        paths: Records, at least one.
+    """
+    from cl_bench.reports.markdown import IN_TABLES, read
+    from cl_bench.reports.swept import swept
+
+    folder = Path(os.path.commonpath([path.parent for path in paths]))
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    again = f"python -m cl_bench.reports table {shlex.quote(str(here))}"
+    print()
+    try:
+        print_table(swept([read(path, IN_TABLES) for path in paths])[0], _ROWS_AT_THE_END)
+        print(f"The same again, with forgetting: {again}; --out OUT writes it as Markdown, LaTeX and CSV", flush=True)
+    except UserError as error:  # the runs themselves are done
+        print(f"No table of these runs: {error}", flush=True)
 
 
 def print_table(table: Table, most: int | None = None) -> None:
@@ -24,10 +48,9 @@ def print_table(table: Table, most: int | None = None) -> None:
     console = Console(highlight=False)
     if not os.isatty(1):  # whoever reads a pipe wants a row in a line
         console = Console(width=10**4, highlight=False)
-    print_text = [escape(table.caption)]
     cells = [[_cell(cell) for cell in row] for row in shown(table)][:most]
     names = [row.name for row in table.rows][:most]
-    console.print(*print_text, soft_wrap=True)
+    console.print(table.caption, soft_wrap=True, markup=False)
     for block in _blocks(table.columns, cells, names, console.width):
         console.print(_grid(table.columns, cells, names, block))
     if (hidden := len(table.rows) - len(names)) > 0:

@@ -68,3 +68,22 @@ def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py, command
     assert done.returncode == 0 and "MagMax" in done.stdout and "without" not in done.stdout
     done = reports("table", "cil_mini", folder, "out")
     assert done.returncode == 2 and "with different settings: name a folder" in done.stderr
+    done = reports("table", folder)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.count("│ merger.scaling=0.5 │") == done.stdout.count("│ merger.scaling=0.9 │") == 2  # forgetting
+
+
+@pytest.mark.slow
+def test_a_real_list_of_scalings_is_in_no_table_by_its_first_and_a_sweep_ends_with_each(tmp_path, run_py, command):
+    done = run_py("-m", *SHORT, "merger.scaling=[0.1,0.4,1.0]", "merger=magmax,ties", "hydra.sweep.dir=swept")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("No λ was chosen, so tables and figures leave this run out") == 2
+    table = done.stdout[done.stdout.rindex("\nAccuracy after the last task") :]
+    for merger in ("magmax", "ties"):
+        for scaling in (0.1, 0.4, 1.0):
+            assert f"│ merger={merger} merger.scaling={scaling} " in table
+    reports = partial(command, "-m", "cl_bench.reports", cwd=tmp_path)
+    for arguments in (("table", "cil_mini", "swept", "out"), ("compare", "swept/0", "swept/1")):
+        refused = reports(*arguments)
+        assert refused.returncode == 2 and "2 runs with a list of λ of which none was chosen" in refused.stderr
+        assert "merger.scaling=0.4" in refused.stderr and "scenario.validation_share=0.2" in refused.stderr
