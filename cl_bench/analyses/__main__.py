@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench import home
-from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of
+from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of, trained_otherwise
 from cl_bench.errors import UserError
 from cl_bench.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
@@ -80,6 +80,9 @@ def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> 
         for path in paths:
             due.setdefault(path, []).append(name)
     for path, wanted in sorted(due.items()):
+        if others := trained_otherwise(records, path):
+            number = "another run" if len(others) == 1 else f"{len(others)} other runs"
+            print(f"{path.parent}: stands for {number} with other settings of optim, such as {others[0].parent}")
         _of_run(path, records[path], wanted, trusted)
 
 

@@ -55,6 +55,22 @@ def has_all_parts(record: Result) -> bool:
     return refines and weighs
 
 
+def trained_otherwise(records: Mapping[Path, Result], path: Path) -> list[Path]:
+    """Runs that the one at `path` stands for, though they were trained with another rate, say."""
+
+    def optimization(record: Result) -> str:
+        return json.dumps(record["config"].get("optim"), sort_keys=True)
+
+    own = records[path]
+    return [
+        other
+        for other, record in records.items()
+        if record["split"] == own["split"]
+        and kind(source_of(record)) == kind(source_of(own))
+        and optimization(record) != optimization(own)
+    ]
+
+
 def representatives(records: Mapping[Path, Result], wants: Callable[[Result], bool]) -> list[Path]:
     """The first run of each kind that is wanted: of the smallest seed, then by path.
 

@@ -30,6 +30,7 @@ from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.scaling import chosen_only, scaling_of
+from cl_bench.reports.told_apart import told_apart, typed
 
 _WIDTH = 120  # where the output is no terminal
 
@@ -196,6 +197,14 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
     return f"{statistics.mean(values):{sign}.2f}{deviation}"
 
 
+def _means_over_settings(one: Comparison) -> Iterator[str]:
+    """Where the seeds of a side had several settings, which are not seen where the other side's had the same."""
+    for side, runs in zip("AB", zip(*one.pairs, strict=True), strict=True):
+        told = told_apart([run.result for run in runs], lambda result: None)
+        if len(different := sorted(set(map(typed, told)))) > 1:
+            yield f"{side}: {one.method} on {one.scenario} is a mean over {' and '.join(different)}"
+
+
 def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[str]:
     tests = sum(one.p() is not None for one in found)
     if tests:
@@ -206,6 +215,8 @@ def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[s
         yield "where all differences are the same, there is neither interval nor p"
     if any(run.result.get("scalings") for one in found for pair in one.pairs for run in pair):
         yield "*: each run chose its λ on validation images"
+    for one in found:
+        yield from _means_over_settings(one)
     for name, values in changes(pair for one in found for pair in one.pairs).items():
         yield f"{name}: " + (" → ".join(map(str, values[0])) if len(values) == 1 else "different in each pair")
     for run in unpaired:

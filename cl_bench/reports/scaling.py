@@ -39,6 +39,12 @@ def scaling_of(result: Mapping[str, Any]) -> float | None:
     return given[0] if isinstance(given, list) else given
 
 
+def chosen_flag(results: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What a cell says of the λ that its runs chose; nothing where they had one each."""
+    values = {scaling_of(result) for result in results if result.get("scalings")} - {None}
+    return (f"λ chosen on validation images: {', '.join(f'{value:g}' for value in sorted(values))}",) if values else ()
+
+
 def at_each(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The record as runs with one λ would have left it: of a list that nobody chose from, a record for each λ."""
     if not is_unchosen(result):

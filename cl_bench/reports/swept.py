@@ -12,10 +12,11 @@ from typing import Any
 
 from cl_bench.errors import UserError
 from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import BOUNDS, position
 from cl_bench.reports.runs import Run, distinct
-from cl_bench.reports.scaling import HOW_TO_CHOOSE, at_each, is_unchosen, scaling_of
+from cl_bench.reports.scaling import HOW_TO_CHOOSE, at_each, chosen_flag, is_unchosen
 from cl_bench.reports.table import Cell, Row, Table
 from cl_bench.reports.told_apart import Settings, told_apart, typed
 
@@ -140,15 +141,14 @@ def _table(placed: Sequence[_Placed], metric: str, competes: bool, lists: int) -
 
 def _cell(values: Mapping[Run, float]) -> Cell:
     """With the λ that its runs chose."""
-    chosen = sorted({scaling_of(run.result) for run in values if run.result.get("scalings")} - {None})
-    flag = (f"λ chosen on validation images: {', '.join(f'{value:g}' for value in chosen)}",) if chosen else ()
-    return Cell(tuple(values.values()), flags=flag)
+    return Cell(tuple(values.values()), flags=chosen_flag(run.result for run in values))
 
 
 def _order(one: _Placed) -> tuple[Any, ...]:
     """By column, method, and settings, numbers as numbers."""
     words = [_numbers(f"{name}={value}") for name, value in one.row.items()]
-    return one.column.scenario, position(one.run.method), words, one.run.seed, repr(one.run.order)
+    scenario, name = place(one.column.scenario)
+    return scenario, _numbers(name), position(one.run.method), words, one.run.seed, repr(one.run.order)
 
 
 def _numbers(text: str) -> list[tuple[int, float, str]]:

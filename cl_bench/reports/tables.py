@@ -14,7 +14,7 @@ from cl_bench.reports.methods import BOUNDS, position, readable
 from cl_bench.reports.published import Reference, references, sources
 from cl_bench.reports.rules import rules
 from cl_bench.reports.runs import Run, distinct
-from cl_bench.reports.scaling import chosen_only
+from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.table import Cell, Row, Table
 
 NAMES = tuple(f"{layout.name}{size}" for size in ("", "_mini") for layout in LAYOUTS)
@@ -111,7 +111,10 @@ def _cells(layout: Layout, runs: Sequence[Run], metric: str) -> dict[tuple[str, 
         for column, value in _values(layout, run, metric).items():
             if value is not None:
                 values[run.method, column][run] = value
-    return {place: Cell(tuple(own.values()), _flags(list(own), odd)) for place, own in values.items()}
+    return {
+        place: Cell(tuple(own.values()), (*_flags(list(own), odd), *chosen_flag(run.result for run in own)))
+        for place, own in values.items()
+    }
 
 
 def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cl_bench.analyses.__main__ import _is_there
-from cl_bench.analyses.source import SCHEMA, has_all_parts, representatives, source_of
+from cl_bench.analyses.source import SCHEMA, has_all_parts, representatives, source_of, trained_otherwise
 
 
 def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
@@ -50,6 +50,15 @@ def test_where_tasks_start_from_the_merged_weights_the_merger_counts_but_not_its
 def test_runs_that_choose_settings_and_unwanted_ones_are_left_out():
     records = {"a": record(split="validation"), "b": record("ewc"), "c": record()}
     assert chosen(records, lambda record: record["choices"]["trainer"] == "sequential") == ["c"]
+
+
+def test_runs_of_other_rates_than_the_one_that_stands_for_them_are_found():
+    records = {Path(name): record() for name in "abcd"}
+    for name, rate in {"a": 1e-4, "b": 1e-4, "c": 1e-3}.items():
+        records[Path(name)]["config"]["optim"] = {"lr": rate}
+    records[Path("e")] = record("ewc")
+    assert trained_otherwise(records, Path("a")) == [Path("c"), Path("d")]
+    assert trained_otherwise(records, Path("e")) == []
 
 
 def test_a_source_names_its_tasks_in_order():

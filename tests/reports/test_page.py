@@ -265,6 +265,22 @@ def test_accuracy_over_scalings_is_drawn_from_lists_and_from_sweeps(opened):
     assert (second["x"], second["y"]) == ([0.5, 1.0], [20.0, 30.0])
 
 
+def test_of_scalings_that_nobody_chose_from_none_is_the_runs_accuracy(opened):
+    several = [scaling(0.2, 40.0), scaling(0.4, 60.0)]
+    other = record("alpha", "independent_average", 1, 9.5)
+    page = opened([record("alpha", "sequential_magmax", 1, 40.0, scalings=several), other])
+    assert (column(page, "λ"), column(page, "accuracy")) == (["", "0.5"], ["", "9.50"])
+    draw(page, *PLOTS)
+    assert [line["name"] for line in plotted(page, "plot-after")] == ["independent_average, seed 1"]
+    assert "no λ was chosen" in page.locator("#plot-matrices").text_content()
+    assert [line["y"] for line in plotted(page, "plot-scalings")] == [[40.0, 60.0]]
+    assert [line["y"] for line in plotted(page, "plot-time")] == [[9.5], [None]]
+    assert "1 run with a list of λ" in page.locator("#overview").text_content()
+    page.locator("#run-table .open").first.click()
+    told = page.locator("#run").text_content()
+    assert "none was chosen" in told and "merger.scaling=0.4" in told and "Each λ" in told
+
+
 def test_a_click_on_a_point_of_time_against_accuracy_opens_its_run(opened):
     page = opened(RUNS)
     draw(page, "plot-time")

@@ -94,6 +94,16 @@ def test_a_published_table_leaves_it_out_and_says_how_to_choose(tmp_path, capsys
     assert [row.name for row in tables(read_all(tmp_path))[0].rows] == ["Sequential + TIES"]
 
 
+def test_a_published_table_says_which_scalings_were_chosen(tmp_path):
+    chosen = {1: 0.4, 2: 1.0}
+    own = (record(seed=seed, grid=GRID, chosen=at) for seed, at in chosen.items())
+    write(tmp_path, *own, record("sequential_ties", seed=1))
+    table, forgetting = tables_named("cil_mini", read_all(tmp_path))
+    flags = {row.name: row.cells["digits_5"].flags for row in table.rows}
+    assert flags == {"MagMax": ("λ chosen on validation images: 0.4, 1",), "Sequential + TIES": ()}
+    assert forgetting.rows[1].cells["digits_5"].flags == flags["MagMax"]
+
+
 def test_a_published_table_of_nothing_else_is_refused_with_the_remedy(tmp_path):
     write(tmp_path / "table_cil_mini", unchosen(), unchosen(seed=6))
     with pytest.raises(UserError, match=r"2 runs with a list of λ .* merger\.scaling=0\.4"):
@@ -113,6 +123,14 @@ def test_compare_leaves_it_out_and_says_the_scaling_of_both_sides(tmp_path, caps
         compare.main(list(map(str, same)))
     printed = capsys.readouterr().out
     assert "0.5 → 0.5" in printed and "0.4, 1 * → 0.4, 1 *" in printed
+
+
+def test_compare_says_where_a_side_is_a_mean_over_several_settings(tmp_path, capsys):
+    a = write(tmp_path / "a", *(record(seed=seed, density=density) for seed, density in ((1, 0.2), (2, 0.5))))
+    compare.main([str(a), str(a)])  # where they differ in both alike, nothing differs within the pairs
+    assert "MagMax on digits_5 is a mean over merger.density=0.2 and merger.density=0.5" in capsys.readouterr().out
+    compare.main([str(a / "0"), str(a / "0")])
+    assert "is a mean over" not in capsys.readouterr().out
 
 
 def test_compare_of_nothing_else_is_refused_with_the_remedy(tmp_path):

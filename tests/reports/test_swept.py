@@ -55,6 +55,11 @@ def test_choices_stand_without_what_they_bring_and_methods_compete():
     assert all(row.competes for row in table.rows)
 
 
+def test_columns_stand_in_the_papers_order():
+    table, _ = swept([of(scenario=name) for name in ("cars_5", "my_own_20", "glyphs_10", "my_own_5", "cifar100_5")])
+    assert table.columns == ("cifar100_5", "cars_5", "glyphs_10", "my_own_5", "my_own_20")
+
+
 def test_a_rate_that_differs_within_a_scenario_is_in_every_row():
     table, _ = swept([of(merger="ties"), of(optim__lr=0.5), of(optim__lr=1e-5, value=1.0)])
     assert cells(table) == {
