@@ -30,6 +30,7 @@ from cl_bench.mergers import Merger
 from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.others_parts import made
 from cl_bench.scenario_head import head_identity, left_out, scenario_head
+from cl_bench.scenario_name import are_ours
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, schema
 from cl_bench.trainers import Optimization, TaskTrainer
@@ -113,7 +114,8 @@ def build(config: Mapping[str, Any]) -> Parts:
     if distributed.is_main():
         schema.open_store(store_dir)
         _warn_of_unseen_code(config)
-        _warn_of_other_sizes(scenario)
+        if are_ours(config):
+            _warn_of_other_sizes(scenario)
     _check_split(settings, scenario)
     backbone: Backbone = _part(config, "backbone")
     # The main process reads all files, and then the others see what it has found.

@@ -1,5 +1,6 @@
 """What a run writes down: everything that a reader needs to trust, repeat and compare its numbers."""
 
+import itertools
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -12,6 +13,8 @@ from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.evaluation import Counts, accuracies
 from cl_bench.measure import Meter
 from cl_bench.parts import Parts
+from cl_bench.scenario_name import are_ours, scenario_name
+from cl_bench.scenarios import Scenario
 
 _PACKAGES = (
     "cl_bench",
@@ -37,17 +40,20 @@ def compose(
     `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
     was chosen on validation images, or else the first; `scalings` has all of them. `finetuned` holds the same
     for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
-    why. `tasks` counts the images that were really evaluated. `datasets` says
-    whose split it was, and by SHA-256 which images; `code`, which code it was, see `source_code`. Rows of a matrix:
-    zero-shot, then after each training task; columns: tasks, in order of arrival.
+    why. `scenario` says what was measured. `tasks` counts the images that were really evaluated, and those that there
+    are to train on; its `class_names` is null where a task has all classes of its data set. `datasets` says whose split
+    it was, and by SHA-256 which images, with the words for them (`sha256`) and as they came (`images`); `code`, which
+    code it was, see `source_code`. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order
+    of arrival.
     """
-    tasks = list(parts.scenario.test_stream)
     reported = scalings.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in callback.rows]
-    merged, images = accuracies(rows, len(tasks), parts.kinds), rows[0].total.tolist()
+    number, images = len(parts.scenario.test_stream), rows[0].total.tolist()
+    merged = accuracies(rows, number, parts.kinds)
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
+        "scenario": _scenario(config, parts.scenario),
         "fingerprint": fingerprint,
         "code": parts.code,
         "split": parts.evaluation.split,
@@ -55,13 +61,17 @@ def compose(
         **merged,
         "left_out": parts.left_out,
         "scalings": scalings.record(parts, callback, validation),
-        "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], len(tasks)),
-        "tasks": [
-            {"name": task.name, "classes": len(task.classes_in_this_experience), "images": count}
-            for task, count in zip(tasks, images, strict=True)
-        ],
+        "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], number),
+        "tasks": _tasks(parts.scenario, images),
         "datasets": [
-            {"name": data.name, "split": data.split, "sha256": data.identity} for data in parts.scenario.datasets
+            {
+                "name": data.name,
+                "split": data.split,
+                "sha256": data.identity,
+                "images": data.images_identity,
+                "class_names": data.class_names,
+            }
+            for data in parts.scenario.datasets
         ],
         "training": callback.records,
         "seconds": {
@@ -78,6 +88,33 @@ def compose(
         "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
+
+
+def _scenario(config: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
+    """What was measured, and what it is called."""
+    kind, tasks = scenario.kind or type(scenario).__name__, len(scenario.test_stream)
+    names = [data.name for data in scenario.datasets]
+    name = scenario_name(kind, names, tasks, ours=are_ours(config))
+    return {"name": name, "datasets": names, "kind": kind, "tasks": tasks}
+
+
+def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:
+    ends = list(itertools.accumulate(len(labels.class_names) for labels in scenario.labels))
+    whole = [set(range(end - len(labels.class_names), end)) for end, labels in zip(ends, scenario.labels, strict=True)]
+    every = [name for labels in scenario.labels for name in labels.class_names]
+    tasks = []
+    for train, test, count in zip(scenario.train_stream, scenario.test_stream, images, strict=True):
+        classes = test.class_masks[0].nonzero().flatten().tolist()
+        tasks.append(
+            {
+                "name": test.name,
+                "classes": len(test.classes_in_this_experience),
+                "images": count,
+                "training_images": len(train.samples),
+                "class_names": None if set(classes) in whole else [every[label] for label in classes],
+            }
+        )
+    return tasks
 
 
 def _finetuned(

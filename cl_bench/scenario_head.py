@@ -139,6 +139,6 @@ def _setting_of_names(config: Mapping[str, Any], dataset: str) -> str | None:
     if "class_names" in scenario:
         return "scenario.class_names=[…]"
     for name, node in scenario.get("datasets", {}).items():
-        if "cl_bench.datasets.folder." in node.get("_target_", "") and node.get("name", "folder") == dataset:
+        if "cl_bench.datasets.folder." in node.get("_target_", "") and name == dataset:
             return f"++scenario.datasets.{name}.class_names={{folder: name}}"
     return None

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 1
-"""Of the files that analyses write; rises when what they compute changes."""
+SCHEMA = 2
+"""Of the files that analyses write; rises when what they compute, or say of their run, changes. 2: its images."""
 
 Result = Mapping[str, Any]
 Source = Mapping[str, Any]
 
 
 NEEDS = (
-    *("choices.scenario", "choices.trainer", "choices.merger", "config.trainer", "config.merger"),
+    *("choices.trainer", "choices.merger", "config.trainer", "config.merger"),
+    *("scenario.name", "scenario.kind", "datasets.*.images"),
     *("seed", "split", "fingerprint", "tasks.*.name", "training"),
 )
 """What is read of a record before its run is opened."""
@@ -23,7 +24,9 @@ def source_of(record: Result) -> dict[str, Any]:
     """What an analysis keeps of the record it was made from: enough to name it, and to see that it is still the one."""
     config = record["config"]
     return {
-        "choices": {group: record["choices"][group] for group in ("scenario", "trainer", "merger")},
+        "choices": {group: record["choices"][group] for group in ("trainer", "merger")},
+        "scenario": {key: record["scenario"][key] for key in ("name", "kind")},
+        "images": sorted(data["images"] for data in record["datasets"]),
         "method": config.get("method"),
         "trainer": config["trainer"],
         "merger": config["merger"],
@@ -42,7 +45,8 @@ def kind(source: Source) -> str:
     """
     merger = {key: value for key, value in source["merger"].items() if key != "scaling"}
     shapes_the_stream = source["trainer"].get("starts_from") == "merged"
-    settings = [source["choices"]["scenario"], source["trainer"], merger if shapes_the_stream else None]
+    measured = [source["scenario"]["name"], source["images"]]
+    settings = [*measured, source["trainer"], merger if shapes_the_stream else None]
     return json.dumps(settings, sort_keys=True)
 
 

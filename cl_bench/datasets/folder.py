@@ -39,7 +39,7 @@ def load(
     class_names: Names = None,
     prompts: tuple[str, ...] = PROMPTS,
     test_share: Share = split.SHARE,
-    name: str = "folder",
+    name: str | None = None,
 ) -> ImageDataset:
     """Images of classes: `root/{train,test}/<class>/…`, or `root/<class>/…` with a split of our own, see `split`.
 
@@ -56,11 +56,12 @@ def load(
         prompts: Templates of the zero-shot head; '{}' stands for the class name.
         test_share: Share of each class's images that is held out where the folders give no split; rounded, and at
             least one image, at most all but one.
-        name: Of the data set; tells several folders of one scenario apart.
+        name: Of the data set, in tables and figures; None: as the folder is called.
 
     Raises:
         UserError: The folder has another layout, a class has no images, or the settings don't fit it.
     """
+    called, name = name or _called(root), name or "folder"
     _check(root, prompts, name)
     folders = set(subfolders(root))
     if "train" in folders and (test_part := _test_part(root, folders)):
@@ -69,7 +70,7 @@ def load(
         raise _error(name, f"{root} holds {_and(folders)} only: a split is made of folders called train and test")
     else:
         train, test, classes, digest = _held_out(root, name, test_share)
-    return ImageDataset(name, _named(classes, class_names, name), prompts, train, test, split=digest)
+    return ImageDataset(called, _named(classes, class_names, name), prompts, train, test, split=digest)
 
 
 def load_domains(
@@ -77,7 +78,7 @@ def load_domains(
     class_names: Names = None,
     prompts: tuple[str, ...] = PROMPTS,
     test_share: Share = split.SHARE,
-    name: str = "folder_domains",
+    name: str | None = None,
 ) -> ImageDataset:
     """Images of the same classes in several domains: `root/<domain>/<class>/…` with a split of our own, see `split`.
 
@@ -88,11 +89,12 @@ def load_domains(
         class_names: Names of the classes in the prompts, see `Names`.
         prompts: Templates of the zero-shot head; '{}' stands for the class name.
         test_share: Share of the images that is held out, of each class of each domain its part.
-        name: Of the data set; tells several folders of one scenario apart.
+        name: Of the data set, in tables and figures; None: as the folder is called.
 
     Raises:
         UserError: The folder has another layout, a class has no images, or the settings don't fit it.
     """
+    called, name = name or _called(root), name or "folder_domains"
     _check(root, prompts, name)
     domains = subfolders(root)
     if not domains:
@@ -112,7 +114,12 @@ def load_domains(
         if not (train.labels == number).any():
             raise _error(name, f"{root} has too few images of the class {folder} for test_share={test_share}")
     names = _named(listing.classes, class_names, name)
-    return ImageDataset(name, names, prompts, train, test, tuple(domains), digest)
+    return ImageDataset(called, names, prompts, train, test, tuple(domains), digest)
+
+
+def _called(root: Path) -> str:
+    """The folder's own name, also where it is the working directory."""
+    return "".join(letter if letter.isprintable() else "_" for letter in root.resolve().name) or "folder"
 
 
 def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class Images:
         pixels: N images, uint8 RGB.
         labels: (N,) int64, indices into the data set's class names.
         domains: (N,) int64, indices into the data set's domain names; None where there is one domain.
+        origin: Identity of the files that the pixels were decoded and shrunk from; empty where they are as they came.
 
     Raises:
         ValueError: If a shape or dtype is not the one above, or an index is negative.
@@ -46,6 +47,7 @@ class Images:
     pixels: Pixels
     labels: NDArray[np.int64]
     domains: NDArray[np.int64] | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
@@ -94,6 +96,8 @@ class ImageDataset:
     split: str = "official"
 
     def __post_init__(self) -> None:
+        if not self.name.isprintable():
+            raise UserError(f"dataset.name={self.name!a} has characters that cannot be printed; name it otherwise.")
         for kind, names in (("class", self.class_names), ("domain", self.domain_names), ("prompt", self.prompts)):
             _check_text(f"{self.name}: the {kind}", names)
         if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
@@ -107,17 +111,34 @@ class ImageDataset:
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 (hex) of everything that shapes what is learned: names, prompts and both splits' arrays."""
-        words = [self.name, self.class_names, self.prompts, self.domain_names]
-        digest = hashlib.sha256(json.dumps(words).encode())
+        """SHA-256 (hex) of everything that shapes what is learned: words, prompts and both splits' arrays.
+
+        What the data set is called shapes nothing: a folder may be moved.
+        """
+        digest = hashlib.sha256(json.dumps([self.class_names, self.prompts, self.domain_names]).encode())
         for images in (self.train, self.test):
-            for content in (images.pixels, images.labels, images.domains):
-                if isinstance(content, np.ndarray):
-                    digest.update(f"{content.dtype.str}{content.shape}".encode())
-                    digest.update(np.ascontiguousarray(content))
-                elif content is not None:
-                    digest.update(content.identity.encode())
+            _update(digest, images.pixels, images.labels, images.domains)
         return digest.hexdigest()
+
+    @cached_property
+    def images_identity(self) -> str:
+        """SHA-256 (hex) of both splits' images, labels and domains as they came, whatever they were prepared for.
+
+        Runs of two models, or with other prompts, have this in common where they are of the same images.
+        """
+        digest = hashlib.sha256()
+        for images in (self.train, self.test):
+            _update(digest, images.origin or images.pixels, images.labels, images.domains)
+        return digest.hexdigest()
+
+
+def _update(digest: Any, *contents: "Pixels | str | None") -> None:
+    for content in contents:
+        if isinstance(content, np.ndarray):
+            digest.update(f"{content.dtype.str}{content.shape}".encode())
+            digest.update(np.ascontiguousarray(content))
+        elif content is not None:
+            digest.update((content if isinstance(content, str) else content.identity).encode())
 
 
 def _check_text(what: str, names: tuple[str, ...]) -> None:

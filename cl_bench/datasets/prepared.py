@@ -225,7 +225,7 @@ def _open(path: Path, dataset: "ImageDataset") -> "ImageDataset":
             start, own = 3 * int(shapes[:first].prod(axis=1).sum()), shapes[first : first + len(images)]
             first += len(images)
             pixels = PreparedImages(path / "pixels.bin", own, start, f"{digest} {split} {len(own)}")
-            opened[split] = replace(images, pixels=_as_array(pixels, start))
+            opened[split] = replace(images, pixels=_as_array(pixels, start), origin=images.pixels.identity)
     return replace(dataset, **opened)
 
 

@@ -1,8 +1,8 @@
 """Two sets of runs, pair by pair: `python -m cl_bench.reports compare A B`.
 
-A pair has its scenario, order of arrival and seed in common, and its method, too, unless each set has but one: so two
-methods are compared, or all methods before and after a change. Differences are B − A of the headline accuracy, in
-points.
+A pair has its images, kind and number of tasks, order of arrival and seed in common, and its method, too, unless each
+set has but one: so two methods are compared, or all methods before and after a change. Differences are B − A of the
+headline accuracy, in points.
 
 The test is Student's paired t over seeds. With three or five seeds a test of ranks can never be significant (the
 smallest two-sided p of Wilcoxon's is 0.25 and 0.06), while t makes use of how large differences are, and gives the
@@ -24,15 +24,16 @@ from rich.table import Table
 
 from cl_bench import home
 from cl_bench.errors import UserError
-from cl_bench.reports.flags import flattened
+from cl_bench.reports import scenarios
 from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.methods import position, readable
-from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.runs import Run, differences, distinct
 from cl_bench.reports.scaling import chosen_only, scaling_of
 from cl_bench.reports.told_apart import told_apart, typed
 
 _WIDTH = 120  # where the output is no terminal
+_NAMED = 5  # of what sets have, in a message
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -98,11 +99,14 @@ def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list
     names = " → ".join(dict.fromkeys(readable(method) for names in methods for method in names)) if one_each else None
 
     def key(run: Run) -> Key:
-        return names or readable(run.method), run.scenario, run.result["split"], repr(run.order), str(run.seed)
+        return names or readable(run.method), run.scenario, run.images, repr(run.order), str(run.seed)
 
     first, second = distinct(a, key), distinct(b, key)
     if not first.keys() & second.keys():
-        raise UserError("No run of A has a partner in B: pairs have scenario, order, seed and method in common.")
+        raise UserError(
+            "No run of A has a partner in B: pairs have images, tasks, order, seed and method in common."
+            + "".join(f"\n{line}" for line in _lacking(first, second))
+        )
     groups: dict[tuple[str, str], list[tuple[Run, Run]]] = defaultdict(list)
     for common in sorted(first.keys() & second.keys(), key=lambda common: _place(first[common])):
         groups[common[0], common[1]].append((first[common], second[common]))
@@ -113,21 +117,23 @@ def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list
 def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]]:
     """Settings, images, versions and devices that differ within pairs: by name, the different pairs of values."""
     found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
-    for a, b in (tuple(map(_settings, pair)) for pair in pairs):
-        for name in sorted(a.keys() | b.keys()):
-            values = (a.get(name), b.get(name))
-            if values[0] != values[1] and values not in found[name]:
+    for a, b in pairs:
+        for name, values in differences(a, b).items():
+            if values not in found[name]:
                 found[name].append(values)
-    return {name: values for name, values in found.items() if values}
+    return dict(found)
 
 
-def _settings(run: Run) -> dict[str, Any]:
-    """All but where files lie and what the run is called."""
-    config = {k: v for k, v in run.result["config"].items() if k not in ("logger", "paths", "debug", "method")}
-    images = {data["name"]: data.get("sha256", "")[:8] for data in run.result["datasets"]}
-    code = {name: sha256[:8] for name, sha256 in (run.result.get("code") or {}).get("outside", {}).items()}
-    others = {"images": images, "versions": run.result["versions"], "device": run.result["devices"]["kind"]}
-    return flattened({**config, **others, "code": code})
+def _lacking(first: dict[Key, Run], second: dict[Key, Run]) -> Iterator[str]:
+    """For each part of the keys of which A and B have nothing in common, what each has."""
+    for part, name in enumerate(("method", "scenario", "images", "order", "seed")):
+        a, b = (sorted({key[part] for key in runs}) for runs in (first, second))
+        if not set(a) & set(b):
+            yield f"{name}: {_some(a)} in A, {_some(b)} in B"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _place(run: Run) -> tuple[tuple[float, str], tuple[int, str], str, int]:
@@ -150,9 +156,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("a", type=home.path, help="folder of the runs to compare with")
     parser.add_argument("b", type=home.path, help="folder of the runs that are compared")
     asked = parser.parse_args(arguments)
-    both = [read_all(folder, IN_TABLES) for folder in (asked.a, asked.b)]
+    read = [read_all(folder, IN_TABLES) for folder in (asked.a, asked.b)]
+    together = scenarios.told_apart([*read[0], *read[1]])
+    both = together[: len(read[0])], together[len(read[0]) :]
     (a, _), (b, _) = map(chosen_only, both)
-    left_out = chosen_only(itertools.chain(*both))[1]
+    left_out = chosen_only(together)[1]
     if left_out and not (a and b):
         raise UserError(f"There is nothing to compare. {left_out}")
     found, unpaired = compared(map(Run.of, a), map(Run.of, b))
@@ -164,7 +172,7 @@ def main(arguments: list[str]) -> None:
 def _table(found: Sequence[Comparison]) -> Table:
     table = Table(title="Accuracy in percent; B − A in points, with its 95 % interval", title_justify="left")
     table.add_column("method", overflow="fold")
-    table.add_column("scenario", no_wrap=True)
+    table.add_column("scenario", overflow="fold")
     table.add_column("λ", no_wrap=True)
     for name in ("n", "A", "B", "B − A", "95 %", "p"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -220,4 +228,4 @@ def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[s
     for name, values in changes(pair for one in found for pair in one.pairs).items():
         yield f"{name}: " + (" → ".join(map(str, values[0])) if len(values) == 1 else "different in each pair")
     for run in unpaired:
-        yield f"without a partner: {run.place}"
+        yield f"without a partner: {run.place} ({run.scenario})"

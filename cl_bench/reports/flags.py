@@ -17,11 +17,11 @@ result is. What is said of training does not count for what was not trained.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cl_bench.reports.markdown import Result
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import Run, flattened
 
 _VERSIONS = ("cl_bench", "torch", "open_clip_torch")
 
@@ -39,14 +39,6 @@ def flags(runs: Sequence[Run]) -> dict[Run, tuple[str, ...]]:
             for run, text in _departures(group, settings):
                 found[run].append(text)
     return {run: tuple(found[run]) for run in runs if run in found}
-
-
-def flattened(node: Mapping[str, Any], under: str = "") -> Settings:
-    """Nested settings under dotted names."""
-    flat: Settings = {}
-    for key, value in node.items():
-        flat |= flattened(value, f"{under}{key}.") if isinstance(value, Mapping) else {f"{under}{key}": value}
-    return flat
 
 
 def _departures(group: Sequence[Run], settings: Callable[[Result], Settings]) -> Iterator[tuple[Run, str]]:
@@ -81,8 +73,8 @@ def _of_method(result: Result) -> Settings:
 def _of_scenario(result: Result) -> Settings:
     config = result["config"]
     scenario = flattened({k: v for k, v in config.get("scenario", {}).items() if k not in ("dataset", "datasets")})
-    own = {name: _order(value, result) if name.endswith("_order") else value for name, value in scenario.items()}
-    images = sorted(f"{data['name']} {data['sha256'][:8]}" for data in result.get("datasets", ()))
+    own = {n: _order(value, result) if n.endswith(("_order", "seed")) else value for n, value in scenario.items()}
+    images = sorted(f"{data['name']} {data['images'][:8]}" for data in result.get("datasets", ()))
     own["images"] = ", ".join(images)
     return {"epochs": config.get("optim", {}).get("epochs"), **own} if result["training"] else own
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patheffects import Normal, Stroke
@@ -18,6 +19,7 @@ def draw_grid(
     digits: int,
     rows_from: int,
     first_row: str | None = None,
+    names: Sequence[str] | None = None,
     size: float = 6.5,
 ) -> AxesImage:
     """Draws cells, with numbers in them where there are not too many.
@@ -29,16 +31,13 @@ def draw_grid(
         digits: Of the numbers, behind the point: 0 or 2.
         rows_from: Number of the first row; columns count from 1.
         first_row: What stands instead of the first row's number.
+        names: Of the tasks, on both axes in place of their numbers; None: numbers.
         size: Of the numbers, in points; a little less where there are many.
     """
     rows, columns = values.shape
     image = axis.imshow(values, cmap=_COLORS, vmin=limits[0], vmax=limits[1], aspect="auto")
     axis.grid(False)
-    step = 1 if columns <= 10 else 5 if columns <= 25 else 10
-    named = [i for i in range(columns) if (i + 1) % step == 0]
-    axis.set_xticks(named, [str(i + 1) for i in named])
-    named = [i for i in range(rows) if (i + rows_from) % step == 0 or (i == 0 and first_row)]
-    axis.set_yticks(named, [first_row if i == 0 and first_row else str(i + rows_from) for i in named])
+    _call_tasks(axis, rows, columns, rows_from, first_row, names)
     for (row, column), value in np.ndenumerate(values if columns <= _MOST_WITH_NUMBERS[digits] else values[:0]):
         if np.isfinite(value):
             ink = "black" if value > limits[0] + 0.55 * (limits[1] - limits[0]) else "white"
@@ -47,6 +46,28 @@ def draw_grid(
                 column, row, text, ha="center", va="center", color=ink, fontsize=size if columns <= 6 else size - 1
             )
     return image
+
+
+def _call_tasks(
+    axis: Axes, rows: int, columns: int, rows_from: int, first_row: str | None, names: Sequence[str] | None
+) -> None:
+    if names is not None:
+        names = [name if _can_be_drawn(name) else str(i) for i, name in enumerate(names, start=1)]
+        axis.set_xticks(range(columns), names, rotation=90 if columns > 1 else 0)
+        of_rows = [first_row, *names] if first_row else names
+        axis.set_yticks(range(rows), of_rows if len(of_rows) == rows else [*of_rows[:1], "all tasks at once"][:rows])
+        return
+    step = 1 if columns <= 10 else 5 if columns <= 25 else 10
+    named = [i for i in range(columns) if (i + 1) % step == 0]
+    axis.set_xticks(named, [str(i + 1) for i in named])
+    named = [i for i in range(rows) if (i + rows_from) % step == 0 or (i == 0 and first_row)]
+    axis.set_yticks(named, [first_row if i == 0 and first_row else str(i + rows_from) for i in named])
+
+
+def _can_be_drawn(name: str) -> bool:
+    """Whether the font has all letters of a name; what it lacks would be a box."""
+    font = ft2font.FT2Font(font_manager.findfont(font_manager.FontProperties()))
+    return all(font.get_char_index(ord(letter)) for letter in name)
 
 
 def outline_learned(axis: Axes, learned: Sequence[int]) -> None:

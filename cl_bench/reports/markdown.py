@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.errors import UserError
+from cl_bench.reports.scenarios import scenario_of, told_apart
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
 from cl_bench.store import read_result, record_shape
@@ -17,13 +18,16 @@ Result = Mapping[str, Any]
 IN_TABLES = (
     *("choices.scenario", "choices.trainer", "choices.merger", "config", "fingerprint", "split", "seed", "training"),
     *("headline.name", "headline.value", "metrics.KIND.forgetting_max_minus_last", "matrix.KIND.*"),
-    *("versions", "devices.kind", "datasets.*.name", "datasets.*.sha256"),
+    *("versions", "devices.kind"),
 )
-"""What tables and comparisons read of a record."""
+"""What tables and comparisons read of a record, beside what it is called by."""
+
+_NAMES = ("scenario.name", "datasets.*.name", "datasets.*.images")
+"""What each record is called by."""
 
 
 def read_all(folder: Path, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """All result records below a folder, each with its file's name under `path`.
+    """All result records below a folder, each with its file's name under `path`; other images have other names.
 
     Args:
         folder: Where they lie.
@@ -35,7 +39,7 @@ def read_all(folder: Path, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
     results = [read(path, needs) for path in sorted(folder.glob("**/result.json"))]
     if not results:
         raise UserError(f"There is no result.json below {folder}; run the sweep first.")
-    return results
+    return told_apart(results)
 
 
 def read(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def read(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
         UserError: It is damaged, or lacks a key.
     """
     result = read_result(path)
-    record_shape.check(result, path, needs)
+    record_shape.check(result, path, (*_NAMES, *needs))
     return {**result, "path": str(path)}
 
 
@@ -59,7 +63,7 @@ def table(
     cells: dict[tuple[str, str], list[float]] = defaultdict(list)
     for result in results:
         if (number := value(result)) is not None:
-            cells[row(result), result["choices"]["scenario"]].append(number)
+            cells[row(result), scenario_of(result)].append(number)
     rows = dict.fromkeys(name for name, _ in cells)
     scenarios = sorted({scenario for _, scenario in cells})
     return grid([corner, *scenarios], [[name, *(cell(cells[name, s]) for s in scenarios)] for name in rows])

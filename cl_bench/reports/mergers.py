@@ -22,6 +22,7 @@ from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of
+from cl_bench.reports.scenarios import scenario_of
 from cl_bench.store import atomic
 
 _CONFIGURATIONS = Path(__file__).resolve().parents[2] / "conf" / "merger"
@@ -142,7 +143,7 @@ def _merger(result: Result) -> str:
 
 
 def _column(result: Result) -> tuple[str, str]:
-    return result["choices"]["scenario"], result["choices"]["trainer"]
+    return scenario_of(result), result["choices"]["trainer"]
 
 
 if __name__ == "__main__":

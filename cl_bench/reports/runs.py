@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
+from cl_bench.reports.scenarios import scenario_of
 from cl_bench.source_code import changes
 
 Key = TypeVar("Key", bound=Hashable)
+
+_SEEDS = ("deal_seed", "seed")  # of dealing images out to tasks; of an Avalanche benchmark's classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +27,7 @@ class Run:
     @classmethod
     def of(cls, result: Result) -> "Run":
         """The run that left this record."""
-        return cls(method_of(result), result["choices"]["scenario"], result["seed"], result)
+        return cls(method_of(result), scenario_of(result), result["seed"], result)
 
     @property
     def place(self) -> str:
@@ -35,7 +38,14 @@ class Run:
     def order(self) -> Any:
         """The setting of its scenario that decides what arrives when; None where there is none."""
         scenario: Mapping[str, Any] = self.result["config"].get("scenario", {})
-        return next((value for name, value in scenario.items() if name.endswith("_order")), None)
+        return next((value for name, value in scenario.items() if name.endswith("_order") or name in _SEEDS), None)
+
+    @property
+    def images(self) -> str:
+        """Which images of its scenario the numbers are of; of validation images, the share that was set aside."""
+        split: str = self.result["split"]
+        share = self.result["config"].get("scenario", {}).get("validation_share")
+        return split if split == "test" else f"{split}, {share} of the training images"
 
 
 def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
@@ -75,9 +85,39 @@ def _check_code(first: Run, second: Run) -> None:
 def _check_same(first: Run, second: Run) -> None:
     what = f"{first.place} and {second.place} are both {first.method} on {first.scenario} with seed {first.seed}"
     if _experiment(first) != _experiment(second):
-        raise UserError(f"{what}, with different settings: name a folder that has only one of them.")
+        settings = ", ".join(f"{name} {a} and {b}" for name, (a, b) in differences(first, second).items())
+        raise UserError(
+            f"{what}, with different settings ({settings or 'fingerprint'}): name a folder that has only one of them."
+        )
     if first.result["headline"]["value"] != second.result["headline"]["value"]:
         raise UserError(f"{what}, with the same settings, but their numbers differ: delete one and run it again.")
+
+
+def differences(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
+    """Settings, images, versions and devices of two runs that differ, by name."""
+    one, other = _settings(a), _settings(b)
+    names = sorted(one.keys() | other.keys())
+    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
+
+
+def flattened(node: Mapping[str, Any], under: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flattened(value, f"{under}{key}.") if isinstance(value, Mapping) else {f"{under}{key}": value}
+    return flat
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """All but where files lie, what the run is called, and what is said twice."""
+    result, config = run.result, dict(run.result["config"])
+    if isinstance(scenario := config.get("scenario"), Mapping) and scenario.get("dataset") == config.get("dataset"):
+        config["scenario"] = {name: value for name, value in scenario.items() if name != "dataset"}
+    kept = {k: v for k, v in config.items() if k not in ("logger", "paths", "debug", "method")}
+    images = {data["name"]: data["images"][:8] for data in result["datasets"]}
+    code = {name: sha256[:8] for name, sha256 in (result.get("code") or {}).get("outside", {}).items()}
+    others = {"images": images, "versions": result["versions"], "device": result["devices"]["kind"], "code": code}
+    return flattened({**kept, **others})
 
 
 def _experiment(run: Run) -> tuple[Any, ...]:

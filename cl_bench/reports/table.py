@@ -84,6 +84,7 @@ def main(arguments: list[str]) -> None:
     from cl_bench.reports.markdown import IN_TABLES, read_all
     from cl_bench.reports.printed import print_table
     from cl_bench.reports.scaling import chosen_only
+    from cl_bench.reports.scenarios import told_apart
     from cl_bench.reports.swept import swept
     from cl_bench.reports.tables import NAMES, tables_named
 
@@ -92,7 +93,8 @@ def main(arguments: list[str]) -> None:
     name = asked.what[0]
     if name not in NAMES:
         _check_folders(asked.what, NAMES)
-        for table in swept([result for folder in asked.what for result in read_all(home.path(folder), IN_TABLES)]):
+        results = [result for folder in asked.what for result in read_all(home.path(folder), IN_TABLES)]
+        for table in swept(told_apart(results)):
             print_table(table)
             if asked.out:
                 _write(table, asked.out)
@@ -102,7 +104,7 @@ def main(arguments: list[str]) -> None:
     if asked.out:
         parser.error(f"OUT is the last of table {name} FOLDER … OUT; --out is for the table of any runs")
     *folders, out = map(home.path, asked.what[1:])
-    results = [result for folder in folders for result in read_all(folder, IN_TABLES)]
+    results = told_apart([result for folder in folders for result in read_all(folder, IN_TABLES)])
     for table in tables_named(name, results):
         _write(table, out)
     if left_out := chosen_only(results)[1]:

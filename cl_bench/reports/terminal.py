@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cl_bench.reports.headline import headline_kind
@@ -40,8 +41,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
 
 def _table(result: Mapping[str, Any]) -> Table:
     choices = result["choices"]
-    title = f"{choices.get('scenario', '')}: accuracy on {result['split']} images in percent, seed {result['seed']}"
-    table = Table(title=title, title_justify="left")
+    title = f"{result['scenario']['name']}: accuracy on {result['split']} images in percent, seed {result['seed']}"
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("model", no_wrap=True)
     for name in ("task-agnostic", "task-aware", *_METRICS):
         table.add_column(name, justify="right")

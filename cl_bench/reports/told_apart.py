@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from cl_bench.reports.flags import flattened
+from cl_bench.reports.runs import flattened
 from cl_bench.reports.markdown import Result
 
 Settings = dict[str, Any]

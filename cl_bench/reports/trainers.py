@@ -14,6 +14,7 @@ from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen
+from cl_bench.reports.scenarios import scenario_of
 from cl_bench.store import atomic
 
 _PAGE = """# Trainers
@@ -68,7 +69,7 @@ def write(folder: Path, rates: Path, out: Path) -> None:
 
 def _trainers(results: Sequence[Result]) -> str:
     ordered = sorted(results, key=_place)
-    scenarios = sorted({_scenario(result) for result in results})
+    scenarios = sorted({scenario_of(result) for result in results})
     header = ["trainer", *(f"{scenario}: {name}" for scenario in scenarios for name in _COLUMNS)]
     rows = [
         [
@@ -85,7 +86,7 @@ def _trainers(results: Sequence[Result]) -> str:
 
 
 def _rates(tried: Sequence[Result]) -> str:
-    scenarios = sorted({_scenario(result) for result in tried})
+    scenarios = sorted({scenario_of(result) for result in tried})
     rows = []
     for trainer, rate in sorted({(result["choices"]["trainer"], _rate(result)) for result in tried}):
         values = [
@@ -134,11 +135,7 @@ def _place(result: Result) -> tuple[int, str]:
 
 
 def _of(result: Result) -> tuple[str, str]:
-    return result["choices"]["trainer"], _scenario(result)
-
-
-def _scenario(result: Result) -> str:
-    return result["choices"]["scenario"]
+    return result["choices"]["trainer"], scenario_of(result)
 
 
 def _rate(result: Result) -> float:

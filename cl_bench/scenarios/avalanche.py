@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,8 @@ class Avalanche(Scenario):
     Raises:
         UserError: No such benchmark or option, data that cannot be had, or classes without names.
     """
+
+    kind: ClassVar[str] = "Avalanche benchmark"
 
     def __init__(
         self,

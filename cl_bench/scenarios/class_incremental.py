@@ -1,6 +1,6 @@
 """Class-incremental: every task brings new classes of one data set."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from cl_bench.errors import UserError
 from cl_bench.scenarios import order, validation
 from cl_bench.scenarios.samples import Samples
 from cl_bench.scenarios.scenario import Experience, Scenario
+
+_MOST_NAMED = 20  # classes, in a task's name
 
 
 class ClassIncremental(Scenario):
@@ -27,6 +29,8 @@ class ClassIncremental(Scenario):
     Raises:
         UserError: More tasks than classes, or an order that is no permutation of the classes.
     """
+
+    kind: ClassVar[str] = "class-incremental"
 
     def __init__(
         self,
@@ -57,5 +61,11 @@ def _experiences(
         mask = torch.zeros(1, len(dataset.class_names), dtype=torch.bool)
         mask[0, chunk] = True
         samples = Samples.select(images, positions[np.isin(images.labels[positions], chunk)])
-        experiences.append(Experience(", ".join(dataset.class_names[c] for c in chunk), samples, mask))
+        experiences.append(Experience(_shortened([dataset.class_names[c] for c in chunk]), samples, mask))
     return experiences
+
+
+def _shortened(names: list[str]) -> str:
+    """The classes of a task; not all of a thousand, since the name goes into every message and record."""
+    more = f", … ({len(names)} classes)" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

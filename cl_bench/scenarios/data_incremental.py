@@ -1,6 +1,6 @@
 """Data-incremental: every task brings more images of the same classes."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ class DataIncremental(Scenario):
     Raises:
         UserError: More tasks than images.
     """
+
+    kind: ClassVar[str] = "data-incremental"
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Domain-incremental: every task brings the same classes in another domain."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ class DomainIncremental(Scenario):
     Raises:
         UserError: The data set has no domains, or the order is no permutation of them.
     """
+
+    kind: ClassVar[str] = "domain-incremental"
 
     def __init__(
         self,

@@ -61,6 +61,7 @@ class Scenario(CLScenario):
     Experience i of every stream is task i. Labels are the same numbers in all of them: rows of the head.
 
     Attributes:
+        kind: What a task brings, in the names of runs; None: the class's name.
         datasets: Where the images come from, in the order of their rows of the head.
         labels: The classes of the head, data set by data set; class numbers count through.
         headline: Which number of a result is the scenario's headline, as a path into it.
@@ -68,6 +69,7 @@ class Scenario(CLScenario):
             data set with labels of its own.
     """
 
+    kind: ClassVar[str | None] = None
     headline: ClassVar[str] = "accuracy.task_agnostic"
     one_label_space: ClassVar[bool] = True
 
@@ -129,7 +131,7 @@ class Scenario(CLScenario):
     def identity(self) -> dict[str, Any]:
         """Plain data that differ whenever the training stream does: images, their order of arrival, labels."""
         digest = hashlib.sha256(json.dumps(self.labels).encode())
-        data = [[dataset.name, dataset.identity] for dataset in self.datasets]
+        data = [dataset.identity for dataset in self.datasets]
         for experience in self.train_stream:
             for array in (experience.samples.rows, experience.samples.labels.numpy()):
                 digest.update(array.tobytes())

@@ -1,6 +1,7 @@
 """Several data sets, one after another, each with classes of its own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ class SeveralDatasets(Scenario):
         UserError: An order or epochs that name no data set.
     """
 
+    kind: ClassVar[str] = "dataset-incremental"
     headline: ClassVar[str] = "metrics.task_aware.average_accuracy"
     one_label_space: ClassVar[bool] = False
 
@@ -44,7 +46,9 @@ class SeveralDatasets(Scenario):
         if unknown := sorted(set(epochs or {}) - set(names)):
             raise UserError(f"scenario.epochs names {unknown[0]!r}, which is none of: {', '.join(names)}.")
         chosen = [names[i] for i in order.resolve(dataset_order, names, "datasets", "dataset_order", some=True)]
-        arrival = [data if isinstance(data, ImageDataset) else data() for data in map(datasets.get, chosen)]
+        loaded = [data if isinstance(data, ImageDataset) else data() for data in map(datasets.get, chosen)]
+        # Two may have one name of their own, as digits that are drawn and digits that are written.
+        arrival = [replace(data, name=name) for name, data in zip(chosen, loaded, strict=True)]
         passes = [(epochs or {}).get(name) for name in chosen]
         kept, aside = zip(*(validation.split(data.train.labels, validation_share) for data in arrival), strict=True)
         super().__init__(

@@ -29,6 +29,13 @@ class _Choices(TypedDict, total=False):
     merger: Name
 
 
+class _Scenario(TypedDict, total=False):
+    name: Name
+    datasets: list[Name]
+    kind: Name
+    tasks: int
+
+
 class _Config(TypedDict, total=False):
     method: Name | None
     scenario: Settings
@@ -49,11 +56,15 @@ class _Task(TypedDict, total=False):
     name: str
     classes: int
     images: int
+    training_images: int
+    class_names: list[str] | None
 
 
 class _Dataset(TypedDict, total=False):
-    name: str
+    name: Name
     sha256: str
+    images: str
+    class_names: list[str]
 
 
 class _Training(TypedDict, total=False):
@@ -83,6 +94,7 @@ class _Devices(TypedDict, total=False):
 class _Record(TypedDict, total=False):
     choices: _Choices
     config: _Config
+    scenario: _Scenario
     fingerprint: str
     code: dict[str, Settings]
     split: str

@@ -8,7 +8,9 @@ from typing import Any
 from cl_bench.errors import UserError
 from cl_bench.store import atomic
 
-SCHEMA = 2  # of the first, numbers that a tie decided could be in the record
+SCHEMA = 3
+"""2: in records of the first, a tie could decide numbers. 3: records say what was measured (`scenario`), and with it
+what a run is called; before, runs of different images could pass for the same."""
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ from cl_bench.analyses.source import SCHEMA, has_all_parts, representatives, sou
 def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
     return {
         "choices": {"scenario": "digits_5", "trainer": trainer, "merger": merger},
+        "scenario": {"name": "digits_5", "kind": "class-incremental"},
+        "datasets": [{"name": "digits", "images": "0" * 64}],
         "config": {
             "method": None,
             "trainer": {"_target_": trainer, "starts_from": starts_from},

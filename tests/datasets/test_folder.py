@@ -25,7 +25,7 @@ def test_given_splits(tmp_path):
     write_images(tmp_path, [*tree("val/cat"), "train/notes.txt", "train/cat/.DS_Store"])
     Image.new("RGBA", (5, 4), (1, 2, 3, 255)).save(tmp_path / "train/cat/00.jpg", "PNG")
     data = configured("folder", tmp_path)
-    assert (data.name, data.split, data.domain_names) == ("folder", "official", ())
+    assert (data.name, data.split, data.domain_names) == (tmp_path.name, "official", ())
     assert data.class_names == ("cat", "sea lion") and data.prompts == ("a photo of a {}.",)
     assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1] and data.test.labels.tolist() == [0, 0, 1, 1]
     assert data.test.pixels.names[0] == "test/cat/00.jpg"
@@ -188,10 +188,14 @@ def test_class_names_from_the_configuration(tmp_path, choice, class_names, expec
     assert data.class_names == expected and data.prompts == ("{}", "a sketch of {}")
 
 
-def test_two_folders_are_told_apart_by_name(tmp_path):
-    write_images(tmp_path, tree("a", "b"))
-    one, two = (configured("folder", tmp_path, name=name) for name in ("one", "two"))
-    assert (one.name, two.name) == ("one", "two") and one.identity != two.identity
+@pytest.mark.parametrize("choice", ["folder", "folder_domains"])
+def test_a_data_set_is_called_as_its_folder_or_as_is_said_and_its_content_is_the_same(choice, tmp_path, monkeypatch):
+    root = tmp_path / "sea\x1blions"
+    write_images(root, tree("a/x", "b/x", count=5) if choice == "folder_domains" else tree("a", "b", count=5))
+    one, two = configured(choice, root), configured(choice, root, name="two")
+    assert (one.name, two.name) == ("sea_lions", "two") and one.identity == two.identity
+    monkeypatch.chdir(root)
+    assert configured(choice, ".").name == "sea_lions"
 
 
 CLASSES = tree("a", "b", count=5)

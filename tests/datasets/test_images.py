@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.errors import UserError
 
 
 def images(count=6, classes=3, domains=None):
@@ -75,7 +76,6 @@ def with_domains(**changes):
 @pytest.mark.parametrize(
     "other",
     [
-        dataset(name="other"),
         dataset(class_names=("a", "b", "d")),
         dataset(prompts=("an image of {}.",)),
         dataset(train=replace(images(), pixels=changed(images().pixels))),
@@ -87,6 +87,26 @@ def with_domains(**changes):
 )
 def test_identity_changes_with_everything_that_is_learned_from(other):
     assert other.identity != dataset().identity
+
+
+def test_what_a_data_set_is_called_is_none_of_its_content():
+    assert dataset(name="other").identity == dataset().identity
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J", "caf\udce9"])
+def test_names_that_cannot_be_printed_are_refused(name):
+    with pytest.raises(UserError, match=r"^dataset\.name='.*' has characters that cannot be printed"):
+        dataset(name=name)
+
+
+def test_the_images_alone_have_an_identity_whatever_they_were_prepared_for():
+    one, spoken = dataset(), dataset(prompts=("an image of {}.",), class_names=("x", "y", "z"))
+    assert one.images_identity == spoken.images_identity != one.identity
+    assert one.images_identity != dataset(test=replace(images(3), pixels=changed(images(3).pixels))).images_identity
+    assert one.images_identity != dataset(test=replace(images(3), labels=changed(images(3).labels) % 3)).images_identity
+    small, large = (replace(images(), pixels=np.full((6, side, side, 3), 7, np.uint8), origin="f") for side in (4, 8))
+    assert dataset(train=small).images_identity == dataset(train=large).images_identity
+    assert dataset(train=small).identity != dataset(train=large).identity
 
 
 def test_identity_sees_domains():

@@ -2,6 +2,11 @@
 
 from cl_bench.store import write_result
 
+KINDS = {
+    "ClassIncremental": "class-incremental",
+    "DomainIncremental": "domain-incremental",
+    "SeveralDatasets": "dataset-incremental",
+}
 ORDERS = {"ClassIncremental": "class_order", "DomainIncremental": "domain_order", "SeveralDatasets": "dataset_order"}
 
 
@@ -11,6 +16,7 @@ def record(method, scenario, seed, value, changes=(), **more):
     kind = more.pop("kind", "DomainIncremental" if scenario in ("domainnet", "office31") else "ClassIncremental")
     result = {
         "choices": {"scenario": scenario, "trainer": trainer, "merger": merger},
+        "scenario": {"name": scenario, "datasets": [scenario], "kind": KINDS[kind], "tasks": 2},
         "config": {
             "method": method,
             "backbone": {"_target_": "cl_bench.backbones.OpenClip", "model": "ViT-B-16-quickgelu"},
@@ -27,7 +33,7 @@ def record(method, scenario, seed, value, changes=(), **more):
         "matrix": {"task_agnostic": [[10.0, 20.0]]},
         "left_out": {},
         "training": [] if method == "zero_shot" else [{"seconds": 1.0, "steps": 3}],
-        "datasets": [{"name": scenario, "sha256": f"{scenario:0<64}"}],
+        "datasets": [{"name": scenario, "sha256": f"{scenario:0<64}", "images": f"{scenario:0<64}"}],
         "seed": seed,
         "devices": {"kind": "cpu", "count": 1},
         "versions": {"cl_bench": "0.1.0", "torch": "2.15.0", "open_clip_torch": "3.3.0"},

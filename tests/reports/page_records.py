@@ -19,6 +19,7 @@ def record(scenario="made_up_20", method="sequential_magmax", seed=5, value=61.2
     }
     return {
         "choices": {"scenario": scenario, "trainer": trainer, "merger": merger},
+        "scenario": {"name": scenario, "datasets": ["made_up"], "kind": "class-incremental", "tasks": tasks},
         "config": {
             "method": method,
             "seed": seed,
@@ -34,8 +35,11 @@ def record(scenario="made_up_20", method="sequential_magmax", seed=5, value=61.2
         "left_out": {},
         "scalings": None,
         "finetuned": found,
-        "tasks": [{"name": f"class {5 * t} to class {5 * t + 4}", "classes": 5, "images": 500} for t in range(tasks)],
-        "datasets": [{"name": "made_up", "split": "official", "sha256": "0" * 64}],
+        "tasks": [
+            {"name": f"class {5 * t} to class {5 * t + 4}", "classes": 5, "images": 500, "training_images": 2000}
+            for t in range(tasks)
+        ],
+        "datasets": [{"name": "made_up", "split": "official", "sha256": "0" * 64, "images": "1" * 64}],
         "training": [{"seconds": 60.0, "peak_memory_mib": 9000.0, "steps": 400, "reused": False}] * tasks,
         "seconds": {"training": 60.0 * tasks, "merging": 1.5, "evaluation": 30.0},
         "peak_memory_mib": {"training": 9000.0, "merging": None, "evaluation": 4000.0},

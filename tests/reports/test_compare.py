@@ -1,6 +1,7 @@
 """Pairs of runs, their differences and the paired test."""
 
 import math
+import re
 import statistics
 
 import pytest
@@ -82,11 +83,50 @@ def test_what_differs_within_pairs_is_listed():
     }
 
 
-def test_other_images_under_the_same_name_are_listed():
-    images = [{"datasets": [{"name": "folder", "sha256": f"{digit:064x}"}]} for digit in (2**255, 2**254)]
-    a, b = (runs("cmm", {1: 50.0}, **changed) for changed in images)
-    found, _ = compare.compared(a, b)
-    assert compare.changes(found[0].pairs) == {"images.folder": [("80000000", "40000000")]}
+def of_images(digit, **more):
+    return record("cmm", "flowers", 1, 50.0, datasets=[{"name": "flowers", "images": f"{digit:x}" * 64}], **more)
+
+
+def test_runs_of_other_images_under_the_same_name_are_no_pair_and_both_are_named(tmp_path, capsys):
+    write(tmp_path / "a", of_images(8))
+    write(tmp_path / "b", of_images(4))
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    with pytest.raises(UserError, match=r"\nscenario: flowers \[88888888\] in A, flowers \[44444444\] in B$"):
+        compare.main(folders)
+    write(tmp_path / "b/more", of_images(8))
+    compare.main(folders)
+    printed = capsys.readouterr().out
+    assert "flowers [88888888] │ 1" in printed and "\nimages" not in printed
+    assert f"without a partner: {tmp_path}/b/flowers/cmm/seed_1/result.json (flowers [44444444])" in printed
+
+
+def test_prompts_that_differ_are_listed_since_images_are_the_same():
+    words = [{"dataset": {"prompts": [prompt]}} for prompt in ("a {}.", "the {}.")]
+    a, b = ([Run.of(record("cmm", "flowers", 1, 50.0, {"dataset": own["dataset"]}))] for own in words)
+    ((one,), _) = compare.compared(a, b)
+    assert compare.changes(one.pairs) == {"dataset.prompts": [(["a {}."], ["the {}."])]}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "lacking"),
+    [
+        ({"changes": {"scenario.seed": 1}}, {"changes": {"scenario.seed": 2}}, "order: 1 in A, 2 in B"),
+        ({"changes": {"scenario.deal_seed": 1}}, {"changes": {"scenario.deal_seed": 2}}, "order: 1 in A, 2 in B"),
+        (
+            {"changes": {"scenario.validation_share": 0.1}, "split": "validation"},
+            {"changes": {"scenario.validation_share": 0.2}, "split": "validation"},
+            "images: validation, 0.1 of the training images in A, validation, 0.2 of the training images in B",
+        ),
+    ],
+)
+def test_other_dealings_other_orders_of_avalanche_and_other_validation_images_make_no_pair(a, b, lacking):
+    def without_order(run):
+        run.result["config"]["scenario"].pop("class_order")
+        return run
+
+    one, other = ([without_order(run) for run in runs("cmm", {1: 50.0}, **each)] for each in (a, b))
+    with pytest.raises(UserError, match=re.escape(f"\n{lacking}")):
+        compare.compared(one, other)
 
 
 def test_code_that_was_edited_between_a_and_b_is_named():

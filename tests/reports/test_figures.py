@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from cl_bench.analyses.source import source_of
+from cl_bench.analyses.source import SCHEMA, source_of
 from cl_bench.errors import UserError
 from cl_bench.reports import figures, grid
 from cl_bench.reports.figures import (
@@ -54,11 +54,14 @@ def with_list(values, **more):
 def analysis(name, trainer="sequential", merger="magmax", tangent=None, **numbers):
     own = {"_target_": trainer, "starts_from": "merged" if trainer == "cmm" else "previous"}
     source = {
-        "choices": {"scenario": "made_up", "trainer": trainer, "merger": merger},
+        "choices": {"trainer": trainer, "merger": merger},
+        "scenario": {"name": "made_up", "kind": "class-incremental"},
+        "images": ["0" * 64],
+        "tasks": [],
         "trainer": own if tangent is None else {**own, "tangent": tangent},
         "merger": {"_target_": merger},
     }
-    return {"schema": 1, "analysis": name, "source": source, **numbers}
+    return {"schema": SCHEMA, "analysis": name, "source": source, **numbers}
 
 
 def drawn(module, results=(), analyses=()):

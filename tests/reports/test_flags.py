@@ -66,7 +66,7 @@ def test_other_devices_versions_and_images_are_flagged():
     more = {
         "devices": {"kind": "A100", "count": 1},
         "versions": {"cl_bench": "0.1.0", "torch": "2.6.0", "open_clip_torch": "3.3.0"},
-        "datasets": [{"name": "glyphs", "sha256": "f" * 64}],
+        "datasets": [{"name": "glyphs", "images": "f" * 64}],
     }
     texts = ("device A100", "torch 2.6.0", "images glyphs ffffffff")
     assert flagged(sweep(records={place: more})) == {place: texts}

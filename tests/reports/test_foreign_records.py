@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cl_bench.analyses import source as analyses
 from cl_bench.reports.__main__ import main
 from cl_bench.reports.latex import latex
 from cl_bench.reports.markdown import page
@@ -15,7 +16,9 @@ from cl_bench.store.result import SCHEMA
 from tests.reports.page_records import record
 
 DAMAGE = {
-    "choices": [None, "text", {}, {"scenario": 5}, {"scenario": "\x1b[2J", "trainer": "a", "merger": "b"}],
+    "choices": [None, "text", {}, {"trainer": 5}, {"trainer": "\x1b[2J", "merger": "b"}],
+    "scenario": [None, "text", {}, {"name": 5}, {"name": "\x1b[2J", "kind": "class-incremental"}],
+    "datasets": [None, {}, [{"name": "a"}], [{"name": "a", "images": 5}]],
     "config": [None, [], {"merger": "text"}],
     "headline": [None, {"name": "accuracy.task_agnostic", "value": "high"}, {"value": 5.0}],
     "metrics": [None, {}, {"task_agnostic": None}, {"task_agnostic": {"forgetting_max_minus_last": "much"}}],
@@ -77,14 +80,15 @@ def test_figures_stay_in_their_folder_whatever_a_scenario_is_called(tmp_path, ca
 
 
 def test_an_analysis_with_other_numbers_than_it_says_is_named(tmp_path, capsys):
-    source = {"choices": {"scenario": "s", "trainer": "t", "merger": "m"}, "trainer": {}, "merger": {}}
+    source = {"choices": {"trainer": "t", "merger": "m"}, "trainer": {}, "merger": {}, "images": []}
+    source |= {"scenario": {"name": "s", "kind": "k"}}
     (tmp_path / "analyses").mkdir()
     path = tmp_path / "analyses" / "pruning.json"
     (tmp_path / "result.json").write_text(
         json.dumps({"schema": SCHEMA, **record(), "config": {"trainer": {}, "merger": {}}})
     )
-    for damage in ({"source": source}, {"source": None}, {"source": {**source, "choices": {"scenario": []}}}):
-        path.write_text(json.dumps({"schema": 1, "analysis": "pruning", **damage}))
+    for damage in ({"source": source}, {"source": None}, {"source": {**source, "scenario": {"name": []}}}):
+        path.write_text(json.dumps({"schema": analyses.SCHEMA, "analysis": "pruning", **damage}))
         assert main(["figures", str(tmp_path), str(tmp_path / "out")]) == 2
         assert str(path) in capsys.readouterr().err
 

@@ -54,6 +54,7 @@ def record(method="sequential_magmax", seed=5, value=60.0, grid=()):
     }
     return {
         "choices": {"scenario": "mini_eight", "trainer": trainer, "merger": merger},
+        "scenario": {"name": "mini_eight", "datasets": names, "kind": "dataset-incremental", "tasks": TASKS},
         "config": config,
         "fingerprint": f"{method} {seed}",
         "split": "test",
@@ -62,8 +63,8 @@ def record(method="sequential_magmax", seed=5, value=60.0, grid=()):
         "left_out": {"task_agnostic": WHY},
         "scalings": scalings or None,
         "finetuned": found(value - 10),
-        "tasks": [{"name": name, "classes": 10, "images": 100} for name in names],
-        "datasets": [{"name": name, "split": "official", "sha256": "0" * 64} for name in names],
+        "tasks": [{"name": name, "classes": 10, "images": 100, "training_images": 400} for name in names],
+        "datasets": [{"name": name, "split": "official", "sha256": "0" * 64, "images": "0" * 64} for name in names],
         "training": [{"seconds": 1.0, "peak_memory_mib": 900.0, "steps": 3, "reused": False}] * TASKS,
         "seconds": {"training": 3.0, "merging": 0.1, "evaluation": 0.2},
         "peak_memory_mib": {"training": 900.0, "merging": None, "evaluation": 800.0},
@@ -91,7 +92,8 @@ def test_the_terminal_has_numbers_of_the_kind_that_is_left_and_the_reason(capsys
 
 def test_heat_maps_have_one_panel(tmp_path):
     paths = heat_maps(record(), tmp_path)
-    both = heat_maps({**record(), "matrix": dict.fromkeys(("task_agnostic", "task_aware"), [[1.0] * 3] * 4)}, tmp_path)
+    different = {"task_agnostic": [[1.0] * 3] * 4, "task_aware": [[2.0] * 3] * 4}
+    both = heat_maps({**record(), "matrix": different}, tmp_path)
     assert len(paths) == len(both) == 2
     one, two = (matplotlib.image.imread(path).shape[1] for path in (paths[1], both[0]))
     assert one < 0.7 * two

@@ -21,8 +21,11 @@ def record(tasks=3, joint=False, finetuned=True, **more):
         "matrix": {kind: random.uniform(0, 100, (rows, tasks)).tolist() for kind in kinds},
     }
     return {
-        "schema": 2,
+        "schema": 3,
         "choices": {"scenario": "made_up", "trainer": "sequential", "merger": "magmax"},
+        "scenario": {"name": "made_up", "datasets": ["made_up"], "kind": "class-incremental", "tasks": tasks},
+        "datasets": [{"name": "made_up", "images": "0" * 64}],
+        "tasks": [{"name": f"task {i}"} for i in range(tasks)],
         "config": {"method": "sequential_magmax", "optim": {"lr": 2e-4}},
         "split": "test",
         "seed": 5,
@@ -48,7 +51,7 @@ def test_heat_maps_are_drawn_for_every_number_of_tasks(tmp_path, tasks):
 
 
 def test_heat_maps_show_each_value_in_its_cell(tmp_path):
-    values = {kind: [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]] for kind in ("task_agnostic", "task_aware")}
+    values = {"task_agnostic": [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]], "task_aware": [[50.0, 50.0]] * 3}
     (path,) = heat_maps(record(2, finetuned=False, matrix=values), tmp_path)
     picture = matplotlib.image.imread(path)[..., :3]
     yellow = (np.abs(picture - np.array([0.995, 0.909, 0.218])) < 0.02).all(axis=-1)
@@ -98,8 +101,11 @@ def test_learning_rates_has_a_row_per_rate(tmp_path):
 def test_trainers_has_a_row_per_trainer_and_columns_per_scenario(tmp_path):
     def write(folder, trainer, scenario, value, **more):
         choices = {"scenario": scenario, "trainer": trainer, "merger": "magmax"}
+        measured = {"name": scenario, "datasets": [scenario], "kind": "class-incremental", "tasks": 3}
         own = {"accuracy": {"task_agnostic": value}, "metrics": {"task_agnostic": {"forgetting_max_minus_last": 1.0}}}
-        result = record(choices=choices, finetuned=False, peak_memory_mib={"training": 900.0}, **more)
+        result = record(
+            choices=choices, scenario=measured, finetuned=False, peak_memory_mib={"training": 900.0}, **more
+        )
         path = tmp_path / folder / trainer / scenario / str(value) / "result.json"
         write_result(path, {**result, "finetuned": own, "headline": {"name": "x", "value": value}})
 
@@ -119,7 +125,8 @@ def test_mergers_has_every_method_and_a_row_of_accuracies_for_each_that_was_run(
     for seed, value in ((1, 60.0), (2, 64.0)):
         for trainer in ("independent", "sequential"):
             choices = {"scenario": "digits_5", "trainer": trainer, "merger": "ties"}
-            scalings = [{"scaling": 0.2, "chosen": seed == 1}, {"scaling": 0.4, "chosen": seed == 2}]
+            own = {"accuracy": {"task_agnostic": value}}
+            scalings = [{"scaling": 0.2, "chosen": seed == 1, **own}, {"scaling": 0.4, "chosen": seed == 2, **own}]
             headline = {"name": "accuracy.task_agnostic", "value": value}
             result = record(seed=seed, choices=choices, headline=headline, finetuned=False)
             write_result(tmp_path / f"runs/{trainer}/{seed}/result.json", {**result, "scalings": scalings})

@@ -62,12 +62,17 @@ def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py, command
     done = reports("table", "cil_mini", f"{folder}/0.5", "out")
     assert done.returncode == 0, done.stderr
     (line,) = csv.DictReader((tmp_path / "out/cil_mini.csv").open())
-    assert (line["row"], line["column"], line["n"], line["flags"]) == ("MagMax", "digits_5", "2", "")
+    assert (line["row"], line["column"], line["n"], line["flags"]) == (
+        "MagMax",
+        "digits (class-incremental, 2 tasks)",
+        "2",
+        "",
+    )
     assert 20 < float(line["mean"]) < 90
     done = reports("compare", f"{folder}/0.5", f"{folder}/0.9")
     assert done.returncode == 0 and "MagMax" in done.stdout and "without" not in done.stdout
     done = reports("table", "cil_mini", folder, "out")
-    assert done.returncode == 2 and "with different settings: name a folder" in done.stderr
+    assert done.returncode == 2 and "with different settings (merger.scaling 0.5 and 0.9): name a folder" in done.stderr
     done = reports("table", folder)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.count("│ merger.scaling=0.5 │") == done.stdout.count("│ merger.scaling=0.9 │") == 2  # forgetting

@@ -12,7 +12,7 @@ from cl_bench.store import read_result, write_result
 def test_comes_back_with_its_schema_version(tmp_path: Path) -> None:
     write_result(tmp_path / "result.json", {"matrix": [[math.nan, 50.0]], "seed": 5, "none": None})
     assert read_result(tmp_path / "result.json") == {
-        "schema": 2,
+        "schema": 3,
         "matrix": [[None, 50.0]],
         "seed": 5,
         "none": None,
@@ -31,9 +31,10 @@ def test_what_is_not_plain_is_refused_by_its_place(tmp_path: Path) -> None:
         (None, "no result record"),
         ("{", "damaged"),
         ("[1]", "no result record"),
-        (json.dumps({"schema": 2, "matrix": [[math.inf]]}), "Infinity is no JSON"),
-        (json.dumps({"schema": 3}), "schema version 3"),
+        (json.dumps({"schema": 3, "matrix": [[math.inf]]}), "Infinity is no JSON"),
+        (json.dumps({"schema": 4}), "schema version 4"),
         (json.dumps({"schema": 1}), "schema version 1"),
+        (json.dumps({"schema": 2}), "schema version 2; .* Run the experiment again"),
         ("{}", "schema version None"),
     ],
 )

@@ -16,6 +16,7 @@ from cl_bench.reports.headline import headline_at, headline_kind
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.runs import Run
 from cl_bench.reports.scaling import scaling_of
+from cl_bench.reports.scenarios import scenario_of
 from cl_bench.reports.told_apart import told_apart, typed
 
 NEEDS = "a run with merger.scaling as a list of three λ at least, or as many runs with one each"
@@ -30,7 +31,7 @@ Line = Mapping[float, Mapping[Hashable, float]]
 def drawings(records: Records) -> Iterator[Drawing]:
     """One figure per scenario: a panel per trainer, a line per merger; means over seeds, with standard deviations."""
     for scenario in records.scenarios:
-        results = [result for result in records.results if result["choices"]["scenario"] == scenario]
+        results = [result for result in records.results if scenario_of(result) == scenario]
         lines = {(own, merger): line for (own, merger), line in _lines(results).items() if len(line) >= _FEWEST}
         if not lines:
             continue

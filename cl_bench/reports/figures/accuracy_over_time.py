@@ -12,6 +12,8 @@ from cl_bench.reports.grid import draw_grid, outline_learned
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.scaling import is_unchosen
+from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.task_names import task_names
 from cl_bench.reports.told_apart import told_apart, typed
 
 NEEDS = "a run of several tasks with evaluation=every_task"
@@ -25,7 +27,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
     A method that was run with several settings has a panel for each; runs of which nobody chose the λ have none.
     """
     for scenario in records.scenarios:
-        own = [result for result in records.results if result["choices"]["scenario"] == scenario]
+        own = [result for result in records.results if scenario_of(result) == scenario]
         first = _first_of_each([result for result in own if _is_complete(result) and not is_unchosen(result)])
         preferred = [name for name in _PREFERRED if name in first]
         others = [name for name in names.in_order(first) if name not in preferred]
@@ -36,7 +38,8 @@ def drawings(records: Records) -> Iterator[Drawing]:
         figure, axes = panels(len(shown), 2.1, 2.1)
         for axis, name in zip(axes, shown, strict=True):
             matrix = np.array(first[name]["matrix"][kind], dtype=float)
-            image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, rows_from=0, first_row="zero-shot")
+            tasks = task_names(first[name]["scenario"], [task["name"] for task in first[name]["tasks"]])
+            image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, rows_from=0, first_row="zero-shot", names=tasks)
             outline_learned(axis, range(len(matrix)))
             axis.set(title=name, xlabel="evaluated on task")
         axes[0].set_ylabel("after training task")

@@ -8,6 +8,7 @@ from cl_bench.reports.figures import names
 from cl_bench.reports.figures.drawing import Drawing, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.grid import draw_grid
+from cl_bench.reports.task_names import task_names
 
 NEEDS = "the analysis cosine_similarity: python -m cl_bench.analyses"
 
@@ -20,7 +21,9 @@ def drawings(records: Records) -> Iterator[Drawing]:
         lowest = min(0.0, *(float(np.nanmin(matrix)) for matrix in matrices.values()))
         figure, axes = panels(len(matrices), 2.1, 2.1)
         for axis, (name, matrix) in zip(axes, matrices.items(), strict=True):
-            image = draw_grid(axis, matrix, (lowest, 1.0), digits=2, rows_from=1)
+            source = by_name[name]["source"]
+            tasks = task_names(source["scenario"], source["tasks"])
+            image = draw_grid(axis, matrix, (lowest, 1.0), digits=2, rows_from=1, names=tasks)
             axis.set(title=name, xlabel="task")
         axes[0].set_ylabel("task")
         figure.colorbar(image, ax=axes, label="cosine similarity", shrink=0.85)

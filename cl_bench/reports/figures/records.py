@@ -9,21 +9,16 @@ from typing import Any
 from cl_bench.analyses.source import SCHEMA, kind, source_of
 from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result, read_all
+from cl_bench.reports.scenarios import scenario_of
 from cl_bench.store import read_result
 from cl_bench.store import record_shape as shape
 
 Analysis = Mapping[str, Any]
 _NEEDS = (
-    *("choices.scenario", "choices.trainer", "choices.merger", "config.trainer", "config.merger", "split", "seed"),
-    *(
-        "headline.name",
-        "headline.value",
-        "matrix.KIND.*",
-        "matrix.task_agnostic.*",
-        "scalings",
-        "training",
-        "fingerprint",
-    ),
+    *("choices.trainer", "choices.merger", "config.trainer", "config.merger", "split", "seed"),
+    *("scenario.kind", "tasks.*.name"),
+    *("headline.name", "headline.value", "matrix.KIND.*", "matrix.task_agnostic.*", "scalings", "training"),
+    "fingerprint",
 )
 
 
@@ -46,13 +41,18 @@ class Records:
         Raises:
             UserError: There is no record, one is damaged, or an analysis is of another run than the record beside it.
         """
-        results = [result for result in read_all(folder, _NEEDS) if result["split"] == "test"]
-        return cls(results, [_read(path) for path in sorted(folder.glob("**/analyses/*.json"))])
+        results = read_all(folder, _NEEDS)
+        called = {Path(result["path"]): scenario_of(result) for result in results}
+        analyses = [
+            {**_read(path), "told_apart": called[path.parents[1] / "result.json"]}
+            for path in sorted(folder.glob("**/analyses/*.json"))
+        ]
+        return cls([result for result in results if result["split"] == "test"], analyses)
 
     @property
     def scenarios(self) -> list[str]:
         """Their names, sorted."""
-        return sorted({result["choices"]["scenario"] for result in self.results})
+        return sorted({scenario_of(result) for result in self.results})
 
     def analyses_of(self, name: str) -> dict[str, list[Analysis]]:
         """By scenario, those of one name: the first of each kind of run."""
@@ -62,8 +62,13 @@ class Records:
                 first.setdefault(kind(analysis["source"]), analysis)
         found: dict[str, list[Analysis]] = {}
         for analysis in first.values():
-            found.setdefault(analysis["source"]["choices"]["scenario"], []).append(analysis)
+            found.setdefault(_scenario(analysis), []).append(analysis)
         return dict(sorted(found.items()))
+
+
+def _scenario(analysis: Analysis) -> str:
+    name: str = analysis.get("told_apart", analysis["source"]["scenario"]["name"])
+    return name
 
 
 def _read(path: Path) -> Analysis:
@@ -71,8 +76,8 @@ def _read(path: Path) -> Analysis:
         analysis = json.loads(path.read_text(encoding="utf-8"))
         schema, source = analysis["schema"], analysis["source"]
         if schema == SCHEMA:
-            choices = source["choices"]
-            shape.check({"choices": choices}, path, ("choices.scenario", "choices.trainer", "choices.merger"))
+            named = {"choices": source["choices"], "scenario": source["scenario"]}
+            shape.check(named, path, ("choices.trainer", "choices.merger", "scenario.name", "scenario.kind"))
             kind(source)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _not_usable(path, f"damaged ({error})") from error

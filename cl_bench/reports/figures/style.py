@@ -1,6 +1,7 @@
 """How all figures look: small enough for a column of a paper, told apart without colors, too."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +43,8 @@ _SETTINGS: dict[str, Any] = {
 @contextlib.contextmanager
 def style() -> Iterator[None]:
     """The settings for drawing and saving, whatever the user's own are."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of names in other scripts
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
         yield

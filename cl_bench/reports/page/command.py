@@ -13,7 +13,8 @@ from cl_bench.store import atomic
 _NEEDS = (
     *IN_TABLES,
     *("scalings", "finetuned", "accuracy_after_task", "devices.count", "config.merger", "peak_memory_mib"),
-    *("tasks.*.name", "tasks.*.classes", "tasks.*.images"),
+    *("scenario.kind", "tasks.*.name", "tasks.*.classes", "tasks.*.images", "tasks.*.training_images"),
+    *("datasets.*.split",),
     *("training.*.seconds", "training.*.peak_memory_mib", "training.*.steps", "training.*.reused"),
     *("seconds.training", "seconds.merging", "seconds.evaluation"),
 )

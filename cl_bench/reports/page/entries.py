@@ -8,8 +8,11 @@ from cl_bench.reports.headline import headline_at, headline_kind
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
+from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.task_names import task_names
 
 _NOT_SHOWN = ("logger", "paths", "debug", "method")  # where things lay, and what stands elsewhere
+_MOST_CLASS_NAMES = 20
 
 
 def entry(result: Result, folder: Path) -> dict[str, Any]:
@@ -23,7 +26,7 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
     return {
         "place": place.as_posix(),
         "sweep": place.parts[0] if place.parts else folder.name,
-        "scenario": choices["scenario"],
+        "scenario": scenario_of(result),
         "method": method_of(result),
         "trainer": choices["trainer"],
         "merger": choices["merger"],
@@ -44,10 +47,10 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
 
 def everything(result: Result) -> dict[str, Any]:
     """What is read when the run is opened or drawn. Of other λ than the reported one, it is in the entry."""
-    finetuned, unchosen = result["finetuned"], is_unchosen(result)
+    finetuned, unchosen, tasks = result["finetuned"], is_unchosen(result), result["tasks"]
     return {
         "fingerprint": result["fingerprint"],
-        "config": {name: value for name, value in result["config"].items() if name not in _NOT_SHOWN},
+        "config": _shortened({name: value for name, value in result["config"].items() if name not in _NOT_SHOWN}),
         "matrix": {
             "merged": None if unchosen else _kinds(result["matrix"]),
             "finetuned": finetuned and _kinds(finetuned["matrix"]),
@@ -56,17 +59,27 @@ def everything(result: Result) -> dict[str, Any]:
         "metrics": {} if unchosen else _kinds(result["metrics"]),
         "unchosen": HOW_TO_CHOOSE if unchosen else None,
         "left_out": result["left_out"],
-        "tasks": [[task["name"], task["classes"], task["images"]] for task in result["tasks"]],
+        "tasks": [[task["name"], task["classes"], task["images"], task["training_images"]] for task in tasks],
+        "task_names": task_names(result["scenario"], [task["name"] for task in tasks]),
         "training": [
             [_rounded(one["seconds"]), _rounded(one["peak_memory_mib"]), one["steps"], one["reused"]]
             for one in result["training"]
         ],
         "seconds": _rounded(result["seconds"], 3),
         "memory": _rounded(result["peak_memory_mib"]),
-        "datasets": result["datasets"],
+        "datasets": [{name: data[name] for name in ("name", "split", "images")} for data in result["datasets"]],
         "devices": result["devices"],
         "versions": result["versions"],
     }
+
+
+def _shortened(node: Any, name: str = "") -> Any:
+    """The same configuration without thousands of class names, which each run of the page would bring again."""
+    if name == "class_names" and isinstance(node, Mapping | list) and len(node) > _MOST_CLASS_NAMES:
+        return f"{len(node)} names"
+    if isinstance(node, Mapping):
+        return {key: _shortened(value, key) for key, value in node.items()}
+    return node
 
 
 def _kinds(of_each: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
 from cl_bench.reports.scaling import chosen_only
+from cl_bench.reports.scenarios import scenario_of
 
 
 def overview(results: Sequence[Result]) -> dict[str, str]:
@@ -18,7 +19,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
     return {
         "runs": str(len(results)),
         "trained streams": str(len(streams)),
-        "scenarios": _listed(result["choices"]["scenario"] for result in results),
+        "scenarios": _listed(scenario_of(result) for result in results),
         "methods": _listed(method_of(result) for result in results),
         "seeds": ", ".join(map(str, sorted({result["seed"] for result in results}))),
         "time": f"training {_span(sum(streams.values()))}, merging {_span(merging)}, evaluation {_span(evaluation)}",

@@ -86,7 +86,7 @@ function drawMatrix(place, run) {
   if (!matrices) return say(place, `${runName(run)}: its fine-tuned models were not evaluated.`);
   const matrix = matrices[kind];
   if (!matrix) return say(place, `${runName(run)}: ${kind.replace("_", "-")} is left out, ${all.left_out[kind]}.`);
-  const names = rowNames(matrix, run.tasks), every = run.tasks <= 12;
+  const names = rowNames(matrix, all), every = run.tasks <= 12;
   const trace = {
     type: "heatmap", showlegend: false, z: matrix, zmin: 0, zmax: 100, colorscale: "Cividis", xgap: every ? 1 : 0, ygap: every ? 1 : 0,
     text: every ? matrix.map((row) => row.map((value) => shown(value, 0))) : null, texttemplate: every ? "%{text}" : null,
@@ -100,8 +100,9 @@ function drawMatrix(place, run) {
     margin: { l: 55, r: 15, t: 60, b: 45 }, // the buttons that plotly shows do not hide the title
     shapes: matrix.length === run.tasks + 1 ? [learnedLine(run.tasks)] : [],
   });
-  Object.assign(settings.xaxis, { showgrid: false, dtick: Math.ceil(run.tasks / 14) });
-  Object.assign(settings.yaxis, { showgrid: false, autorange: "reversed", tickvals: kept, ticktext: kept.map((i) => names[i]) });
+  const named = all.task_names ? { tickvals: trace.x, ticktext: all.task_names.map(plain) } : { dtick: Math.ceil(run.tasks / 14) };
+  Object.assign(settings.xaxis, { showgrid: false, ...named });
+  Object.assign(settings.yaxis, { showgrid: false, autorange: "reversed", tickvals: kept, ticktext: kept.map((i) => plain(names[i])) });
   return draw(place, [trace], settings);
 }
 

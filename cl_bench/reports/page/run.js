@@ -32,14 +32,15 @@ function shade(value) {
   return `background: rgb(${mix(255, 8)} ${mix(255, 81)} ${mix(255, 156)}); color: ${part > 0.76 ? "#fff" : "#000"}`;
 }
 
-function rowNames(matrix, tasks) {
-  const joint = matrix.length === 2 && tasks > 1;
-  return matrix.map((_, i) => (i === 0 ? "zero-shot" : joint ? "all tasks at once" : `after task ${i}`));
+function rowNames(matrix, all) {
+  const joint = matrix.length === 2 && all.tasks.length > 1;
+  return matrix.map((_, i) => (i === 0 ? "zero-shot" : joint ? "all tasks at once" : `after ${all.task_names ? all.task_names[i - 1] : `task ${i}`}`));
 }
 
-function matrixTable(matrix, tasks) {
-  const names = rowNames(matrix, tasks.length), joint = matrix.length !== tasks.length + 1;
-  const made = grid(["", ...tasks.map((_, j) => j + 1)], matrix.map((row, i) => [names[i], ...row.map((value) => shown(value, 1))]), "matrix");
+// Domains and data sets are called by their names, tasks of classes by their numbers.
+function matrixTable(matrix, all) {
+  const tasks = all.tasks, names = rowNames(matrix, all), joint = matrix.length !== tasks.length + 1;
+  const made = grid(["", ...(all.task_names ?? tasks.map((_, j) => j + 1))], matrix.map((row, i) => [names[i], ...row.map((value) => shown(value, 1))]), "matrix");
   [...made.querySelectorAll("tbody tr")].forEach((line, i) => [...line.cells].slice(1).forEach((cell, j) => {
     if (matrix[i][j] === null) return;
     cell.style.cssText = shade(matrix[i][j]);
@@ -58,7 +59,7 @@ function openRun(index) {
   const spoken = { task_agnostic: "among all classes", task_aware: "among the task's classes" };
   const matrices = Object.entries(all.matrix).filter(([, kinds]) => kinds).flatMap(([model, kinds]) =>
     Object.entries(kinds).map(([kind, matrix]) => section(
-      `Accuracy matrix, ${model}, ${spoken[kind]}`, model === "merged" && kind === run.kind, matrixTable(matrix, all.tasks),
+      `Accuracy matrix, ${model}, ${spoken[kind]}`, model === "merged" && kind === run.kind, matrixTable(matrix, all),
     )));
   const facts = [
     ["accuracy", all.unchosen ? `of each λ, below: none was chosen. ${all.unchosen}.` : `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
@@ -68,7 +69,7 @@ function openRun(index) {
     ["seed", run.seed],
     ["fingerprint of the training", all.fingerprint],
     ["devices", `${all.devices.count} × ${all.devices.kind}`],
-    ...all.datasets.map((data) => [`data set ${data.name}`, `split ${data.split}, SHA-256 ${data.sha256}`]),
+    ...all.datasets.map((data) => [`data set ${data.name}`, `split ${data.split}, SHA-256 of the images ${data.images}`]),
   ];
   byId("run-title").textContent = run.place;
   byId("run-content").replaceChildren(
@@ -79,7 +80,7 @@ function openRun(index) {
     section("Time and memory", false,
       grid(["stage", "seconds", "peak MiB"], Object.keys(all.seconds).map((stage) => [stage, all.seconds[stage], all.memory[stage]])),
       grid(["training of task", "seconds", "peak MiB", "steps", "from the store"], all.training.map((row, i) => [i + 1, ...row.slice(0, 3), row[3] ? "yes" : "no"]))),
-    section("Tasks", false, grid(["task", "name", "classes", "images"], all.tasks.map((task, i) => [i + 1, ...task]), "wrap")),
+    section("Tasks", false, grid(["task", "name", "classes", "test images", "training images"], all.tasks.map((task, i) => [i + 1, ...task]), "wrap")),
     section("Configuration", false, grid(["setting", "value"], flatten(all.config), "wrap")),
     section("Versions", false, grid(["package", "version"], Object.entries(all.versions))),
   );

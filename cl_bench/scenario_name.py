@@ -1,0 +1,68 @@
+"""What a run's images and tasks are called: in the record, and from there in every table, figure and comparison.
+
+A name says the data set, the kind of the tasks and their number: `flowers (class-incremental, 5 tasks)`. The project's
+own scenarios keep their short names, `digits_5`, where the run has their data set, kind and number of tasks; with
+`scenario=digits_5 scenario.tasks=2` it has not.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_CLASSES = {
+    "cifar100": ("cifar100", (5, 10, 20, 50)),
+    "imagenet_r": ("imagenet_r", (5, 10, 20, 50)),
+    "cub200": ("cub200", (5, 10, 20)),
+    "cars": ("cars", (5, 10, 20)),
+    "digits": ("digits", (5,)),
+    "glyphs60": ("glyphs", (5, 10, 20)),
+}
+_DOMAINS = {
+    "imagenet_r": "imagenet_r_domains",
+    "domainnet": "domainnet",
+    "office31": "office31",
+    "office_home": "office_home",
+    "image_clef": "image_clef",
+    "glyph_domains": "glyphs_domains",
+}
+_EIGHT = {
+    "eight_datasets": ("cars", "mnist", "eurosat", "svhn", "resisc45", "sun397", "dtd", "gtsrb"),
+    "mini_eight": (*("digits", "capitals", "small_letters", "greek", "symbols", "games", "textures", "handwritten"),),
+}
+_MOST_NAMED = 4  # data sets, in one name
+
+
+def scenario_name(kind: str, datasets: Sequence[str], tasks: int, ours: bool) -> str:
+    """The name of a scenario.
+
+    Args:
+        kind: As the scenario says it, `class-incremental` for example.
+        datasets: Names of the data sets.
+        tasks: Their number T.
+        ours: Whether all data sets are the project's own: a folder may be called `cars`, too.
+    """
+    if ours and (short := _short(kind, datasets, tasks)):
+        return short
+    named = " + ".join(datasets[:_MOST_NAMED])
+    more = f" + {len(datasets) - _MOST_NAMED} more" if len(datasets) > _MOST_NAMED else ""
+    return f"{named}{more} ({kind}, {tasks} {'task' if tasks == 1 else 'tasks'})"
+
+
+def are_ours(config: Mapping[str, Any]) -> bool:
+    """Whether a run's images are read or drawn by the project's own data sets, which folders of others are not."""
+    return all(re.fullmatch(r"cl_bench\.datasets\.(?!folder\.)\w+\.load", name) for name in _loaders(config))
+
+
+def _loaders(config: Mapping[str, Any]) -> Iterator[str]:
+    scenario = config["scenario"]
+    nodes = [*scenario["datasets"].values()] if "datasets" in scenario else [scenario.get("dataset") or {}]
+    yield from (str((node or {}).get("_target_")) for node in nodes)
+
+
+def _short(kind: str, datasets: Sequence[str], tasks: int) -> str | None:
+    if kind == "dataset-incremental":
+        return next((name for name, own in _EIGHT.items() if sorted(own) == sorted(datasets)), None)
+    if kind == "domain-incremental":
+        return _DOMAINS.get(datasets[0])
+    family, numbers = _CLASSES.get(datasets[0], ("", ()))
+    return f"{family}_{tasks}" if kind == "class-incremental" and tasks in numbers else None
