@@ -32,6 +32,7 @@ from cl_bench.mergers import Last, RunningMerge
 from cl_bench.mergers.running_statistics import is_running_statistic
 from cl_bench.parts import Parts, build
 from cl_bench.result import compose
+from cl_bench.scenario_name import measured
 from cl_bench.scenarios import Experience
 from cl_bench.store import Stream, write_result
 from cl_bench.trainers import Optimization, Weights, checkpoint
@@ -65,7 +66,10 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     meter, kept = Meter(parts.devices.device), Kept(len(parts.experiences))
     signals.tell(kept.words)
     callback = _callback(parts, stream, meter, kept)
-    with logged(parts.logger, config), Progress(len(parts.experiences)) as progress:
+    with (
+        logged(parts.logger, config, measured(config, parts.scenario)["name"]),
+        Progress(len(parts.experiences)) as progress,
+    ):
         callback.before_tasks()
         for task, experience in enumerate(parts.experiences):
             _obtain(parts, stream, callback, kept, progress, task, experience)

@@ -13,7 +13,7 @@ from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.evaluation import Counts, accuracies
 from cl_bench.measure import Meter
 from cl_bench.parts import Parts
-from cl_bench.scenario_name import are_ours, scenario_name
+from cl_bench.scenario_name import measured
 from cl_bench.scenarios import Scenario
 
 _PACKAGES = (
@@ -53,7 +53,7 @@ def compose(
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
-        "scenario": _scenario(config, parts.scenario),
+        "scenario": measured(config, parts.scenario),
         "fingerprint": fingerprint,
         "code": parts.code,
         "split": parts.evaluation.split,
@@ -88,14 +88,6 @@ def compose(
         "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
-
-
-def _scenario(config: Mapping[str, Any], scenario: Scenario) -> dict[str, Any]:
-    """What was measured, and what it is called."""
-    kind, tasks = scenario.kind or type(scenario).__name__, len(scenario.test_stream)
-    names = [data.name for data in scenario.datasets]
-    name = scenario_name(kind, names, tasks, ours=are_ours(config))
-    return {"name": name, "datasets": names, "kind": kind, "tasks": tasks}
 
 
 def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:

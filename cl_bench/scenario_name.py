@@ -7,7 +7,10 @@ own scenarios keep their short names, `digits_5`, where the run has their data s
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cl_bench.scenarios import Scenario
 
 _CLASSES = {
     "cifar100": ("cifar100", (5, 10, 20, 50)),
@@ -30,6 +33,14 @@ _EIGHT = {
     "mini_eight": (*("digits", "capitals", "small_letters", "greek", "symbols", "games", "textures", "handwritten"),),
 }
 _MOST_NAMED = 4  # data sets, in one name
+
+
+def measured(config: Mapping[str, Any], scenario: "Scenario") -> dict[str, Any]:
+    """What a run measures, and what that is called, as plain data for its record."""
+    kind, tasks = scenario.kind or type(scenario).__name__, len(scenario.test_stream)
+    names = [data.name for data in scenario.datasets]
+    name = scenario_name(kind, names, tasks, ours=are_ours(config))
+    return {"name": name, "datasets": names, "kind": kind, "tasks": tasks}
 
 
 def scenario_name(kind: str, datasets: Sequence[str], tasks: int, ours: bool) -> str:

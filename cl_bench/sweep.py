@@ -7,6 +7,7 @@ results are is told in the same way.
 """
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench import signals
+from cl_bench import signals, sweep_folders
 from cl_bench.command_line import message
 from cl_bench.errors import UserError, unwritable
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cl_bench.parts import Parts
 
 log = logging.getLogger(__name__)
+sweep_folders.register()  # before Hydra names the folder of the first job; launchers hand it on to their processes
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 """Errors that are for the user to mend."""

@@ -14,11 +14,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cl_bench import composition
+from cl_bench import composition, sweep_folders
 from tests.commands import Commands
 
 composition.install()  # as run.py does
 gc.disable()  # as run.py does, until all is imported
+sweep_folders.register()
 ROOT = Path(__file__).resolve().parent.parent
 os.environ["CL_BENCH_ROOT"] = str(ROOT)
 

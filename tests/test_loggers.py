@@ -21,6 +21,7 @@ from tests.conftest import SHORT
 STEPS = 12
 LONG_ENOUGH = (*SHORT, "optim.epochs=4")
 ROWS = {0: 0, STEPS: 1, 2 * STEPS: 2}
+MEASURED = "digits (class-incremental, 2 tasks)"
 TRAINED = {10: 1.0, STEPS + 10: 2.0}  # step: number of the task
 
 
@@ -78,7 +79,7 @@ def test_wandb_offline_has_one_run_for_each_run_of_a_sweep(run_py, tmp_path):
     for job in ("0", "1"):
         (entry,) = (tmp_path / "swept" / job).rglob("*.wandb")
         values, settings, name, exits = _read_wandb(entry)
-        assert name == f"swept/{job}" and exits == 1
+        assert name == f"{MEASURED}: swept/{job}" and settings["measured"] == MEASURED and exits == 1
         assert settings["optim"]["epochs"] == 4
         expected = json.loads((tmp_path / "swept" / job / "result.json").read_text())
         if job == "1":  # its stream was trained by the other
@@ -138,7 +139,8 @@ def test_mlflow_has_one_run_for_each_run_of_a_sweep_in_one_database(run_py, tmp_
             values.setdefault(key, []).append((step, value))
             steps.append(step)
         settings = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", runs[0][:1]))
-    assert [run[1:] for run in runs] == [("swept/0", "FINISHED"), ("swept/1", "FINISHED")] and steps == sorted(steps)
+    names = [(f"{MEASURED}: swept/{job}", "FINISHED") for job in (0, 1)]
+    assert [run[1:] for run in runs] == names and steps == sorted(steps)
     assert settings["optim/epochs"] == "4" and settings["choices/merger"] == "magmax"
     _check(values, json.loads((tmp_path / "swept/0/result.json").read_text()))
 
@@ -177,12 +179,12 @@ class _Told(CSVLogger):
 
 def test_a_logger_is_told_the_settings_first_and_closed_however_the_run_ends(tmp_path):
     logger = _Told(tmp_path, name=None, version="log")
-    with pytest.raises(KeyboardInterrupt), logged(logger, {"seed": 5}):
-        assert logger.experiment.hparams == {"seed": 5}
+    with pytest.raises(KeyboardInterrupt), logged(logger, {"seed": 5}, "digits_5"):
+        assert logger.experiment.hparams == {"seed": 5, "measured": "digits_5"}
         logger.log_metrics({"x": 1.0}, step=1)
         raise KeyboardInterrupt
     assert logger.status == "failed" and (tmp_path / "log/metrics.csv").is_file()
-    with logged(logger, {}):
+    with logged(logger, {}, "digits_5"):
         pass
     assert logger.status == "success"
 
@@ -196,7 +198,7 @@ def test_what_a_killed_run_logged_in_the_same_folder_is_replaced(logger_class, t
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         logger = logger_class(tmp_path, name=None, version="log")
-        with logged(logger, {"seed": 5}):
+        with logged(logger, {"seed": 5}, "digits_5"):
             logger.log_metrics({"x": 1.0}, step=1)
     own = "metrics.csv" if logger_class is CSVLogger else "events.out.tfevents.*"
     assert {*folder.iterdir()} == {folder / "hparams.yaml", *folder.glob(own)} and len(list(folder.glob(own))) == 1

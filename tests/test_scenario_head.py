@@ -85,7 +85,7 @@ def test_names_in_any_script_are_taken_and_named_as_unknown(configure, tmp_path,
     parts = of_folder(configure, tmp_path / "images")
     assert parts.left_out == {} and torch.pdist(parts.head).min() > 1
     (line,) = [record.getMessage() for record in caplog.records if "not trained on" in record.getMessage()]
-    assert line.startswith("folder: tiny_clip was not trained on these words of the class names: ")
+    assert line.startswith("images: tiny_clip was not trained on these words of the class names: ")
     assert names[1] in line and names[3] in line
 
 

@@ -6,14 +6,14 @@ import yaml
 from cl_bench.datasets.catalog import releases
 from cl_bench.parts import build
 from cl_bench.reports.layouts import place
-from cl_bench.scenario_name import are_ours, scenario_name
+from cl_bench.scenario_name import are_ours, measured, scenario_name
 from tests.conftest import ROOT
 
 GENERAL = {"class_incremental", "domain_incremental", "data_incremental", "folder", "folder_domains", "avalanche"}
 NAMED = sorted({path.stem for path in (ROOT / "conf" / "scenario").glob("*.yaml")} - GENERAL)
 
 
-def measured(config):
+def as_composed(config):
     """Kind, data sets and number of tasks, read from the configuration, since most data are not here."""
     scenario = config["scenario"]
     if "datasets" in scenario:
@@ -29,7 +29,7 @@ def measured(config):
 @pytest.mark.parametrize("scenario", NAMED)
 def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
     config = configure(f"scenario={scenario}")
-    assert scenario_name(*measured(config), ours=are_ours(config)) == scenario
+    assert scenario_name(*as_composed(config), ours=are_ours(config)) == scenario
     assert place(scenario) < place("")  # and their place in tables
 
 
@@ -51,10 +51,8 @@ def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
     ],
 )  # fmt: skip
 def test_other_settings_have_names_that_say_what_was_measured(overrides, name, configure):
-    from cl_bench.result import _scenario
-
     config = configure(*overrides)
-    assert _scenario(config, build(config).scenario)["name"] == name
+    assert measured(config, build(config).scenario)["name"] == name
 
 
 @pytest.mark.parametrize("scenario", ["folder", "folder_domains"])

@@ -8,13 +8,14 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from cl_bench import distributed
+from cl_bench.loggers.run_name import Named
 
 _FILES = ("metrics.csv", "hparams.yaml", "events.out.tfevents.*")
 
 
 @contextmanager
-def logged(logger: Logger, config: Mapping[str, Any]) -> Iterator[None]:
-    """Logs the resolved configuration, once, and closes the logger at the end of the run, however it ends.
+def logged(logger: Logger, config: Mapping[str, Any], scenario: str) -> Iterator[None]:
+    """Logs the resolved configuration and what is measured, once, and closes the logger at the end, however it comes.
 
     A logger that is left open would take in the next run of the same process, too; and what a run that was killed has
     logged in the same folder would mix with this one's.
@@ -22,7 +23,9 @@ def logged(logger: Logger, config: Mapping[str, Any]) -> Iterator[None]:
     if distributed.is_main():
         if logger.log_dir is not None:
             _clear(Path(logger.log_dir))
-        logger.log_hyperparams(dict(config))
+        if isinstance(logger, Named):
+            logger.call(scenario)
+        logger.log_hyperparams({**config, "measured": scenario})
     try:
         yield
     except BaseException:

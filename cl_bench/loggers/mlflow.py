@@ -16,7 +16,7 @@ class Mlflow(MLFlowLogger):
     """One MLflow run for each run; `mlflow ui --backend-store-uri sqlite:///store/mlflow.db` shows them.
 
     Args:
-        save_dir: The run's folder, after which the run is called.
+        save_dir: The run's folder, a part of the run's name.
         database: The SQLite file of MLflow's local store, which runs share; made where there is none. (Its store of
             plain files, `mlruns`, is no longer offered by MLflow.)
         experiment: Under which runs are kept together.
@@ -31,7 +31,12 @@ class Mlflow(MLFlowLogger):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # how it makes its tables is of no interest
         _make(database.resolve(), experiment)
-        super().__init__(experiment, run_name=run_name(save_dir), tracking_uri=_uri(database.resolve()))
+        super().__init__(experiment, tracking_uri=_uri(database.resolve()))
+        self._folder = save_dir
+
+    def call(self, scenario: str) -> None:
+        """Names the run, which MLflow gets to know with the first thing that is logged."""
+        self._run_name = run_name(scenario, self._folder)
 
 
 def _make(database: Path, experiment: str) -> None:

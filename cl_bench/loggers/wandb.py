@@ -27,7 +27,6 @@ class Wandb(WandbLogger):
         if importlib.util.find_spec("wandb") is None:
             raise UserError("logger=wandb needs the package wandb: pip install -e .[loggers]")
         super().__init__(
-            name=run_name(save_dir),
             save_dir=save_dir,
             project=project,
             mode=mode,
@@ -35,6 +34,11 @@ class Wandb(WandbLogger):
             settings={"silent": True, "console": "off", "disable_git": True, "x_disable_stats": True},
         )
         self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and wandb warns that it means nothing
+        self._folder = save_dir
+
+    def call(self, scenario: str) -> None:
+        """Names the run, which wandb gets to know with the first thing that is logged."""
+        self._wandb_init["name"] = run_name(scenario, self._folder)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:

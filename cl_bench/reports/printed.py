@@ -25,6 +25,7 @@ def print_sweep(paths: Sequence[Path]) -> None:
         paths: Records, at least one.
     """
     from cl_bench.reports.markdown import IN_TABLES, read
+    from cl_bench.reports.scenarios import told_apart
     from cl_bench.reports.swept import swept
 
     folder = Path(os.path.commonpath([path.parent for path in paths]))
@@ -32,7 +33,7 @@ def print_sweep(paths: Sequence[Path]) -> None:
     again = f"python -m cl_bench.reports table {shlex.quote(str(here))}"
     print()
     try:
-        print_table(swept([read(path, IN_TABLES) for path in paths])[0], _ROWS_AT_THE_END)
+        print_table(swept(told_apart([read(path, IN_TABLES) for path in paths]))[0], _ROWS_AT_THE_END)
         print(f"The same again, with forgetting: {again}; --out OUT writes it as Markdown, LaTeX and CSV", flush=True)
     except UserError as error:  # the runs themselves are done
         print(f"No table of these runs: {error}", flush=True)

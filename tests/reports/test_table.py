@@ -62,12 +62,8 @@ def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py, command
     done = reports("table", "cil_mini", f"{folder}/0.5", "out")
     assert done.returncode == 0, done.stderr
     (line,) = csv.DictReader((tmp_path / "out/cil_mini.csv").open())
-    assert (line["row"], line["column"], line["n"], line["flags"]) == (
-        "MagMax",
-        "digits (class-incremental, 2 tasks)",
-        "2",
-        "",
-    )
+    column = "digits (class-incremental, 2 tasks)"  # and not digits_5, which has five
+    assert (line["row"], line["column"], line["n"], line["flags"]) == ("MagMax", column, "2", "")
     assert 20 < float(line["mean"]) < 90
     done = reports("compare", f"{folder}/0.5", f"{folder}/0.9")
     assert done.returncode == 0 and "MagMax" in done.stdout and "without" not in done.stdout
