@@ -66,10 +66,8 @@ def run(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     meter, kept = Meter(parts.devices.device), Kept(len(parts.experiences))
     signals.tell(kept.words)
     callback = _callback(parts, stream, meter, kept)
-    with (
-        logged(parts.logger, config, measured(config, parts.scenario)["name"]),
-        Progress(len(parts.experiences)) as progress,
-    ):
+    scenario = measured(config, parts.scenario)["name"]
+    with logged(parts.logger, config, scenario), Progress(len(parts.experiences)) as progress:
         callback.before_tasks()
         for task, experience in enumerate(parts.experiences):
             _obtain(parts, stream, callback, kept, progress, task, experience)

@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from cl_bench import home
@@ -61,13 +63,14 @@ def write(folder: Path, out: Path) -> list[str]:
     records, names = Records.below(folder), []
     if line := chosen_only(records.results)[1]:
         print(f"accuracy_over_time: {line}")
+    files = _file_names(records.scenarios)
     for figure in _FIGURES:
         kind, drawn = figure.__name__.rpartition(".")[2], []
         with style(), _damage_told(kind, records):
             for drawing in figure.drawings(records):
-                save(drawing.figure, drawing.caption, out / _file_name(kind, drawing.scenario))
+                save(drawing.figure, drawing.caption, out / f"{kind}_{files[drawing.scenario]}")
                 drawn.append(drawing.scenario)
-        names += [_file_name(kind, scenario) for scenario in drawn]
+        names += [f"{kind}_{files[scenario]}" for scenario in drawn]
         if drawn:
             print(f"{kind}: {', '.join(drawn)}")
         if without := [scenario for scenario in records.scenarios if scenario not in drawn]:
@@ -75,9 +78,14 @@ def write(folder: Path, out: Path) -> list[str]:
     return names
 
 
-def _file_name(kind: str, scenario: str) -> str:
-    """Scenarios are called as records say, and a file lies in its folder whatever that is."""
-    return f"{kind}_" + re.sub(r"[^\w.-]", "_", scenario)
+def _file_names(scenarios: Sequence[str]) -> dict[str, str]:
+    """Scenarios are called as records say; a file lies in its folder whatever that is, and none is over another."""
+    names = {scenario: re.sub(r"[^\w.-]+", "_", scenario).removesuffix("_") for scenario in scenarios}
+    counts = Counter(name.casefold() for name in names.values())
+    return {
+        scenario: name if counts[name.casefold()] == 1 else f"{name}_{sha256(scenario.encode()).hexdigest()[:8]}"
+        for scenario, name in names.items()
+    }
 
 
 @contextlib.contextmanager

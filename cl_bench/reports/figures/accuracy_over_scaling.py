@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from cl_bench.analyses.source import source_of
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, markers, panels
+from cl_bench.reports.figures.drawing import Drawing, call, markers, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
 from cl_bench.reports.headline import headline_at, headline_kind
@@ -49,7 +49,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
             axis.set_xlim(left=0)
         axes[0].set_ylabel("accuracy after the last task (%)")
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=ncols)
-        figure.suptitle(scenario)
+        call(figure, scenario)
         counts = sorted({len(values) for line in lines.values() for values in line.values()})
         number = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
         yield Drawing(

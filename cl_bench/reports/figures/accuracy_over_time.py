@@ -6,7 +6,7 @@ import numpy as np
 
 from cl_bench.analyses.source import source_of
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, panels
+from cl_bench.reports.figures.drawing import Drawing, beside, call, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.grid import draw_grid, outline_learned
 from cl_bench.reports.headline import headline_kind
@@ -35,16 +35,18 @@ def drawings(records: Records) -> Iterator[Drawing]:
         if not shown:
             continue
         kind = headline_kind(first[shown[0]])
-        figure, axes = panels(len(shown), 2.1, 2.1)
+        called = {n: task_names(first[n]["scenario"], [task["name"] for task in first[n]["tasks"]]) for n in shown}
+        more = max(map(beside, called.values()))
+        figure, axes = panels(len(shown), 2.1 + more, 2.1 + more)
         for axis, name in zip(axes, shown, strict=True):
             matrix = np.array(first[name]["matrix"][kind], dtype=float)
-            tasks = task_names(first[name]["scenario"], [task["name"] for task in first[name]["tasks"]])
-            image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, rows_from=0, first_row="zero-shot", names=tasks)
+            limits, tasks = (0.0, 100.0), called[name]
+            image = draw_grid(axis, matrix, limits, digits=0, rows_from=0, first_row="zero-shot", names=tasks)
             outline_learned(axis, range(len(matrix)))
             axis.set(title=name, xlabel="evaluated on task")
         axes[0].set_ylabel("after training task")
         figure.colorbar(image, ax=axes, label="accuracy (%)", shrink=0.85)
-        figure.suptitle(scenario)
+        call(figure, scenario)
         among = "the task's classes" if kind == "task_aware" else "all classes"
         yield Drawing(
             scenario,

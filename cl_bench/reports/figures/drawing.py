@@ -1,6 +1,8 @@
 """What each figure's file makes, and how it is written."""
 
 import io
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,8 @@ class Drawing(NamedTuple):
     caption: str  # one sentence; also the text for those who cannot see the figure
 
 
+_LETTER = 0.085  # inches, on average, of a title
+_SMALL_LETTER = 0.055  # and beside an axis
 _METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
@@ -50,6 +54,16 @@ def panels(count: int, width: float, height: float, **options: Any) -> tuple[Fig
     for spare in axes[count:]:
         spare.set_axis_off()
     return figure, axes[:count]
+
+
+def call(figure: Figure, title: str) -> None:
+    """Writes a title above all panels, in as many lines as its width wants."""
+    figure.suptitle(textwrap.fill(title, int(figure.get_figwidth() / _LETTER)))
+
+
+def beside(names: Sequence[str] | None) -> float:
+    """Inches that names of tasks take beside and below a panel."""
+    return _SMALL_LETTER * max(map(len, names)) if names else 0.0
 
 
 def over_tasks(axis: Axes, first: int, last: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, columns, markers, over_tasks
+from cl_bench.reports.figures.drawing import Drawing, call, columns, markers, over_tasks
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
 
@@ -34,7 +34,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         below[0].set_ylabel("change by\nrefinement (%)")
         ncols = 3 if len(by_name) > 1 else 1
         figure.legend(*above[0].get_legend_handles_labels(), loc="outside lower center", ncols=ncols)
-        figure.suptitle(scenario)
+        call(figure, scenario)
         yield Drawing(
             scenario,
             figure,

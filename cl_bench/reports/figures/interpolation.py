@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, columns
+from cl_bench.reports.figures.drawing import Drawing, call, columns
 from cl_bench.reports.figures.records import Analysis, Records
 from cl_bench.reports.figures.style import look
 
@@ -32,7 +32,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
             loss.set_xticklabels([f"task {begin}'s\nweights", "half way", f"task {end}'s\nweights"])
         legend = max((accuracy for accuracy, _ in rows), key=lambda axis: len(axis.lines))
         figure.legend(*legend.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        figure.suptitle(scenario)
+        call(figure, scenario)
         yield Drawing(
             scenario,
             figure,

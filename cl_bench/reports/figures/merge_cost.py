@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cl_bench.reports.figures.drawing import Drawing, columns, over_tasks
+from cl_bench.reports.figures.drawing import Drawing, call, columns, over_tasks
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
 
@@ -25,7 +25,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
             axis.set_ylim(bottom=0)
             over_tasks(axis, 1, analysis["tasks"][-1])
         memory.legend()
-        figure.suptitle(f"{scenario}: MagMax")
+        call(figure, f"{scenario}: MagMax")
         yield Drawing(
             scenario,
             figure,

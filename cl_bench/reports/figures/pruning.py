@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, columns
+from cl_bench.reports.figures.drawing import Drawing, call, columns
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import look
 
@@ -24,7 +24,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         kept.set(xlabel="largest elements kept (%)", ylabel="accuracy on the vector's task (%)", title="kept")
         removed.set(xlabel="largest elements removed (%)", title="removed")
         kept.legend()
-        figure.suptitle(scenario)
+        call(figure, scenario)
         tasks = max(len(analysis["task"]) for analysis in analyses)
         yield Drawing(
             scenario,

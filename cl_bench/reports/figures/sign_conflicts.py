@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, columns, markers, over_tasks
+from cl_bench.reports.figures.drawing import Drawing, call, columns, markers, over_tasks
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import look
 
@@ -25,7 +25,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         over_tasks(count, 2, tasks)
         trimming.set_ylim(bottom=0)
         trimming.legend()
-        figure.suptitle(scenario)
+        call(figure, scenario)
         yield Drawing(
             scenario,
             figure,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, columns, markers, over_tasks
+from cl_bench.reports.figures.drawing import Drawing, call, columns, markers, over_tasks
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, look
 
@@ -20,10 +20,11 @@ def drawings(records: Records) -> Iterator[Drawing]:
             analysis, line = by_name[name], look(name, place)
             axis.plot(analysis["task"], analysis["share"], label=name, markevery=markers(tasks), **line)
         axis.axhline(100 / tasks, label="equal shares", **REFERENCE)
-        axis.set(xlabel="task, in order of arrival", ylabel="share of the merged vector (%)", title=scenario)
+        axis.set(xlabel="task, in order of arrival", ylabel="share of the merged vector (%)")
         axis.set_ylim(bottom=0)
         over_tasks(axis, 1, tasks)
         axis.legend()
+        call(figure, scenario)
         yield Drawing(
             scenario,
             figure,

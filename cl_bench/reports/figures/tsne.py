@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, panels
+from cl_bench.reports.figures.drawing import Drawing, call, panels
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import look
 
@@ -27,7 +27,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
             axis.grid(False)
         ncols = 4 if len(axes) > 1 else 2
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=ncols, handletextpad=0.1)
-        figure.suptitle(scenario)
+        call(figure, scenario)
         of_class = f"{analyses[0]['images']} test images of one class of the first task ({analyses[0]['class']})"
         yield Drawing(
             scenario,
