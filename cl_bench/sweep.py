@@ -7,7 +7,6 @@ results are is told in the same way.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import os

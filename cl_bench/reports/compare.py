@@ -10,7 +10,6 @@ interval; in turn it assumes that they are about normal.
 """
 
 import argparse
-import itertools
 import os
 import statistics
 from collections import defaultdict

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from cl_bench.reports.runs import flattened
 from cl_bench.reports.markdown import Result
+from cl_bench.reports.runs import flattened
 
 Settings = dict[str, Any]
 """By dotted name."""
