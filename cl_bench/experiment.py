@@ -26,7 +26,7 @@ from cl_bench.callbacks import (
     TrainingLog,
 )
 from cl_bench.kept import Kept
-from cl_bench.loggers import logged
+from cl_bench.loggers import explained, logged
 from cl_bench.measure import Meter
 from cl_bench.mergers import Last, RunningMerge
 from cl_bench.mergers.running_statistics import is_running_statistic
@@ -292,8 +292,9 @@ def _log_row(parts: Parts, callback: MergeAndEvaluate, row: Row) -> None:
     for scaling, counts in zip(parts.scalings, row.merged, strict=False):
         under = parts.evaluation.split if len(parts.scalings) == 1 else f"{parts.evaluation.split}/scaling_{scaling:g}"
         metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in parts.kinds}
-        parts.logger.log_metrics(metrics, step=_steps(callback))
-        parts.logger.save()
+        with explained(parts.logger):
+            parts.logger.log_metrics(metrics, step=_steps(callback))
+            parts.logger.save()
 
 
 def _shown(parts: Parts, row: Row) -> str:

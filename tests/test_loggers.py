@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cl_bench.errors import UserError
 from cl_bench.instantiate import instantiate
-from cl_bench.loggers import logged
+from cl_bench.loggers import explained, logged
 from tests.conftest import SHORT
 
 # Steps of two tasks, of which every tenth is logged, and rows before, between and after them.
@@ -187,6 +187,20 @@ def test_a_logger_is_told_the_settings_first_and_closed_however_the_run_ends(tmp
     with logged(logger, {}, "digits_5"):
         pass
     assert logger.status == "success"
+
+
+@pytest.mark.parametrize("moment", ["settings", "rows"])
+def test_a_logger_that_fails_is_one_message(tmp_path, moment):
+    class Failing(CSVLogger):
+        def log_hyperparams(self, params):
+            assert moment != "settings", "the server is away"
+
+        def log_metrics(self, metrics, step):
+            raise ZeroDivisionError("the server is away")
+
+    with pytest.raises(UserError, match=r"Failing cannot log \(.*the server is away"):
+        with logged(Failing(tmp_path), {}), explained(Failing(tmp_path)):
+            Failing(tmp_path).log_metrics({}, 0)
 
 
 @pytest.mark.parametrize("logger_class", [CSVLogger, TensorBoardLogger])

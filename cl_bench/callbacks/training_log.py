@@ -5,6 +5,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
+from cl_bench.loggers import explained
+
 _EVERY = 10
 
 
@@ -30,4 +32,5 @@ class TrainingLog(pl.Callback):
                 "train/lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "train/task": self._task,
             }
-            self._logger.log_metrics(metrics, step=self._first_step + trainer.global_step)
+            with explained(self._logger):
+                self._logger.log_metrics(metrics, step=self._first_step + trainer.global_step)

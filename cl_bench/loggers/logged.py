@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from cl_bench import distributed
+from cl_bench.errors import UserError
 from cl_bench.loggers.run_name import Named
 
 _FILES = ("metrics.csv", "hparams.yaml", "events.out.tfevents.*")
@@ -23,15 +24,30 @@ def logged(logger: Logger, config: Mapping[str, Any], scenario: str) -> Iterator
     if distributed.is_main():
         if logger.log_dir is not None:
             _clear(Path(logger.log_dir))
-        if isinstance(logger, Named):
-            logger.call(scenario)
-        logger.log_hyperparams({**config, "measured": scenario})
+        with explained(logger):
+            if isinstance(logger, Named):
+                logger.call(scenario)
+            logger.log_hyperparams({**config, "measured": scenario})
     try:
         yield
     except BaseException:
         logger.finalize("failed")
         raise
     logger.finalize("success")
+
+
+@contextmanager
+def explained(logger: Logger) -> Iterator[None]:
+    """Turns what a logger raises into one message: its settings, its server or its folder are the user's to mend."""
+    try:
+        yield
+    except (UserError, OSError):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{type(logger).__name__} cannot log ({type(error).__name__}: {error}). What was finished is kept; change the "
+            "logger's settings, logger.…=…, or choose logger=csv."
+        ) from error
 
 
 def _clear(folder: Path) -> None:

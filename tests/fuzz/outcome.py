@@ -43,13 +43,13 @@ def faults(draw: Draw, done: subprocess.CompletedProcess, folder: Path) -> Itera
 def _wrong_message(text: str, draw: Draw) -> Iterator[str]:
     if len(re.findall("^Error: ", text, re.MULTILINE)) != 1:
         yield "there is not just one message"
-    if len(draw.refused) == 1 and len(draw.overrides) and not any(part in text for part in _names(draw)):
+    if len(draw.refused) == 1 and not any(part in text for part in _names(draw)):
         yield f"the message does not name {draw.refused[0]}"
 
 
 def _names(draw: Draw) -> set[str]:
     """The settings that the message may be about: any that was drawn, since several may be wrong."""
-    return {override.lstrip("+~").partition("=")[0] for override in draw.overrides}
+    return {override.lstrip("+~").partition("=")[0].removesuffix("._target_") for override in draw.overrides}
 
 
 def _wrong(record: Mapping[str, Any], draw: Draw) -> Iterator[str]:
