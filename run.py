@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches of images lie in h
 _ROOT = Path(__file__).resolve().parent
 os.environ["CL_BENCH_ROOT"] = str(_ROOT)
 OmegaConf.register_new_resolver("gpus_per_node", slurm.gpus_per_node, replace=True)
+_LOCAL = ("basic", "joblib", "submitit_local")  # launchers whose jobs run on this machine
 
 
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
@@ -84,6 +86,8 @@ def _at_a_time(launcher: str, settings: DictConfig) -> int:
 
     if launcher != "joblib":
         return 1
+    if settings.n_jobs == 0:
+        raise HydraException("hydra.launcher.n_jobs=0 does no run; 1 does one after the other, -1 one for each core.")
     return settings.n_jobs if settings.n_jobs > 0 else max(1, available_cores() + 1 + settings.n_jobs)
 
 
@@ -112,7 +116,7 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     numbers = {tuple(job): number for number, job in enumerate(jobs)}
     settings = sweeper.config.hydra
     launcher = settings.runtime.choices["hydra/launcher"]
-    found = look_ahead.check(jobs, compose, launcher in ("basic", "joblib"), _at_a_time(launcher, settings.launcher))
+    found = look_ahead.check(jobs, compose, launcher in _LOCAL, _at_a_time(launcher, settings.launcher))
     HydraConfig.instance().cfg = None
     if found.mistakes:
         raise HydraException(look_ahead.told(found.mistakes, len(jobs), "are wrong, so none was started:"))
@@ -153,64 +157,62 @@ def _check_warmup(config: DictConfig) -> None:
         )
 
 
-def _is_hydras(error: BaseException) -> bool:
-    """Whether Hydra itself has raised it, as it does of settings that it does not expect."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback is not None and traceback.tb_frame.f_globals["__name__"].startswith(("hydra.", "omegaconf."))
-
-
 def main() -> None:
     """Runs; mistakes of the user's get one message and exit code 2.
 
     A sweep ends with a table of its runs, and a list of those that failed.
     """
-    from cl_bench import command_line, composition, home, sweep
-    from cl_bench.errors import UserError, unwritable
+    from cl_bench import command_line, composition, sweep
 
-    sys.argv[1:] = map(home.expanded, sys.argv[1:])
+    sys.argv[1:] = command_line.completed(sys.argv[1:])
     Sweeper.validate_batch_is_legal = _look_ahead
     sys.path.append(os.getcwd())  # where one's own classes lie; last, so that they hide nothing
     composition.install()
     sweep.begin()
-    code, done, failed = 0, [], []
+    code, end = 0, None
     try:
         command_line.check(sys.argv[1:])
         job()
     except signals.Stopped:
         sweep.failures()  # each was told when it failed; what the signal stopped is none
         raise
-    except (HydraException, OmegaConfBaseException, UserError) as error:
-        print(f"Error: {command_line.message(error)}", file=sys.stderr)
-        code = 2
-    except OSError as error:  # Hydra makes folders before any job begins
-        if (reason := unwritable(error, sweep.FOLDERS)) is None:
-            raise
-        print(f"Error: {reason}", file=sys.stderr)
-        code = 2
     except Exception as error:
-        done, failed, refusal = sweep.results(), sweep.failures(), slurm.refusal(error)
-        if refusal is None and _is_hydras(error):
-            refusal = f"{' '.join(sys.argv[1:])} cannot be composed: {error}"  # such as merger=null
-        if not failed and refusal is None:
-            raise
-        print(
-            f"Error: {refusal}" if refusal else f"The sweep was broken off: {type(error).__name__}: {error}",
-            file=sys.stderr,
-        )
+        end = error
+    done, failed = sweep.results(), sweep.failures()
+    if end is not None:
+        if (reason := _reason(end)) is None and not failed:
+            raise end
+        told = f"Error: {reason}" if reason else f"The sweep was broken off: {type(end).__name__}: {end}"
+        print(told, file=sys.stderr)
         code = 2
-    if done := done or sweep.results():
+    if done:
         from cl_bench.reports.printed import print_sweep
 
         print_sweep(done)
-    if failed := failed or sweep.failures():
+    if failed:
         print(f"\n{len(failed)} failed:", file=sys.stderr)
         for failure in failed:
             print(f"  {failure.overrides}\n    {failure.reason}", file=sys.stderr)
         code = 2 if all(failure.mistake for failure in failed) else 1
     if code:
         sys.exit(code)
+
+
+def _reason(error: Exception) -> str | None:
+    """What people are told of an error that has ended the command; None where it is one of the program's own."""
+    from cl_bench import command_line, sweep
+    from cl_bench.errors import unwritable
+
+    if isinstance(error, sweep.MISTAKES):
+        return command_line.message(error)
+    if isinstance(error, OSError):  # Hydra makes folders before any job begins
+        return unwritable(error, sweep.FOLDERS)
+    if (refusal := slurm.refusal(error)) is not None:
+        return refusal
+    raised_by = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
+    if raised_by and raised_by[0].startswith(("hydra.", "omegaconf.")):  # of settings such as merger=null
+        return f"{' '.join(sys.argv[1:])} cannot be composed: {error or type(error).__name__}"
+    return None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What is wrong with a command line, in words that can be typed: Hydra's own speak of lexers and of its own files."""
 
 import difflib
+import itertools
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cl_bench import home
 from cl_bench.errors import UserError
 from cl_bench.in_users_words import CONFIGURATIONS
 
@@ -22,6 +24,15 @@ _ADDED = ("sweep", "method")  # groups of multirun_configs/, which the defaults 
 _OF_THE_EXTRA = ("joblib", "submitit_local", "submitit_slurm", "slurm", "optuna")
 _EXTRA = "Launchers and sweepers other than basic come with: pip install -e '.[sweeps]'"
 _SHOWN = 3
+
+
+def completed(arguments: Sequence[str]) -> list[str]:
+    """What was typed, with `~` in paths expanded; `--cfg job` shows what settings come to, not where they come from."""
+    shown = [home.expanded(argument) for argument in arguments]
+    of_job = any(argument in ("--cfg=job", "-c=job") for argument in shown) or any(
+        pair in (("--cfg", "job"), ("-c", "job")) for pair in itertools.pairwise(shown)
+    )
+    return [*shown, "--resolve"] if of_job and "--resolve" not in shown else shown
 
 
 def check(arguments: Sequence[str]) -> None:

@@ -88,10 +88,12 @@ def _same_folder(folder: Path, other: Job) -> str:
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """What is worth a line is told when a job is run."""
-    logger = logging.getLogger("cl_bench")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = logging.getLogger(), logging.getLogger("cl_bench")
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -198,9 +198,9 @@ def test_a_logger_that_fails_is_one_message(tmp_path, moment):
         def log_metrics(self, metrics, step):
             raise ZeroDivisionError("the server is away")
 
-    with pytest.raises(UserError, match=r"Failing cannot log \(.*the server is away"):
-        with logged(Failing(tmp_path), {}), explained(Failing(tmp_path)):
-            Failing(tmp_path).log_metrics({}, 0)
+    logger, refused = Failing(tmp_path), pytest.raises(UserError, match=r"Failing cannot log \(.*the server is away")
+    with refused, logged(logger, {}), explained(logger):
+        logger.log_metrics({}, 0)
 
 
 @pytest.mark.parametrize("logger_class", [CSVLogger, TensorBoardLogger])

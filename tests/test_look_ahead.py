@@ -126,6 +126,7 @@ def test_a_sweep_with_wrong_jobs_lists_them_all_and_starts_none(run_py, tmp_path
     assert swept.stderr.count("Error: ") == 1 and "3 of 4 jobs are wrong" in swept.stderr
     assert "merger.scaling='oops' does not fit" in swept.stderr and "digits has only 10 classes" in swept.stderr
     assert swept.stderr.count("merger.scaling=oops\n") == 2
+    assert "HYDRA" not in swept.stdout  # nothing is told twice
     assert not list(tmp_path.glob("swept/*/")) and not (tmp_path / "store").exists()
     assert not list(tmp_path.glob("multirun/.unfinished*"))
 

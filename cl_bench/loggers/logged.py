@@ -45,8 +45,8 @@ def explained(logger: Logger) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(
-            f"{type(logger).__name__} cannot log ({type(error).__name__}: {error}). What was finished is kept; change the "
-            "logger's settings, logger.…=…, or choose logger=csv."
+            f"{type(logger).__name__} cannot log ({type(error).__name__}: {error}). What was finished is kept; change "
+            "the logger's settings, logger.…=…, or choose logger=csv."
         ) from error
 
 
