@@ -53,7 +53,7 @@ def this_node(nodes: int) -> Node:
         UserError: The environment names neither, or another number of machines.
     """
     if "PET_NODE_RANK" in os.environ and "PET_RDZV_ENDPOINT" in os.environ:
-        return Node(int(os.environ["PET_NODE_RANK"]), os.environ["PET_RDZV_ENDPOINT"])
+        return _as_told(nodes, os.environ["PET_NODE_RANK"], os.environ["PET_RDZV_ENDPOINT"])
     if "SLURM_STEP_NODELIST" not in os.environ:
         raise UserError(
             f"lightning.nodes={nodes}: start the same command on each node with srun --nodes={nodes} "
@@ -66,6 +66,17 @@ def this_node(nodes: int) -> Node:
             f"use srun --nodes={nodes} --ntasks-per-node=1."
         )
     return Node(int(os.environ["SLURM_NODEID"]), _of_slurm())
+
+
+def _as_told(nodes: int, number: str, meeting_point: str) -> Node:
+    if not number.isdecimal() or int(number) >= nodes:
+        raise UserError(f"PET_NODE_RANK={number}: lightning.nodes={nodes} have the numbers 0 to {nodes - 1}.")
+    host, _, port = meeting_point.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(
+            f"PET_RDZV_ENDPOINT={meeting_point}: give it as <host of node 0>:<port>, the port 29400 for example."
+        )
+    return Node(int(number), meeting_point)
 
 
 def _of_slurm() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from cl_bench import signals
 from tests.conftest import ROOT, SHORT
 
 LONG = (*SHORT, "optim.epochs=100000", "lightning.limit_train_batches=null")
@@ -78,6 +79,39 @@ def test_a_command_that_waits_within_a_library_is_ended():
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert (process.communicate(timeout=20)[1], process.returncode) == (LINES[signal.SIGTERM], 143)
+
+
+HELD = """    import os, signal
+    from cl_bench import signals
+    {before}
+    signals.hold()
+    os.kill(os.getpid(), signal.{name})
+    print('held', signals.waiting(), flush=True)
+    signals.release()
+    print('not reached', flush=True)"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "code", "line"),
+    [
+        ("SIGTERM", "", 143, LINES[signal.SIGTERM]),
+        ("SIGTERM", "signals.tell(lambda: '1 of 2 tasks')", 143, f"Terminated. Kept: 1 of 2 tasks. {AGAIN}\n"),
+        ("SIGTERM", "signals.tell(lambda: '1 of 2 tasks', sweep=True); signals.tell(None)", 143, LINES[signal.SIGTERM]),
+        ("SIGUSR2", "signal.signal(signal.SIGUSR2, lambda *_: os._exit(7)); signals.let_library_wait(12)", 7, ""),
+        ("SIGUSR2", "signal.signal(12, lambda *_: exit(7)); signals.let_library_wait(12)", 7, ""),
+    ],
+)
+def test_a_signal_that_is_held_back_acts_when_it_is_released(name, before, code, line):
+    process = begun(sys.executable, "-c", WAITING + HELD.format(name=name, before=before))
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (code, line)
+    assert out == ("ready\n" if "os._exit" in before else "ready\nheld True\n")
+
+
+def test_a_signal_that_no_library_handles_is_left_alone():
+    before = signal.getsignal(signal.SIGUSR2)
+    signals.let_library_wait(signal.SIGUSR2)
+    assert signal.getsignal(signal.SIGUSR2) is before is signal.SIG_DFL
 
 
 @pytest.mark.parametrize("command", [("run.py",), ("-m", "cl_bench.reports", "page", "x"), ("-m", "cl_bench.merge")])
