@@ -19,7 +19,6 @@ from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench import slurm, terminal
 from cl_bench.quick_exit import quick_exit

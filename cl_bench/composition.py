@@ -252,14 +252,14 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _found(path: Any) -> Any:
-    """What an import path names; None if it cannot be had, or called with settings."""
+    """The class or function that an import path names; None if it cannot be had."""
     module, _, name = str(path).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name, None)
         inspect.signature(found)
-        return found
     except Exception:  # whatever is wrong with it is told when it is to be called
         return None
+    return found
 
 
 def _select(node: Any, where: Where) -> Any:

@@ -1,5 +1,7 @@
 """What strangers write: a merger, a trainer, a scenario and others that are right, and many that are not."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import nn
@@ -65,7 +67,7 @@ class WithoutSuper(Median):
 
 
 class WithoutFold(Merger):
-    state = {"sum": None}
+    state: ClassVar = {"sum": None}
 
     def __init__(self, scaling: float = 1.0):
         super().__init__(scaling)
@@ -75,7 +77,7 @@ class WithoutFold(Merger):
 
 
 class OddCombine(Merger):
-    state = {"sum": None}
+    state: ClassVar = {"sum": None}
 
     def __init__(self, scaling: float = 1.0):
         super().__init__(scaling)
@@ -88,7 +90,7 @@ class OddCombine(Merger):
 
 
 class Folding(Merger):
-    state = {"sum": None}
+    state: ClassVar = {"sum": None}
 
     def __init__(self, scaling: float = 1.0):
         super().__init__(scaling)
@@ -175,22 +177,6 @@ class OddBegin(Sequential):
 class NoLoss(Sequential):
     def training_step(self, batch, batch_idx):
         super().training_step(batch, batch_idx)
-
-
-class LossOfEach(Sequential):
-    def training_step(self, batch, batch_idx):
-        return super().training_step(batch, batch_idx).expand(3)
-
-
-class LossWithoutGradient(Sequential):
-    def training_step(self, batch, batch_idx):
-        return super().training_step(batch, batch_idx).detach()
-
-
-class LosesWeights(Sequential):
-    def end_task(self):
-        weights, statistics = super().end_task()
-        return {"proj": weights["proj"]}, statistics
 
 
 class EndsWithWeightsAlone(Sequential):

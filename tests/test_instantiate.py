@@ -103,3 +103,34 @@ def test_options_that_are_handed_on_are_checked_against_the_class_above():
 
 def test_options_that_nobody_names_may_be_anything():
     assert instantiate({"_target_": f"{__name__}.Collecting", "x": 1}, "x").options == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "message"),
+    [
+        (None, "own_a.Median", "there is no module 'own_a' in this folder or among the installed packages."),
+        ("import no_such_package", "own_b.Median", "No module named 'no_such_package' (own_b.py, line 1"),
+        ("1 / 0", "own_c.Median", "ZeroDivisionError: division by zero (own_c.py, line 1, in <module>); debug=true"),
+        ("class Median(:", "own_d.Median", "SyntaxError: invalid syntax (own_d.py, line 1)"),
+        ("class Median: pass", "own_e.Medain", "own_e.py) has no Medain; it has: Median."),
+        ("Median = 5", "own_f.Median", "is nothing that can be called"),
+        ("", "statistics.Median", "statistics.py) has no Median"),
+        ("", "own_h", "must be the import path of a class or function, not 'own_h'"),
+        ("", "own_i..Median", "must be the import path of a class or function, not 'own_i..Median'"),
+    ],
+)
+def test_what_cannot_be_imported_is_told(monkeypatch, tmp_path, text, target, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    if text is not None:
+        (tmp_path / f"{target.partition('.')[0]}.py").write_text(text)
+    with pytest.raises(UserError, match=f"^merger._target_.*{re.escape(message)}"):
+        instantiate({"_target_": target}, "merger")
+
+
+def test_a_type_that_is_only_imported_for_type_checkers_is_not_checked():
+    def target(a: "Nowhere", b: int = 2):  # noqa: F821
+        return a, b
+
+    globals()["lazy_target"] = target
+    assert instantiate({"_target_": f"{__name__}.lazy_target", "a": 1}, "x") == (1, 2)

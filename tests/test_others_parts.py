@@ -41,7 +41,7 @@ HERE = "tests.strangers"
         (
             "dataset",
             "list_of_images",
-            "pixels must be uint8 of shape (N, H, W, 3), or images with an identity, not list",
+            "pixels must be uint8 of shape (N, H, W, 3), or images with an identity, not li",
         ),
         ("dataset", "missing_file", "nowhere.npy"),
         ("optim", "Median", "is no Optimization"),
@@ -65,9 +65,8 @@ def test_settings_of_an_optimizer_that_contradict_each_other_are_found_before_tr
 
 
 def test_what_is_right_is_taken(configure):
-    own = [f"{group}._target_={HERE}.{name}" for group, name in
-           {"merger": "CountsTasks", "trainer": "Plain", "scenario": "Tasks", "dataset": "good_data"}.items()]  # fmt: skip
-    parts = build(configure(*FEW_STEPS, *own))
+    own = {"merger": "CountsTasks", "trainer": "Plain", "scenario": "Tasks", "dataset": "good_data"}
+    parts = build(configure(*FEW_STEPS, *(f"{group}._target_={HERE}.{name}" for group, name in own.items())))
     assert parts.merger.seen == 0 and parts.scalings == (0.9,) and len(parts.experiences) == 2
     assert sum(len(task.samples) for task in parts.scenario.test_stream) == 90
 
@@ -88,7 +87,7 @@ MODEL = {
         ("ReturnsNaN", "'matrix' of shape (4, 6): ValueError: "),
         (
             "ReturnsOneNumber",
-            "'matrix' of shape (4, 6): ValueError: ReturnsOneNumber.combine_stack returns float32 of ",
+            "'matrix' of shape (4, 6): ValueError: ReturnsOneNumber.combine_stack returns float32",
         ),
         ("ReturnsAllTasks", "returns float32 of shape (2, 4, 6), not real numbers of (4, 6)"),
         ("FailsOnMatrices", "'matrix' of shape (4, 6): ZeroDivisionError: "),
@@ -113,3 +112,57 @@ def test_a_merger_that_merges_nothing_is_told(caplog):
     for right in (strangers.Folding, strangers.Median, strangers.CountsTasks, MagMax):
         rehearsal.merger(right, MODEL, 0, "pretrained")
     assert not caplog.text and torch.equal(state, torch.get_rng_state())
+
+
+class Step:
+    """All that is looked at in a trainer."""
+
+    memory, keep = frozenset(), frozenset({"grams"})
+
+    def __init__(self, answer):
+        self.training_step = self.end_task = lambda *arguments: answer
+
+
+ONE = torch.tensor(1.0, requires_grad=True)
+
+
+@pytest.mark.parametrize("right", [ONE, {"loss": ONE}, ONE.view(1)])
+def test_a_loss_is_taken(right):
+    trainer = Step(right)
+    rehearsal.trainer(trainer)
+    assert trainer.training_step(None, 0) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (None, "NoneType"),
+        (1.0, "float"),
+        (ONE.expand(3), "a tensor of shape (3,)"),
+        (ONE.detach(), "a tensor of shape (), without a gradient"),
+        ({"los": ONE}, "NoneType"),
+    ],
+)
+def test_what_is_no_loss_is_refused(answer, told):
+    trainer = Step(answer)
+    rehearsal.trainer(trainer)
+    message = f"trainer=tests.test_others_parts.Step: training_step returns {told}; it has to return the loss"
+    with pytest.raises(UserError, match=re.escape(message)):
+        trainer.training_step(None, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (dict(MODEL), "end_task returns dict; it has to return the weights and the statistics, by name"),
+        (({"matrix": MODEL["matrix"]}, {}), "what it returns lacks 'bias', 'counter', 'half' and 1 more"),
+        (({**MODEL, "bias": torch.ones(4)}, {}), "'bias' has shape (4,), but (5,) in pretrained"),
+        (({**MODEL, "bias": torch.full((5,), torch.nan)}, {}), "'bias' has a NaN or infinite value"),
+        ((MODEL, {}), "end_task returns no grams among the statistics"),
+    ],
+)
+def test_what_a_task_leaves_behind_is_looked_at(answer, told):
+    with pytest.raises(UserError, match=f"^trainer=tests.test_others_parts.Step: end_task.*{re.escape(told)}"):
+        rehearsal.left_behind(Step(answer), MODEL)
+    whole = (MODEL, {"grams": {}})
+    assert rehearsal.left_behind(Step(whole), MODEL) is whole
