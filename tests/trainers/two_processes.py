@@ -62,6 +62,7 @@ CASES = {
     "joint": Case(Joint),
     "ewc_accumulated": Case(EWC, options={"fisher": "accumulated", "strength": 50.0}),
     "ewc_per_batch": Case(EWC, options={"fisher": "per_batch", "strength": 50.0}),
+    "ewc_features": Case(EWC, options={"fisher_outputs": "features", "strength": 50.0}),
     "lwf": Case(LwF),
     "l2sp_pretrained": Case(L2SP, LARGE_EPS, {"anchor": "pretrained"}),
     "l2sp_previous": Case(L2SP, LARGE_EPS, {"anchor": "previous"}),
