@@ -35,6 +35,11 @@ class Run:
         return str(self.result.get("path", f"the run {self.result['fingerprint']}"))
 
     @property
+    def is_alike(self) -> bool:
+        """Whether there are other images under the name of its scenario."""
+        return self.scenario != self.result["scenario"]["name"]
+
+    @property
     def order(self) -> Any:
         """The setting of its scenario that decides what arrives when; None where there is none."""
         scenario: Mapping[str, Any] = self.result["config"].get("scenario", {})

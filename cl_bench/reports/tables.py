@@ -99,7 +99,7 @@ def _table(name: str, layout: Layout, runs: Sequence[Run], metric: str) -> Table
         ),
         references=frozenset(beside.values()),
         higher_is_better=metric == "accuracy",
-        notes=(*rules(runs), *_notes(beside)),
+        notes=(*rules(runs), *_notes(beside), *_other_images(runs)),
     )
 
 
@@ -169,6 +169,14 @@ def _beside(
         if reference.metric == metric and reference.scenario in scenarios and column in own and shown:
             found[reference] = f"{column} ref. {sources()[reference.source]}"
     return found
+
+
+def _other_images(runs: Iterable[Run]) -> Iterator[str]:
+    """Where the images of columns lie that have the name in common."""
+    roots = {run.scenario: str(run.result["config"].get("dataset", {}).get("root", "")) for run in runs if run.is_alike}
+    if roots:
+        where = ", ".join(f"{scenario} from {root}" if root else scenario for scenario, root in sorted(roots.items()))
+        yield f"Other images under one name, by the beginning of their SHA-256: {where}; dataset.name=… renames them."
 
 
 def _over(runs: Sequence[Run], most: int) -> str:
