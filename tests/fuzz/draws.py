@@ -1,4 +1,9 @@
-"""What is typed: a small run of some scenario, trainer and merger, and one to four settings of any group."""
+"""What is typed: a small run of some scenario, trainer and merger, and one to four settings of any group.
+
+Settings and their values follow from the constructors' annotations, so that new ones are drawn, too. Left out is what
+leaves the test's folder or the machine (Avalanche's and published data sets, W&B online, several nodes), what takes
+long (`lightning.compile`, many devices, epochs or steps) and what shows tracebacks (`debug`).
+"""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -93,6 +98,11 @@ class Draw:
     refused: list[str] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def jobs(self) -> int:
+        """How many runs it asks for."""
+        return 2 if "-m" in self.overrides else 1
+
 
 def draw(number: int) -> Draw:
     """The command of that number."""
@@ -107,6 +117,8 @@ def draw(number: int) -> Draw:
             made.kept.clear()  # it may change anything
         else:
             _add_setting(made, config, mistaken, chance)
+    if chance.random() < 0.15:
+        made.overrides += ["-m", "+swept=1,2"]
     return made
 
 
