@@ -210,7 +210,7 @@ def _reason(error: Exception) -> str | None:
         return refusal
     raised_by = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
     if raised_by and raised_by[0].startswith(("hydra.", "omegaconf.")):  # of settings such as merger=null
-        return f"{' '.join(sys.argv[1:])} cannot be composed: {error or type(error).__name__}"
+        return f"Hydra cannot compose {' '.join(sys.argv[1:])} ({type(error).__name__}: {error})."
     return None
 
 
