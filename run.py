@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -200,7 +199,7 @@ def main() -> None:
 def _reason(error: Exception) -> str | None:
     """What people are told of an error that has ended the command; None where it is one of the program's own."""
     from cl_bench import command_line, sweep
-    from cl_bench.errors import unwritable
+    from cl_bench.errors import is_hydras, unwritable
 
     if isinstance(error, sweep.MISTAKES):
         return command_line.message(error)
@@ -208,10 +207,7 @@ def _reason(error: Exception) -> str | None:
         return unwritable(error, sweep.FOLDERS)
     if (refusal := slurm.refusal(error)) is not None:
         return refusal
-    raised_by = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    if raised_by and raised_by[0].startswith(("hydra.", "omegaconf.")):  # of settings such as merger=null
-        return f"Hydra cannot compose {' '.join(sys.argv[1:])} ({type(error).__name__}: {error})."
-    return None
+    return command_line.message(error) if is_hydras(error) else None
 
 
 if __name__ == "__main__":

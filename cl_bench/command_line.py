@@ -54,6 +54,8 @@ def check(arguments: Sequence[str]) -> None:
 def message(error: Exception) -> str:
     """What people are told of an error of Hydra's or OmegaConf's."""
     text = str(error).partition("Config search path:")[0].strip()
+    if not isinstance(error, (HydraException, OmegaConfBaseException, UserError)):  # as of merger=null
+        return f"Hydra cannot compose {' '.join(sys.argv[1:])} ({type(error).__name__}: {error})."
     if "UserError raised while resolving interpolation: " in text:
         text = text.partition("UserError raised while resolving interpolation: ")[2].partition("\n    full_key")[0]
     if isinstance(error, OverrideParseException):

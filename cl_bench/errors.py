@@ -27,6 +27,14 @@ class Missing(UserError):
     """Data or weights are not on this machine, or not whole; no mistake of the settings, and jobs may run elsewhere."""
 
 
+def is_hydras(error: BaseException) -> bool:
+    """Whether Hydra itself has raised it, as it does of settings that it does not expect, such as merger=null."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_globals["__name__"].startswith(("hydra.", "omegaconf."))
+
+
 def unwritable(error: OSError, settings: str = "") -> str | None:
     """What the user can do about a file or folder that cannot be written; None if the error is of another kind.
 

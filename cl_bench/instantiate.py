@@ -54,8 +54,6 @@ def bound(node: Mapping[str, Any], where: str, **given: Any) -> functools.partia
     Raises:
         UserError: As `instantiate` does.
     """
-    if not isinstance(node, Mapping):
-        raise UserError(f"{where} is no group of settings but {node!r}: choose one by its name, {where}=…")
     target = located(node, where)
     arguments = {
         name: _nested(value, f"{where}.{name}")
@@ -85,6 +83,8 @@ def located(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
     Raises:
         UserError: It cannot be imported, or cannot be called.
     """
+    if not isinstance(node, Mapping):
+        raise UserError(f"{where} is no group of settings but {node!r}: choose one by its name, {where}=…")
     path = node.get("_target_")
     if not isinstance(path, str) or not all(part.isidentifier() for part in path.split(".")) or "." not in path:
         raise UserError(f"{where}._target_ must be the import path of a class or function, not {path!r}.")

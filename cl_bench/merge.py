@@ -50,14 +50,14 @@ def merge(config: Mapping[str, Any]) -> None:
     begin = time.perf_counter()
     limit_threads()
     for name in ("pretrained", "finetuned", "out"):
-        if config[name] == "???":
+        if config.get(name, "???") == "???":
             raise UserError(f"{name} is missing; --help shows an example.")
-    merger = made(Merger, config["merger"], "merger")
+    merger = made(Merger, config.get("merger"), "merger")
     pretrained, out = validated(config["pretrained"], Path, "pretrained"), validated(config["out"], Path, "out")
     finetuned = validated(config["finetuned"], list[Path], "finetuned")
-    running_statistics = validated(config["running_statistics"], RunningStatistics, "running_statistics")
-    statistics = validated(config["statistics"], list[dict[str, Path]], "statistics")
-    frozen = validated(config["frozen_parameters"], Annotated[int, Field(ge=0)], "frozen_parameters")
+    running_statistics = validated(config.get("running_statistics"), RunningStatistics, "running_statistics")
+    statistics = validated(config.get("statistics"), list[dict[str, Path]], "statistics")
+    frozen = validated(config.get("frozen_parameters"), Annotated[int, Field(ge=0)], "frozen_parameters")
     if out.suffix != ".safetensors":
         raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
     overwrite = validated(config["overwrite"], bool, "overwrite")
@@ -147,7 +147,7 @@ def main() -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from cl_bench import command_line
-    from cl_bench.errors import UserError
+    from cl_bench.errors import UserError, is_hydras
 
     mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
@@ -157,6 +157,11 @@ def main() -> None:
         command_line.check(sys.argv[1:])
         job()
     except (HydraException, OmegaConfBaseException, UserError) as error:
+        print(f"Error: {command_line.message(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if not is_hydras(error):
+            raise
         print(f"Error: {command_line.message(error)}", file=sys.stderr)
         sys.exit(2)
 

@@ -144,6 +144,12 @@ def test_a_merger_of_ones_own(merge, tmp_path):
     ("arguments", "named"),
     [
         (("merger=nope", *FILES), "merger/nope"),
+        (("merger=null", *FILES), "merger=null"),
+        (("~merger", *FILES), "merger is no group of settings"),
+        ((*FILES, "~out"), "out is missing"),
+        ((*FILES, "~running_statistics"), "running_statistics=None"),
+        (("merger._target_=pathlib.PurePath", "~merger.scaling", *FILES), "merger=PurePosixPath"),
+        (("merger.scaling=true", *FILES), "merger.scaling=True"),
         (("merger=task_arithmetic", *FILES), "merger.scaling is missing"),
         (("merger.scalling=1", *FILES), "scalling"),
         (("merger=cmm", *FILES), "needs the statistics 'second_moments'"),
