@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cl_bench import distributed
 from cl_bench.backbones.transforms import ImageTransform, crop_boxes, draw_crops
 from cl_bench.cores import available_cores
+from cl_bench.errors import each
 from cl_bench.scenarios.samples import Samples
 from cl_bench.seeds import generator
 
@@ -139,7 +140,7 @@ class _Fetch(Dataset[Batch]):
                 sizes = torch.tensor([source.shape[1:3]] * len(rows))
                 parts.append(Part(pixels, None if mine is None else crop_boxes(sizes, mine), places))
             else:
-                pixels = self._transform.squares([source[row] for row in rows.tolist()], mine)
+                pixels = self._transform.squares(each(rows.tolist(), source.__getitem__), mine)
                 parts.append(Part(pixels, None, places))
         return Batch(parts, self._samples.labels[positions], self._samples.groups[positions], global_size)
 

@@ -1,10 +1,15 @@
 """The one exception that means: the user can mend this."""
 
 import errno
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+_Item, _Found = TypeVar("_Item"), TypeVar("_Found")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
+_SHOWN = 10  # so many names or messages; the rest is a number
 
 
 class UserError(ValueError):
@@ -33,6 +38,56 @@ def is_hydras(error: BaseException) -> bool:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback is not None and traceback.tb_frame.f_globals["__name__"].startswith(("hydra.", "omegaconf."))
+
+
+def shortened(names: Iterable[object]) -> str:
+    """Up to ten names, and how many more there are."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def each(items: Iterable[_Item], do: Callable[[_Item], _Found]) -> list[_Found]:
+    """The same for all items, also after it has failed for some.
+
+    Raises:
+        UserError: It failed for one or more; names up to ten.
+    """
+    return complete([attempt(do, item) for item in items])
+
+
+def attempt(do: Callable[[_Item], _Found], item: _Item) -> _Found | UserError:
+    """What comes of an item, or why nothing does."""
+    try:
+        return do(item)
+    except UserError as error:
+        return error
+
+
+def complete(found: Sequence[_Found | UserError]) -> list[_Found]:
+    """What was found, if nothing failed.
+
+    Raises:
+        UserError: Something did; names up to ten.
+    """
+    if errors := [one for one in found if isinstance(one, UserError)]:
+        raise together(errors)
+    return [one for one in found if not isinstance(one, UserError)]
+
+
+def together(errors: Sequence[UserError]) -> UserError:
+    """One error of several: the first lines of up to ten, how many more there are, and what mends them, once.
+
+    Args:
+        errors: One at least.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    problems = [str(error).partition("\n")[0] for error in errors]
+    remedies = dict.fromkeys(str(error).partition("\n")[2] for error in errors)
+    more = [f"and {len(problems) - _SHOWN} more."] * (len(problems) > _SHOWN)
+    kind = Missing if all(isinstance(error, Missing) for error in errors) else UserError
+    return kind("\n".join([*problems[:_SHOWN], *more, *filter(None, remedies)]))
 
 
 def unwritable(error: OSError, settings: str = "") -> str | None:

@@ -39,6 +39,7 @@ def merge(config: Mapping[str, Any]) -> None:
 
     from cl_bench.cores import limit_threads
     from cl_bench.errors import UserError
+    from cl_bench.in_users_words import choice
     from cl_bench.instantiate import validated
     from cl_bench.mergers import Merger
     from cl_bench.mergers.running_statistics import RunningStatistics
@@ -51,7 +52,7 @@ def merge(config: Mapping[str, Any]) -> None:
     limit_threads()
     for name in ("pretrained", "finetuned", "out"):
         if config.get(name, "???") == "???":
-            raise UserError(f"{name} is missing; --help shows an example.")
+            raise UserError(f"{name} is missing; python -m cl_bench.merge --help shows an example.")
     merger = made(Merger, config.get("merger"), "merger")
     pretrained, out = validated(config["pretrained"], Path, "pretrained"), validated(config["out"], Path, "out")
     finetuned = validated(config["finetuned"], list[Path], "finetuned")
@@ -67,6 +68,13 @@ def merge(config: Mapping[str, Any]) -> None:
         raise UserError(f"out={out} is one of the files to be read, and would be lost; name another one.")
     if not overwrite:
         _check_new(out)
+    if merger.requires and not statistics:
+        kinds = sorted(merger.requires)
+        each = ", ".join(f"{kind}: {kind}_a.safetensors" for kind in kinds)
+        raise UserError(
+            f"{choice('merger', type(merger))} needs the statistics {', '.join(map(repr, kinds))} of each model: "
+            f"'statistics=[{{{each}}},…]'"
+        )
     if statistics and len(statistics) != len(finetuned):
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(finetuned)} models.")
     try:

@@ -6,6 +6,7 @@ Whatever can be wrong with either is found here, before anything is trained.
 import copy
 import json
 import logging
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from cl_bench.datasets.verify import sizes
 from cl_bench.devices import Devices
 from cl_bench.errors import UserError
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
+from cl_bench.in_users_words import choice
 from cl_bench.instantiate import bound, validated
 from cl_bench.mergers import Merger
 from cl_bench.mergers.running_statistics import RunningStatistics
@@ -115,7 +117,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         schema.open_store(store_dir)
         _warn_of_unseen_code(config)
         if are_ours(config):
-            _warn_of_other_sizes(scenario)
+            _warn_of_other_sizes(scenario, str(config["paths"]["data_dir"]))
     _check_split(settings, scenario)
     backbone: Backbone = _part(config, "backbone")
     # The main process reads all files, and then the others see what it has found.
@@ -307,7 +309,7 @@ def _seed(config: Mapping[str, Any]) -> int:
 
 def _check_split(settings: _Settings, scenario: Scenario) -> None:
     if settings.evaluation.split not in scenario.streams:
-        raise UserError("evaluation.split=validation needs images: set scenario.validation_share, 0.2 for example.")
+        raise UserError("evaluation.split=validation needs images: add scenario.validation_share=0.2, for example.")
 
 
 def _trainer(
@@ -341,21 +343,27 @@ def _check_together(settings: _Settings, scenario: Scenario, trainer: TaskTraine
     merger, optimization = settings.merger, settings.optimization
     if missing := merger.requires - trainer.leaves:
         raise UserError(
-            f"merger={type(merger).__name__} needs {', '.join(sorted(missing))} of the training, "
-            f"which trainer={type(trainer).__name__} does not leave behind."
+            f"{choice('merger', type(merger))} needs {', '.join(sorted(missing))} of the training, "
+            f"which {choice('trainer', type(trainer))} does not leave behind."
         )
     if trainer.refines and not merger.restarts:
         raise UserError(
-            f"trainer={type(trainer).__name__} refines the merged model, from which merger={type(merger).__name__} "
-            "cannot go on; choose merger=cmm with merger.scaling=1, or trainer.refinement=null."
+            f"{choice('trainer', type(trainer))} refines the merged model, from which {choice('merger', type(merger))} "
+            "cannot go on; choose merger=cmm merger.scaling=1, or trainer.refinement=null."
         )
     experiences = trainer.experiences(scenario)
     if optimization.epochs is None and not all(experience.epochs for experience in experiences):
-        raise UserError("optim.epochs=null: the scenario does not say how often to pass over its images; set a number.")
+        raise UserError(
+            "optim.epochs=null: the scenario does not say how often to pass over its images; set a number, "
+            "such as optim.epochs=10."
+        )
     several = len(settings.scalings) > 1
     images_needed.check(scenario, experiences, settings.evaluation.split == "validation" or several)
     if several and (trainer.starts_from == "merged" or trainer.refines):
-        raise UserError("merger.scaling is a list, but tasks start from the merged weights: name one number.")
+        raise UserError(
+            "merger.scaling is a list, but tasks start from the merged weights: name one number; a run for each is "
+            f"-m merger.scaling={','.join(map(str, settings.scalings))}."
+        )
     return experiences
 
 
@@ -407,13 +415,14 @@ def _check_has_order(node: Mapping[str, Any], arrival: Any) -> None:
         raise UserError(f"task_order={arrival} means nothing to this scenario; what it draws by: {own}.")
 
 
-def _warn_of_other_sizes(scenario: Scenario) -> None:
+def _warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
     """A published data set that was unpacked in part should not pass for the whole."""
-    known = releases()
+    known, folder = releases(), "" if data_dir == "data" else f" --data-dir {shlex.quote(data_dir)}"
     for data in scenario.datasets:
         for finding in sizes(known[data.name], data) if data.name in known else ():
             log.warning(
-                "%s is not as published, %s: python -m cl_bench.datasets verify %s", data.name, finding, data.name
+                "%s is not as published, %s: python -m cl_bench.datasets verify %s%s",
+                *(data.name, finding, data.name, folder),
             )
 
 

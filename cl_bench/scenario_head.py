@@ -135,10 +135,10 @@ def _remedy(config: Mapping[str, Any], dataset: str) -> str:
 def _setting_of_names(config: Mapping[str, Any], dataset: str) -> str | None:
     node, scenario = config.get("dataset"), config["scenario"]
     if node is not None and scenario.get("dataset") == node and "class_names" in node:
-        return "dataset.class_names={folder: name}"
+        return "'dataset.class_names={folder: name}'"
     if "class_names" in scenario:
-        return "scenario.class_names=[…]"
+        return "'scenario.class_names=[…]'"
     for name, node in scenario.get("datasets", {}).items():
         if "cl_bench.datasets.folder." in node.get("_target_", "") and name == dataset:
-            return f"++scenario.datasets.{name}.class_names={{folder: name}}"
+            return f"'++scenario.datasets.{name}.class_names={{folder: name}}'"
     return None

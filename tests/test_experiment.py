@@ -92,7 +92,7 @@ def test_a_validation_run_returns_its_headline_and_looks_at_no_test_image(do):
 
 
 def test_a_merge_that_leaves_the_range_of_numbers_names_the_merger_and_the_task(do):
-    with pytest.raises(UserError, match="MagMax cannot merge task 1: merged"):
+    with pytest.raises(UserError, match="merger=magmax cannot merge task 1: merged"):
         do("merger.scaling=1e60")
 
 

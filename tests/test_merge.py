@@ -143,7 +143,7 @@ def test_a_merger_of_ones_own(merge, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("merger=nope", *FILES), "merger/nope"),
+        (("merger=nope", *FILES), "merger=nope: there is no such choice"),
         (("merger=null", *FILES), "merger=null"),
         (("~merger", *FILES), "merger is no group of settings"),
         ((*FILES, "~out"), "out is missing"),
@@ -151,8 +151,8 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         (("merger._target_=pathlib.PurePath", "~merger.scaling", *FILES), "merger=PurePosixPath"),
         (("merger.scaling=true", *FILES), "merger.scaling=True"),
         (("merger=task_arithmetic", *FILES), "merger.scaling is missing"),
-        (("merger.scalling=1", *FILES), "scalling"),
-        (("merger=cmm", *FILES), "needs the statistics 'second_moments'"),
+        (("merger.scalling=1", *FILES), "no setting merger.scalling; did you mean merger.scaling=1?"),
+        (("merger=cmm", *FILES), "merger=cmm needs the statistics 'second_moments' of each model: 'statistics=[{"),
         ((*FILES, "statistics=[{second_moments: a.safetensors}]"), "statistics has 1 entries"),
         (FILES[:2], "out is missing"),
         ((*FILES, "finetuned=[]"), "finetuned is empty"),
@@ -160,6 +160,10 @@ def test_a_merger_of_ones_own(merge, tmp_path):
         ((*FILES, "finetuned=[nan.safetensors]"), "task 1): 'w' has a NaN"),
         ((*FILES, "finetuned=[other.safetensors]"), "task 1) lacks 'steps', 'w'"),
         ((*FILES, "finetuned=[../c..safetensors]"), "There is no model ../c..safetensors.\n"),
+        (
+            (*FILES, "pretrained=../x/../y.safetensors", "finetuned=[./z.pt,a.safetensors,d/..]"),
+            "There is no model ../x/../y.safetensors.\nThere is no model z.pt.\nThe folder d/.. holds several models",
+        ),
         ((*FILES, "finetuned=[int8.safetensors]"), "task 1): 'w' is int8, but floating-point weights"),
         ((*FILES, "finetuned=[meta.pt]"), "task 1): 'w' is without values, not a dense tensor"),
         ((*FILES, "pretrained=empty.safetensors", "finetuned=[empty.safetensors]"), "has no tensors"),

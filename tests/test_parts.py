@@ -24,7 +24,7 @@ class NeedsMoments(Last):
 
 def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configure):
     config = configure(*SHORT, f"merger._target_={__name__}.NeedsMoments", "merger.scaling=1")
-    with pytest.raises(UserError, match="NeedsMoments needs gradient_norms of the training, which trainer=Sequential"):
+    with pytest.raises(UserError, match="NeedsMoments needs gradient_norms of the training, which trainer=sequential"):
         build(config)
 
 

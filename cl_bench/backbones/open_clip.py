@@ -38,7 +38,8 @@ class OpenClip(Backbone):
     ) -> None:
         if model not in open_clip.list_models():
             raise UserError(
-                f"backbone.model={model} is not a model of open_clip; open_clip.list_models() names them all."
+                f"backbone.model={model} is not a model of open_clip; all of them: "
+                "python -c 'import open_clip; print(*open_clip.list_models())'"
             )
         path = Path(pretrained).expanduser()
         if path.is_file() or (path.is_dir() and pretrained not in open_clip.list_pretrained_tags_by_model(model)):
@@ -57,7 +58,9 @@ def _check_tag(model: str, tag: str) -> None:
     trained_with = open_clip.get_pretrained_cfg(model, tag).get("quick_gelu", False)
     if trained_with != open_clip.get_model_config(model).get("quick_gelu", False):
         other = f"{model}-quickgelu" if trained_with else model.removesuffix("-quickgelu")
-        raise UserError(f"backbone.model={model} runs another activation than {tag} was trained with; use {other}.")
+        raise UserError(
+            f"backbone.model={model} runs another activation than {tag} was trained with; use backbone.model={other}."
+        )
 
 
 def _with_weights_of(model: str, path: Path) -> nn.Module:

@@ -14,6 +14,7 @@ from torch import Tensor
 from cl_bench import distributed, rehearsal
 from cl_bench.errors import UserError
 from cl_bench.evaluation import Counts, Evaluator
+from cl_bench.in_users_words import choice
 from cl_bench.measure import Meter
 from cl_bench.mergers import RunningMerge
 from cl_bench.trainers import TaskTrainer, Weights, checkpoint
@@ -165,7 +166,7 @@ class MergeAndEvaluate(pl.Callback):
             yield
         except ValueError as error:  # a merger says so where values leave the range of numbers
             raise UserError(
-                f"{type(self._merge.merger).__name__} cannot merge task {len(self.records)}: {error}"
+                f"{choice('merger', type(self._merge.merger))} cannot merge task {len(self.records)}: {error}"
             ) from error
 
     def _evaluate(self, weights: Mapping[str, Tensor]) -> Counts:

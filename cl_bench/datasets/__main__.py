@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +130,8 @@ def _each(args: argparse.Namespace, do: Callable[[Release, argparse.Namespace], 
 
 
 def _tell(error: UserError) -> int:
-    print(f"Error: {error}", file=sys.stderr, flush=True)
+    text = re.sub(r"paths\.(data|prepared)_dir=…", r"--\1-dir …", str(error))  # a run is told by settings
+    print(f"Error: {text}", file=sys.stderr, flush=True)
     return _FAILED
 
 
@@ -142,7 +145,7 @@ def _named(args: argparse.Namespace) -> list[Release]:
     if not there:
         raise UserError(
             f"There is no data set in {args.data_dir}. Get one with: python -m cl_bench.datasets download NAME "
-            f"--data-dir {args.data_dir}\nor name the folder that holds them: --data-dir …"
+            f"--data-dir {shlex.quote(str(args.data_dir))}\nor name the folder that holds them: --data-dir …"
         )
     return there
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cl_bench.datasets.class_folders import beside, shortened
+from cl_bench.datasets.class_folders import beside
 from cl_bench.datasets.listing import Listing, images, subfolders
+from cl_bench.errors import shortened
 
 FILE, IMAGES = "val_annotations.txt", "images"
 

@@ -4,7 +4,6 @@ import pickle
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from cl_bench.datasets import array_pickle
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.reading import checked_labels
 from cl_bench.datasets.release import Archive, Release
+from cl_bench.errors import shortened
 
 RELEASE = Release(
     name="cifar100",
@@ -76,32 +76,30 @@ def read(release: Release, reader: type, root: Path, checksum: bool) -> ImageDat
     Raises:
         UserError: The files are not there, or damaged.
     """
+    from torchvision.datasets.utils import check_integrity
+
     for file, _ in [*reader.train_list, *reader.test_list, (reader.meta["filename"], "")]:
         release.find(root, f"{release.folder}/{file}")
     # The last four are what Python's documentation names for damaged pickles.
     damage = (RuntimeError, OSError, ValueError, KeyError, TypeError)
     damage += (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)
     folder = Path(root) / release.folder
+    files = [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]
+    if checksum and (others := [name for name, md5 in files if not check_integrity(str(folder / name), md5)]):
+        are = f"a file in {folder} is" if len(others) == 1 else f"files in {folder} are"
+        raise release.error(root, f"{are} damaged, or not the release's (another MD5: {shortened(others)})")
     try:
-        train, test = (_batches(folder, files, checksum) for files in (reader.train_list, reader.test_list))
-        classes = _content(folder, reader.meta["filename"], reader.meta["md5"], checksum)[reader.meta["key"]]
+        train, test = (_batches(folder, names) for names in (reader.train_list, reader.test_list))
+        classes = array_pickle.read(folder / reader.meta["filename"])[reader.meta["key"]]
     except damage as error:
         raise release.error(root, f"a file in {folder} is damaged, or not the release's ({error})") from error
     splits = [Images(pixels, checked_labels(release, root, release.folder, labels)) for pixels, labels in (train, test)]
     return ImageDataset(release.name, tuple(classes), PROMPTS, *splits)
 
 
-def _batches(folder: Path, files: Sequence[Sequence[str]], checksum: bool) -> tuple[NDArray[np.uint8], list[int]]:
+def _batches(folder: Path, files: Sequence[Sequence[str]]) -> tuple[NDArray[np.uint8], list[int]]:
     """(N, 32, 32, 3) images and N labels of all files, one after another."""
-    contents = [_content(folder, name, md5, checksum) for name, md5 in files]
+    contents = [array_pickle.read(folder / name) for name, _ in files]
     pixels = np.vstack([content["data"] for content in contents]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     labels = [label for content in contents for label in content.get("labels") or content["fine_labels"]]
     return pixels, labels
-
-
-def _content(folder: Path, name: str, md5: str, checksum: bool) -> dict[str, Any]:
-    from torchvision.datasets.utils import check_integrity
-
-    if checksum and not check_integrity(str(folder / name), md5):
-        raise ValueError(f"{name} has another MD5")
-    return array_pickle.read(folder / name)

@@ -2,16 +2,16 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from cl_bench.datasets.listing import SUFFIXES, Listing, images, list_images, subfolders
+from cl_bench.errors import shortened
 
 _RUBBISH = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|desktop\.ini|\.ipynb_checkpoints|\.git(keep|ignore)", re.IGNORECASE)
 """What operating systems and tools leave behind; nobody misses it."""
 
 _NESTED = "images"  # tiny-imagenet has CLASS/images/… and CLASS/CLASS_boxes.txt
-_SHOWN = 10
 
 
 def list_all_images(root: Path, error: Callable[[str], Exception], parts: Collection[str]) -> Listing:
@@ -43,13 +43,6 @@ def beside(folder: Path, read: Collection[str]) -> list[str]:
             for entry in entries
             if entry.name not in read and not _RUBBISH.fullmatch(entry.name)
         )
-
-
-def shortened(names: Iterable[str]) -> str:
-    """Up to ten names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _things(lost: list[str]) -> str:

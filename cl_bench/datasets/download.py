@@ -10,6 +10,7 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ def download(release: Release, root: Path) -> bool:
     if release.by_hand or not release.archives:
         raise UserError(
             f"{release.title} has to be fetched by hand.\n{release.by_hand}\nIt belongs in {folder}. Then check it: "
-            f"python -m cl_bench.datasets verify {release.name} --data-dir {root}"
+            f"python -m cl_bench.datasets verify {release.name} --data-dir {shlex.quote(str(root))}"
         )
     with _problems_told(release, root), _lock(release, transit):
         missing = [archive for archive in release.archives if not _is_done(archive, transit, root)]

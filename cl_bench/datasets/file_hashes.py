@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cl_bench.cores import available_cores
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, attempt, complete, each
 
-_Problem: TypeAlias = Callable[[Path, str], Exception]
+_Problem: TypeAlias = Callable[[Path, str], UserError]
 _State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, inode
 
 _FOLDER = "file_hashes"
@@ -38,9 +38,9 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
         error: Makes the exception from a path and what is wrong with it.
 
     Raises:
-        Exception: From `error`: a file that is missing or cannot be read.
+        UserError: From `error`: files that are missing or cannot be read; names up to ten of them.
     """
-    states = [_state(root, name, error) for name in names]
+    states = each(names, lambda name: _state(root, name, error))
     index = None if kept_in is None else _index(kept_in, root)
     kept = {} if index is None else _read_index(index)
     known = [_known(kept.get(name), state) for name, state in zip(names, states, strict=True)]
@@ -48,7 +48,7 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
     if not due:
         return known
     begin = time.time_ns()
-    for row, found in zip(due, _read_all(root, [names[row] for row in due], error), strict=True):
+    for row, found in zip(due, complete([*_read_all(root, [names[row] for row in due], error)]), strict=True):
         known[row] = found
     # The states are those before reading: whoever has written to a file since then has changed its state.
     settled = [row for row in due if begin - max(states[row][1:3]) >= _SETTLED]
@@ -72,11 +72,11 @@ def _known(entry: Any, state: _State) -> str | None:
     return entry[4] if fits else None
 
 
-def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str]:
+def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str | UserError]:
     from rich.progress import track
 
-    def read(some: Iterable[str]) -> list[str]:
-        return [_sha256(root / name, error) for name in some]
+    def read(some: Iterable[str]) -> list[str | UserError]:
+        return [attempt(lambda name: _sha256(root / name, error), name) for name in some]
 
     parts = [names[first : first + _AT_ONCE] for first in range(0, len(names), _AT_ONCE)]
     with ThreadPoolExecutor(available_cores()) as pool:

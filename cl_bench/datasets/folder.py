@@ -1,6 +1,7 @@
 """One's own images, in folders of classes."""
 
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -10,11 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cl_bench.datasets import annotations, split
-from cl_bench.datasets.class_folders import beside, list_all_images, shortened
+from cl_bench.datasets.class_folders import beside, list_all_images
 from cl_bench.datasets.image_files import ImageFiles
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.listing import SUFFIXES, Listing, images, subfolders
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, shortened
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,14 @@ A list of names in the order of the sorted folders."""
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 PROMPTS = ("a photo of a {}.",)
 
-_SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation")
-"""Names that mean a split to everybody, in whatever case."""
+_SPLIT = re.compile(
+    r"((?P<train>train|training)|(?P<test>test|testing|eval|evaluation)|(?P<val>val|valid|validation|dev))"
+    r"[\s_.-]*(set|split|data|images?|imgs?|\d+)?",
+    flags=re.IGNORECASE,
+)
+"""`Train`, `train_images`, `val2017`: names that mean a split to everybody."""
+
+_ORDER = ("train", "test", "val")
 
 _LAYOUTS = (
     "Expected are ROOT/train/CLASS/image and ROOT/test/CLASS/image (or ROOT/val/… in its place), or ROOT/CLASS/image "
@@ -66,7 +73,7 @@ def load(
     folders = set(subfolders(root))
     if "train" in folders and (test_part := _test_part(root, folders)):
         train, test, classes, digest = _as_given(root, name, test_part)
-    elif folders and {folder.casefold() for folder in folders} <= set(_SPLITS):
+    elif folders and all(map(_split, folders)):
         raise _error(name, f"{root} holds {_and(folders)} only: a split is made of folders called train and test")
     else:
         train, test, classes, digest = _held_out(root, name, test_share)
@@ -99,20 +106,26 @@ def load_domains(
     domains = subfolders(root)
     if not domains:
         raise _error(name, f"{root} holds no folders of domains")
-    if splits := [domain for domain in domains if domain.casefold() in _SPLITS]:
-        folders = "folder" if len(splits) == 1 else "folders"
-        raise _error(name, f"{root} holds the {folders} {_and(splits)}, which are no domains")
+    if splits := [domain for domain in domains if _split(domain)]:
+        folders, are = ("folder", "is no domain") if len(splits) == 1 else ("folders", "are no domains")
+        raise _error(name, f"{root} holds the {folders} {_and(splits)}, which {are}")
     listing = _listed(root, name, domains)
+    if all(map(_split, listing.classes)):
+        raise _error(name, f"the domains of {root} hold {_and(listing.classes)}, which are no classes")
+    if len(domains) == 1:
+        log.warning("%s: %s holds one domain only, %s: there will be one task", name, root, domains[0])
     _tell_of_others(root, name, domains, listing.classes)
     train, test, digest = split.split_off(
         _files(root, listing, name), listing.files, listing.labels, listing.parts, test_share
     )
-    for number, domain in enumerate(domains):
-        if not ((train.domains == number).any() and (test.domains == number).any()):
-            raise _error(name, f"{root / domain} has too few images for test_share={test_share}: one part gets none")
-    for number, folder in enumerate(listing.classes):
-        if not (train.labels == number).any():
-            raise _error(name, f"{root} has too few images of the class {folder} for test_share={test_share}")
+    share = f"dataset.test_share={test_share}"
+    numbers = range(len(domains))
+    if few := [root / domains[i] for i in numbers if not (i in train.domains and i in test.domains)]:
+        have = "has" if len(few) == 1 else "have"
+        raise _error(name, f"{shortened(few)} {have} too few images for {share}: one part gets none")
+    if few := [folder for i, folder in enumerate(listing.classes) if i not in train.labels]:
+        classes = "class" if len(few) == 1 else "classes"
+        raise _error(name, f"{root} has too few images of the {classes} {shortened(few)} for {share}")
     names = _named(listing.classes, class_names, name)
     return ImageDataset(called, names, prompts, train, test, tuple(domains), digest)
 
@@ -133,9 +146,9 @@ def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
         raise _error(name, f"{root} holds images itself ({loose[0]}), which have no class")
     for prompt in prompts:
         if "{}" not in prompt:
-            raise UserError(f"{name}: the prompt {prompt!r} has no '{{}}', where the class name goes.")
+            raise UserError(f"{name}: dataset.prompts: the prompt {prompt!r} has no '{{}}', where the class name goes.")
     if not prompts:
-        raise UserError(f"{name}: there must be at least one prompt, such as {PROMPTS[0]!r}.")
+        raise UserError(f"{name}: dataset.prompts must have at least one prompt, such as {PROMPTS[0]!r}.")
 
 
 def _test_part(root: Path, folders: Collection[str]) -> str | None:
@@ -159,7 +172,8 @@ def _as_given(root: Path, name: str, test_part: str) -> tuple[Images, Images, li
     _tell_of_others(root, name, ("train", test_part), {*train.classes, *test.classes, *read})
     for these, others, part in ((train, test, test_part), (test, train, "train")):
         if lacking := sorted(set(these.classes) - set(others.classes)):
-            raise _error(name, f"{root / part} lacks the class {lacking[0]}, which the other split has")
+            classes = "class" if len(lacking) == 1 else "classes"
+            raise _error(name, f"{root / part} lacks the {classes} {shortened(lacking)}, which the other split has")
     splits = [Images(_files(root, listing, name), listing.labels) for listing in (train, test)]
     return splits[0], splits[1], train.classes, "official"
 
@@ -174,9 +188,9 @@ def _held_out(root: Path, name: str, share: float) -> tuple[Images, Images, list
 
 def _quotas(root: Path, listing: Listing, name: str, share: float) -> NDArray[np.int64]:
     sizes = np.bincount(listing.labels)
-    if sizes.min() < 2:
-        folder = root / listing.classes[sizes.argmin()]
-        raise _error(name, f"{folder} has one image only: one to learn and one to test are needed")
+    if few := [root / listing.classes[label] for label in np.flatnonzero(sizes < 2)]:
+        have = "has one image only" if len(few) == 1 else "have one image only each"
+        raise _error(name, f"{shortened(few)} {have}: one to learn and one to test are needed")
     return np.rint(share * sizes).astype(np.int64).clip(1, sizes - 1)
 
 
@@ -201,7 +215,9 @@ def _named(folders: list[str], class_names: Names, name: str) -> tuple[str, ...]
     """The name of each class."""
     if isinstance(class_names, list):
         if len(class_names) != len(folders):
-            raise UserError(f"{name}: there are {len(class_names)} class names for {len(folders)} class folders.")
+            raise UserError(
+                f"{name}: dataset.class_names has {len(class_names)} class names for {len(folders)} class folders."
+            )
         names = [str(given) for given in class_names]
     else:
         names = _mapped(folders, {str(folder): str(given) for folder, given in (class_names or {}).items()}, name)
@@ -214,13 +230,21 @@ def _named(folders: list[str], class_names: Names, name: str) -> tuple[str, ...]
 def _mapped(folders: list[str], given: Mapping[str, str], name: str) -> list[str]:
     for folder in given:
         if folder not in folders:
-            raise UserError(f"{name}: class_names has {folder}, which is none of the folders {_shortened(folders)}.")
+            raise UserError(
+                f"{name}: dataset.class_names has {folder}, which is none of the folders {_shortened(folders)}."
+            )
     return [given.get(folder, folder.replace("_", " ")) for folder in folders]
+
+
+def _split(folder: str) -> str:
+    """Which of the splits (train, test, val) a folder's name means; empty: none."""
+    found = _SPLIT.fullmatch(folder)
+    return next((split for split in _ORDER if found.group(split)), "") if found else ""
 
 
 def _and(folders: Collection[str]) -> str:
     """Names of splits as people say them: training images first."""
-    *first, last = sorted(folders, key=lambda folder: (_SPLITS.index(folder.casefold()), folder))
+    *first, last = sorted(folders, key=lambda folder: (_ORDER.index(_split(folder)), folder))
     return f"{', '.join(first)} and {last}" if first else last
 
 

@@ -62,7 +62,7 @@ class ImageFiles:
         """SHA-256 (hex) of all files' contents, one after another; what the files are called does not matter.
 
         Raises:
-            UserError: A file is missing, or cannot be read.
+            UserError: Files are missing, or cannot be read; names up to ten of them.
         """
         contents = hashes(self.root, self.names, self._kept_in, self._problem)
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()

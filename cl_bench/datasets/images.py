@@ -148,7 +148,7 @@ def _check_text(what: str, names: tuple[str, ...]) -> None:
         except UnicodeEncodeError as error:  # a folder's name of bytes that are no UTF-8
             raise UserError(
                 f"{what} {name!a} is no text that could be written down: rename its folder, or name it by a list "
-                "of all names in the order of the sorted folders, dataset.class_names=[…]."
+                "of all names in the order of the sorted folders, 'dataset.class_names=[…]'."
             ) from error
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cl_bench.errors import shortened
+
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2",
 )  # fmt: skip
@@ -63,12 +65,13 @@ def list_images(
     classes = sorted({name for _, by_class in found for name in by_class})
     number = {name: i for i, name in enumerate(classes)}
     files, labels, sources = [], [], []
-    for i, (part, by_class) in enumerate(found):
+    for part, by_class in found:
         if not by_class:
             raise error(f"{folder / part} holds no class folders")
+    if empty := [folder / part / name for part, by_class in found for name in by_class if not by_class[name]]:
+        raise error(f"{shortened(empty)} {'holds' if len(empty) == 1 else 'hold'} no images")
+    for i, (part, by_class) in enumerate(found):
         for name, of_class in by_class.items():
-            if not of_class:
-                raise error(f"{folder / part / name} holds no images")
             files += ["/".join(filter(None, (part, name, file))) for file in of_class]
             labels += [number[name]] * len(of_class)
             sources += [i] * len(of_class)

@@ -6,6 +6,7 @@ and of the user's own code that decodes them: when one of them has other bytes, 
 appears when it is whole.
 """
 
+import functools
 import hashlib
 import itertools
 import logging
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from cl_bench.cores import available_cores
 from cl_bench.datasets.image_files import looked_at_anew
 from cl_bench.datasets.resizing import resize_short_side
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, attempt, complete
 from cl_bench.source_code import outside
 
 if TYPE_CHECKING:
@@ -201,7 +202,11 @@ def _write(path: Path, dataset: "ImageDataset", size: int, content: str) -> None
 
 
 def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDArray[np.uint8]]:
-    """All images in order, decoded by as many threads as there are cores."""
+    """All images in order, decoded by as many threads as there are cores; where some are damaged, all are looked at.
+
+    Raises:
+        UserError: Files are missing or damaged; names up to ten of them.
+    """
     from rich.progress import track
 
     def one(place: "tuple[SingleImages, int]") -> NDArray[np.uint8]:
@@ -212,8 +217,13 @@ def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDAr
     places = [(split, row) for split in splits for row in range(len(split))]
     rows = iter(track(places, f"preparing {name}", disable=not sys.stdout.isatty(), transient=True))
     with ThreadPoolExecutor(available_cores()) as pool:
+        errors: list[UserError] = []
         while some := list(itertools.islice(rows, _AT_ONCE)):
-            yield from pool.map(one, some)
+            found = list(pool.map(functools.partial(attempt, one), some))
+            errors += [image for image in found if isinstance(image, UserError)]
+            if not errors:
+                yield from complete(found)
+    complete(errors)
 
 
 def _open(path: Path, dataset: "ImageDataset") -> "ImageDataset":

@@ -1,5 +1,6 @@
 """What is known of a data set before its files are there: where they come from and belong, how many they are."""
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,7 @@ class Release:
 
     def remedy(self, root: Path) -> str:
         """What brings the files there."""
-        command = f"python -m cl_bench.datasets download {self.name} --data-dir {root}"
+        command = f"python -m cl_bench.datasets download {self.name} --data-dir {shlex.quote(str(root))}"
         return f"Get it with: {command}\nor name the folder that holds {self.folder}: paths.data_dir=…"
 
     def check_classes(self, root: Path, place: Path, found: Collection[str]) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from cl_bench.datasets.image_files import ImageFiles
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.release import Release
+from cl_bench.errors import shortened
 
 _SPLITS = ("train", "test")
 _SHOWN = 20  # so many names of classes or files; the rest is a number
@@ -79,7 +80,7 @@ def _files(dataset: ImageDataset) -> Iterator[str]:
             paths = (images.pixels.root / name for name in images.pixels.names)
             missing = [path for path in paths if not _has_content(path)]
             if missing:
-                yield f"{split}: image files that are missing or empty: {len(missing):,}, the first is {missing[0]}"
+                yield f"{split}: image files that are missing or empty: {len(missing):,}: {shortened(missing)}"
 
 
 def _has_content(path: Path) -> bool:

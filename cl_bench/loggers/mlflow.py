@@ -27,7 +27,7 @@ class Mlflow(MLFlowLogger):
 
     def __init__(self, save_dir: Path, database: Path, experiment: str = "cl_bench"):
         if importlib.util.find_spec("mlflow") is None:
-            raise UserError("logger=mlflow needs the package mlflow: pip install -e .[loggers]")
+            raise UserError("logger=mlflow needs the package mlflow: pip install -e '.[loggers]'")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # how it makes its tables is of no interest
         _make(database.resolve(), experiment)

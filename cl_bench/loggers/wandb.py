@@ -25,7 +25,7 @@ class Wandb(WandbLogger):
 
     def __init__(self, save_dir: Path, mode: Literal["offline", "online"] = "offline", project: str = "cl_bench"):
         if importlib.util.find_spec("wandb") is None:
-            raise UserError("logger=wandb needs the package wandb: pip install -e .[loggers]")
+            raise UserError("logger=wandb needs the package wandb: pip install -e '.[loggers]'")
         super().__init__(
             save_dir=save_dir,
             project=project,

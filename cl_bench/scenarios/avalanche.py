@@ -60,7 +60,7 @@ class Avalanche(Scenario):
         names = class_names or _names(train[0].dataset)
         if names is None:
             raise UserError(
-                f"scenario.benchmark={benchmark}: its classes have no names; scenario.class_names=[…] does."
+                f"scenario.benchmark={benchmark}: its classes have no names; 'scenario.class_names=[…]' does."
             )
         dataset = ImageDataset(
             benchmark.lower(),

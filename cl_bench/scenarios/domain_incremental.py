@@ -34,7 +34,7 @@ class DomainIncremental(Scenario):
         validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ) -> None:
         if not dataset.domain_names:
-            raise UserError(f"dataset={dataset.name} has no domains; use a class-incremental scenario.")
+            raise UserError(f"{dataset.name} has no domains; scenario=class_incremental learns class by class.")
         arrival = order.resolve(domain_order, dataset.domain_names, dataset.name, "domain_order")
         strata = dataset.train.domains * len(dataset.class_names) + dataset.train.labels
         kept, aside = validation.split(strata, validation_share)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, each, shortened
 from cl_bench.store.layouts import torchscript
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
@@ -86,8 +86,8 @@ def _read_sharded(index: Path) -> dict[str, Tensor]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} is no index of a model's files: it lacks a 'weight_map' of names.") from error
     if absent := [str(path) for path in parts.values() if not path.is_file()]:
-        raise UserError(f"{index} names files that are not there: {', '.join(absent)}.")
-    tensors = {file: _read_file(path) for file, path in parts.items()}
+        raise UserError(f"{index} names files that are not there: {shortened(absent)}.")
+    tensors = dict(zip(parts, each(parts.values(), _read_file), strict=True))
     if lost := [name for name, file in files.items() if name not in tensors[file]]:
         raise UserError(f"{index} says that {lost[0]!r} is in {files[lost[0]]}, where it is not.")
     return {name: tensors[file][name] for name, file in files.items()}

@@ -111,7 +111,7 @@ def _peft() -> ModuleType:
     try:
         import peft  # brings transformers, and takes seconds
     except ImportError as error:
-        raise UserError("trainer=lora needs the package peft: pip install cl_bench[lora]") from error
+        raise UserError("trainer=lora needs the package peft: pip install -e '.[lora]'") from error
     return peft
 
 

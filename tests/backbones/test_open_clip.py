@@ -11,7 +11,7 @@ from cl_bench.errors import UserError
     [
         ("ViT-B-99", "openai", "ViT-B-99"),
         ("ViT-B-16-quickgelu", "nope", "openai, dfn2b"),
-        ("ViT-B-16", "openai", "use ViT-B-16-quickgelu"),
+        ("ViT-B-16", "openai", "use backbone.model=ViT-B-16-quickgelu"),
         ("ViT-B-32-quickgelu", "laion2b_e16", "neither a file nor a tag"),
     ],
 )

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import file_hashes
+from cl_bench.errors import UserError
 
 NAMES = ["a/1.png", "a/2.png", "b/1.png"]
 
 
-class Problem(Exception):
+class Problem(UserError):
     def __init__(self, path, text):
         super().__init__(f"{path} {text}")
 

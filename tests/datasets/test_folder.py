@@ -211,6 +211,8 @@ SPLITS = tree("train/a", "train/b", "test/a", "test/b", count=2)
         ([*CLASSES, "loose.PNG"], {}, r"ROOT holds images itself \(loose.PNG\)"),
         ([*CLASSES, "c/deeper/1.jpg"], {}, "ROOT/c holds no images"),
         ([*CLASSES, "c/1.jpg"], {}, "ROOT/c has one image only"),
+        ([*CLASSES, "c/1.jpg", "d/1.jpg"], {}, "ROOT/c, ROOT/d have one image only each"),
+        (["x/notes.txt", "y/notes.txt"], {}, "ROOT/x, ROOT/y hold no images"),
         (tree("train/a", "train/b"), {}, "ROOT holds train only: a split is made of folders called train and test"),
         (tree("Train/a", "Test/a"), {}, "ROOT holds Train and Test only"),
         ([*CLASSES, "a/1.avif", "b/1"], {}, "2 entries of class folders would not be read: a/1.avif, b/1. Convert"),
@@ -224,6 +226,7 @@ SPLITS = tree("train/a", "train/b", "test/a", "test/b", count=2)
         ([*tree("a/images", "b/images", count=3), "a/images/1.avif"], {}, "1 entry of .*a/images/1.avif"),
         ([*SPLITS, "train/c/1.jpg"], {}, "ROOT/test lacks the class c"),
         ([*SPLITS, "test/c/1.jpg"], {}, "ROOT/train lacks the class c"),
+        ([*SPLITS, *(f"test/{i}/1.jpg" for i in range(12))], {}, "ROOT/train lacks the classes 0, 1, 10, .*and 2 more"),
         ([*SPLITS, "test/c/notes.txt"], {}, "ROOT/test/c holds no images"),
         (["train/a/1.jpg", "test/1.jpg"], {}, "ROOT/test holds no class folders"),
     ],
@@ -247,15 +250,20 @@ def test_layouts_that_do_not_fit_are_told_with_those_that_do(tmp_path, files, se
         (tree("a", "b"), "ROOT/a holds no class folders"),
         (SPLITS, "ROOT holds the folders train and test, which are no domains"),
         (tree("train/a", "val/a"), "ROOT holds the folders train and val, which are no domains"),
-        (tree("x/a", "Test/a"), "ROOT holds the folder Test, which are no domains"),
+        (tree("x/a", "Test/a"), "ROOT holds the folder Test, which is no domain"),
+        (tree("Training/a", "Test/a"), "ROOT holds the folders Training and Test, which are no domains"),
+        (tree("train_images/a", "valid/a"), "ROOT holds the folders train_images and valid, which are no domains"),
+        (tree("x/a", "val2017/a", "dev-set/a"), "ROOT holds the folders dev-set and val2017, which are no domains"),
+        (tree("x/train", "x/test", "y/train"), "the domains of ROOT hold train and test, which are no classes"),
         (
             [*tree("x/a", "y/a"), "y/a/more/1.jpg", "x/a/1.heif"],
             "2 entries of class folders would not be read: x/a/1.heif, y/a/more/",
         ),
         ([*tree("x/a"), "y/b/notes.txt"], "ROOT/y/b holds no images"),
-        (["w/a/1.jpg", *tree("x/a")], "ROOT/w has too few images for test_share=0.2"),
-        ([*tree("x/a"), "y/a/1.jpg"], "ROOT/y has too few images for test_share=0.2"),
-        ([*tree("x/a", "y/a"), "y/b/1.jpg"], "ROOT has too few images of the class b for test_share=0.2"),
+        (["w/a/1.jpg", *tree("x/a")], "ROOT/w has too few images for dataset.test_share=0.2"),
+        ([*tree("x/a"), "y/a/1.jpg"], "ROOT/y has too few images for dataset.test_share=0.2"),
+        ([*tree("x/a", "y/a"), "y/b/1.jpg"], "ROOT has too few images of the class b for dataset.test_share=0.2"),
+        ([*tree("x/a", "y/a"), "x/b/1.jpg", "y/c/1.jpg"], "ROOT has too few images of the classes b, c for dataset."),
         ([*tree("x/a"), "1.jpg"], "ROOT holds images itself"),
     ],
 )
@@ -297,6 +305,18 @@ def test_settings_that_do_not_fit_are_told(tmp_path, choice, settings, message):
 def test_the_folder_has_to_be_named(choice):
     with pytest.raises(UserError, match=r"^dataset\.root is missing"):
         configured(choice, "???")
+
+
+def test_one_domain_alone_is_said_to_be_one_task(tmp_path, caplog):
+    write_images(tmp_path, tree("images/a", "images/b"))
+    configured("folder_domains", tmp_path)
+    assert f"{tmp_path} holds one domain only, images: there will be one task" in caplog.text
+
+
+def test_domains_may_be_called_nearly_as_splits(tmp_path, caplog):
+    write_images(tmp_path, tree("training wheels/a", "testament/a", "te/train", "tr/a"))
+    data = configured("folder_domains", tmp_path)
+    assert data.domain_names == ("te", "testament", "tr", "training wheels") and not caplog.records
 
 
 def test_a_damaged_image_is_told(tmp_path):

@@ -182,7 +182,7 @@ def test_download_verify_and_download_again(tmp_path, modules, command):
         assert result.returncode == 0 and "is there already" in result.stdout
 
         (tmp_path / "data" / "birds" / FILES[0]).write_bytes(b"")
-        assert_fails(command("download", "birds"), "the first is data/birds/train/a0.png", "remove that folder")
+        assert_fails(command("download", "birds"), "missing or empty: 1: data/birds/train/a0.png", "remove that folder")
         assert server.requests == []
 
 

@@ -216,6 +216,26 @@ def test_a_damaged_image_is_named_and_nothing_half_written_stays(dataset, tmp_pa
     assert [p for p in (tmp_path / "prepared").iterdir() if p.suffix != ".lock"] == []
 
 
+def test_all_damaged_images_are_named_up_to_ten(tmp_path):
+    names = write_images(tmp_path / "images", [(30, 40)] * 16)
+    dataset = made(tmp_path / "images", names[:10], names[10:])
+    for name in names[2:15]:
+        (tmp_path / "images" / name).write_bytes(b"no image")
+    with pytest.raises(UserError) as told:
+        prepare(dataset, 20, tmp_path / "prepared")
+    *problems, more, remedy = str(told.value).splitlines()
+    assert [name for line in problems for name in names if f"/{name} is missing or damaged" in line] == names[2:12]
+    assert (more, remedy) == ("and 3 more.", "mend it")
+    assert not list((tmp_path / "prepared").glob("*/pixels.bin"))
+
+
+def test_all_missing_images_are_named(dataset, tmp_path):
+    for name in ("001.jpg", "003.jpg"):
+        (tmp_path / "images" / name).unlink()
+    with pytest.raises(UserError, match=r"(?s)001\.jpg is missing.*\n.*003\.jpg is missing[^\n]*\nmend it$"):
+        prepare(dataset, 64, tmp_path / "prepared")
+
+
 def test_a_missing_image_is_named_before_anything_is_decoded(dataset, tmp_path):
     (tmp_path / "images" / "004.jpg").unlink()
     with pytest.raises(UserError, match=r"(?s)004\.jpg is missing.*mend it"):

@@ -113,5 +113,5 @@ def test_image_files_must_be_there(tmp_path, damage):
     for i in (3, 4):
         (tmp_path / f"{i}.jpg").unlink() if damage == "missing" else (tmp_path / f"{i}.jpg").write_bytes(b"")
     assert verify(RELEASE, data) == [
-        f"train: image files that are missing or empty: 2, the first is {tmp_path / '3.jpg'}"
+        f"train: image files that are missing or empty: 2: {tmp_path / '3.jpg'}, {tmp_path / '4.jpg'}"
     ]

@@ -251,7 +251,8 @@ def test_the_same_records_give_the_same_bytes_in_all_formats(tmp_path, capsys):
     assert b"<title>sign_conflicts_made_up</title>" in files[0]["sign_conflicts_made_up.svg"]
     printed = capsys.readouterr().out
     assert "accuracy_over_time: made_up\n" in printed
-    assert "pruning: not for made_up, which needs the analysis pruning: python -m cl_bench.analyses\n" in printed
+    needed = f"the analysis pruning: python -m cl_bench.analyses {tmp_path / 'runs'}"
+    assert f"pruning: not for made_up, which needs {needed}\n" in printed
 
 
 def test_an_analysis_of_an_earlier_run_does_not_pass_for_one_of_the_record_beside_it(tmp_path):
@@ -269,5 +270,5 @@ def test_a_damaged_analysis_is_named(tmp_path):
     write_result(tmp_path / "a/result.json", result())
     (tmp_path / "a/analyses").mkdir()
     (tmp_path / "a/analyses/pruning.json").write_text("{")
-    with pytest.raises(UserError, match=r"pruning.json is damaged .* run python -m cl_bench.analyses again"):
+    with pytest.raises(UserError, match=rf"pruning.json is damaged .* run python -m cl_bench.analyses {tmp_path}"):
         Records.below(tmp_path)

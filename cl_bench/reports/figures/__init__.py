@@ -3,13 +3,14 @@
 import argparse
 import contextlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 from cl_bench import home
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, shortened
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
     accuracy_over_time,
@@ -74,7 +75,8 @@ def write(folder: Path, out: Path) -> list[str]:
         if drawn:
             print(f"{kind}: {', '.join(drawn)}")
         if without := [scenario for scenario in records.scenarios if scenario not in drawn]:
-            print(f"{kind}: not for {', '.join(without)}, which needs {figure.NEEDS}")
+            needs = figure.NEEDS + f" {shlex.quote(str(folder))}" * figure.NEEDS.endswith("cl_bench.analyses")
+            print(f"{kind}: not for {', '.join(without)}, which needs {needs}")
     return names
 
 
@@ -98,6 +100,6 @@ def _damage_told(kind: str, records: Records) -> Iterator[None]:
         if not files or isinstance(error, UserError):
             raise
         raise UserError(
-            f"One of these is damaged ({type(error).__name__}: {error}): {', '.join(files)}. Delete it and run "
-            "python -m cl_bench.analyses again."
+            f"One of these is damaged ({type(error).__name__}: {error}): {shortened(files)}. Delete it and run "
+            f"python -m cl_bench.analyses {shlex.quote(str(Path(files[0]).parents[1]))}"
         ) from error

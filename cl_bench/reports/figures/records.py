@@ -1,6 +1,7 @@
 """What figures are made from: the records of runs, and the analyses that lie beside them."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,4 +90,5 @@ def _read(path: Path) -> Analysis:
 
 
 def _not_usable(path: Path, problem: str) -> UserError:
-    return UserError(f"{path} is {problem}. Delete it and run python -m cl_bench.analyses again.")
+    command = f"python -m cl_bench.analyses {shlex.quote(str(path.parents[1]))}"
+    return UserError(f"{path} is {problem}. Delete it and run {command}")

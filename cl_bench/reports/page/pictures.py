@@ -1,6 +1,7 @@
 """Figures that were drawn before, for the page to carry along."""
 
 import base64
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def pictures(folder: Path) -> list[Picture]:
     """
     files = sorted(folder.glob("*.svg"))
     if not files:
-        raise UserError(f"There is no *.svg in {folder}; draw the figures first, or leave --figures away.")
+        draw = f"python -m cl_bench.reports figures RUNS {shlex.quote(str(folder))}"
+        raise UserError(f"There is no *.svg in {folder}; draw them: {draw}\nor leave --figures away.")
     return [
         Picture(
             name=file.stem,

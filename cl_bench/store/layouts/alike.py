@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, each
 from cl_bench.store.layouts import clip
 from cl_bench.store.models import read_model
 
@@ -26,12 +26,13 @@ class Models:
         kept: What no model has, from θ₀.
 
     Raises:
-        UserError: A file cannot be read, or holds a name that its layout does not have; names the file.
+        UserError: Files cannot be read, or hold a name that their layout does not have; names up to ten of them.
     """
 
     def __init__(self, pretrained: Path, finetuned: Sequence[Path]) -> None:
-        start = read_model(pretrained)
-        models = [_like(path, start) for path in finetuned]
+        start, *others = each((pretrained, *finetuned), read_model)
+        read = dict(zip(finetuned, others, strict=True))
+        models = each(finetuned, lambda path: _like(path, read[path], start))
         missing = [clip.missing_parts(model, start) for model in models]
         nowhere = set.intersection(*missing) if missing else set()
         self._order = list(start)
@@ -52,8 +53,7 @@ class Models:
         return {name: merged[name] if name in merged else self.kept[name].detach().clone() for name in self._order}
 
 
-def _like(path: Path, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    model = read_model(path)
+def _like(path: Path, model: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     try:
         return clip.like(model, start)
     except UserError as error:
