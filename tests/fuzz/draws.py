@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cl_bench.instantiate import _hints, _locate, _parameters
+from cl_bench.instantiate import _hints, located, _parameters
 from tests.conftest import ROOT, configuration
 from tests.fuzz.values import told_apart, typed
 
@@ -155,7 +155,7 @@ def _add_setting(made: Draw, config: Mapping[str, Any], mistaken: bool, chance: 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any], list[Any]]]]:
     """Of every constructor in the configuration: each parameter that may be set, with values for it."""
     for where, node in _nodes(config, ""):
-        target, program = _locate(node, where), _GIVEN.get(where, ())
+        target, program = located(node, where), _GIVEN.get(where, ())
         hints = _hints(target)
         for name, parameter in _parameters(target).items():
             setting = f"{where}.{name}"
