@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cl_bench.instantiate import _hints, located, _parameters
+from cl_bench.instantiate import _hints, located, parameters
 from tests.conftest import ROOT, configuration
 from tests.fuzz.values import told_apart, typed
 
@@ -157,7 +157,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any],
     for where, node in _nodes(config, ""):
         target, program = located(node, where), _GIVEN.get(where, ())
         hints = _hints(target)
-        for name, parameter in _parameters(target).items():
+        for name, parameter in parameters(target).items():
             setting = f"{where}.{name}"
             if (
                 name in program
