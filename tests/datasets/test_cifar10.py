@@ -15,10 +15,8 @@ def test_the_five_training_files_are_read_in_their_order(tmp_path):
 
 def test_files_that_are_not_the_releases_are_refused(tmp_path):
     write_cifar10(tmp_path)
-    with pytest.raises(
-        UserError,
-        match=r"(?s)cifar-10-batches-py are damaged, or not the release's \(another MD5: data_batch_1, data_batch_2.*download cifar10 ",
-    ):
+    damage = r"cifar-10-batches-py are damaged, or not the release's \(another MD5: data_batch_1, data_batch_2"
+    with pytest.raises(UserError, match=f"(?s){damage}.*download cifar10 "):
         load(tmp_path)
 
 
