@@ -97,10 +97,10 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     """
     from cl_bench import look_ahead
 
-    def compose(overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    def compose(number: int, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
         config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
         with open_dict(config):
-            config.hydra.job.num = config.hydra.job.id = numbers[tuple(overrides)]
+            config.hydra.job.num = config.hydra.job.id = number
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
@@ -111,7 +111,6 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     if sweeper.batch_index > 1:
         return  # hydra.sweeper.max_batch_size: they were looked at with the first
     jobs = [job for batch in sweeper.overrides for job in batch]
-    numbers = {tuple(job): number for number, job in enumerate(jobs)}
     settings = sweeper.config.hydra
     launcher = settings.runtime.choices["hydra/launcher"]
     found = look_ahead.check(jobs, compose, launcher in _LOCAL, _at_a_time(launcher, settings.launcher))

@@ -1,7 +1,8 @@
 """Looks at all jobs of a sweep before the first is started, so that none fails hours later on what can be seen now.
 
 Settings and whether they go together are looked at; each distinct data set and backbone is read once. Data or weights
-that are not here are no mistake: jobs may run on other machines, and those that fail do not stop the others.
+that are not here are no mistake: jobs may run on other machines, and those that fail do not stop the others. Nor is an
+error that nobody expects: the job's own run shows it, with its traceback.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench.errors import Missing
+from cl_bench.errors import Missing, UserError
 from cl_bench.launch import check_cores
 from cl_bench.parts import Known
 from cl_bench.parts import check as check_parts
@@ -36,25 +37,27 @@ class Findings:
 
 
 def check(
-    jobs: Sequence[Job], compose: Callable[[Job], tuple[Mapping[str, Any], Path]], here: bool = True, at_a_time: int = 1
+    jobs: Sequence[Job],
+    compose: Callable[[int, Job], tuple[Mapping[str, Any], Path]],
+    here: bool = True,
+    at_a_time: int = 1,
 ) -> Findings:
     """Looks at all jobs.
 
     Args:
         jobs: The jobs.
-        compose: Gives the resolved configuration of a job, as plain data, and the folder of its outputs.
+        compose: Gives, from its number and the job, the resolved configuration, as plain data, and the folder of outputs.
         here: Whether they run on this machine, whose devices are then counted.
         at_a_time: So many of them.
     """
-    found, known, folders = Findings(), Known(), dict[Path, Job]()
+    found, known, folders = Findings(), Known(), dict[Path, tuple[Job, Any]]()
     with _silence():
-        for job in jobs:
+        for number, job in enumerate(jobs):
             try:
-                config, folder = compose(job)
-                if folder in folders:
-                    found.mistakes.append((job, _same_folder(folder, folders[folder])))
-                    continue
-                folders[folder] = job
+                config, folder = compose(number, job)
+                other, same = folders.setdefault(folder, (job, config))
+                if same != config:
+                    raise UserError(_same_folder(folder, other))
                 devices = check_parts(config, known)
                 if here:
                     check_cores(devices, at_a_time)
@@ -62,6 +65,8 @@ def check(
                 found.absent.append((job, str(error)))
             except MISTAKES as error:
                 found.mistakes.append((job, message(error)))
+            except Exception:
+                continue
     del known
     gc.collect()  # models refer to themselves in circles
     return found

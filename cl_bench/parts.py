@@ -201,9 +201,8 @@ def check(config: Mapping[str, Any], known: "Known") -> Devices:
         Missing: Data or weights are not there.
         UserError: What `build` would raise of the settings.
     """
-    settings = known(["settings", {**config, "seed": None}], lambda: _settings({**config, "seed": 0}))
-    _seed(config)
-    known(["logger", config.get("logger")], lambda: bound(config.get("logger"), "logger"))
+    settings = _settings(config)
+    bound(config.get("logger"), "logger")
     node = _node(config, "scenario")
     if not any(isinstance(node.get(name), Mapping) for name in ("dataset", "datasets")):
         bound(node, "scenario")  # it fetches its images itself
@@ -265,7 +264,7 @@ def _settings(config: Mapping[str, Any]) -> _Settings:
     recordable.check(config)
     scalings, merger = _merger(_node(config, "merger"))
     return _Settings(
-        seed=_seed(config),
+        seed=validated(config.get("seed"), Annotated[int, Field(ge=0)], "seed"),
         store_dir=validated(_node(config, "paths").get("store_dir"), Path, "paths.store_dir"),
         prepared_dir=validated(_node(config, "paths").get("prepared_dir"), Path, "paths.prepared_dir"),
         devices=_part(config, "lightning"),
@@ -301,10 +300,6 @@ def _node(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
     if not isinstance(node, Mapping):
         raise UserError(f"{group} is no group of settings but {node!r}: choose one by its name, {group}=…")
     return node
-
-
-def _seed(config: Mapping[str, Any]) -> int:
-    return validated(config.get("seed"), Annotated[int, Field(ge=0)], "seed")
 
 
 def _check_split(settings: _Settings, scenario: Scenario) -> None:

@@ -13,11 +13,10 @@ def checked(configure, tmp_path):
     """What is found in jobs that differ in the overrides given; each has a folder of its own."""
 
     def checked(*jobs, **options):
-        def compose(job):
-            number, overrides = job
+        def compose(number, overrides):
             return configure(*SHORT, *overrides), tmp_path / str(number)
 
-        return look_ahead.check(list(enumerate(jobs)), compose, **options)
+        return look_ahead.check(jobs, compose, **options)
 
     return checked
 
@@ -45,7 +44,7 @@ def checked(configure, tmp_path):
 )
 def test_a_mistake_of_any_kind_is_found(checked, overrides, named):
     found = checked([], overrides, here=True)
-    assert [job[0] for job, _ in found.mistakes] == [1]
+    assert [job for job, _ in found.mistakes] == [overrides]
     assert named in found.mistakes[0][1]
 
 
@@ -60,7 +59,7 @@ def test_of_several_data_sets_only_those_that_arrive_are_read(configure, tmp_pat
         config = configure(
             "scenario=eight_datasets", "backbone=tiny_clip", f"task_order={order}", "optim.epochs=1", *more
         )
-        return look_ahead.check([0], lambda job: (config, tmp_path))
+        return look_ahead.check([0], lambda number, job: (config, tmp_path))
 
     assert len(found("[mnist,svhn]").absent) == 1 and "svhn" not in found("[mnist]").absent[0][1]
     assert "names 'nothing'" in found("[nothing]").mistakes[0][1]
@@ -71,8 +70,8 @@ def test_of_several_data_sets_only_those_that_arrive_are_read(configure, tmp_pat
 def test_data_that_is_not_there_is_no_mistake_since_jobs_may_run_where_it_is(checked):
     found = checked(["dataset._target_=cl_bench.datasets.office31.load", "+dataset.root=nowhere", "~dataset.test"])
     assert not found.mistakes
-    ((job, reason),) = found.absent
-    assert job[0] == 0 and "python -m cl_bench.datasets download office31" in reason
+    ((_, reason),) = found.absent
+    assert "python -m cl_bench.datasets download office31" in reason
 
 
 def test_devices_count_where_the_jobs_run(checked):
@@ -82,19 +81,27 @@ def test_devices_count_where_the_jobs_run(checked):
 
 
 def test_two_jobs_of_one_folder_are_refused(configure, tmp_path):
-    jobs = [["merger=last"], ["merger=ties"], ["merger=last", "seed=3"]]
-    found = look_ahead.check(jobs, lambda job: (configure(*SHORT, *job), tmp_path / job[0]))
+    jobs = [["merger=last"], ["merger=ties"], ["merger=ties"], ["merger=last", "seed=3"]]
+    found = look_ahead.check(jobs, lambda number, job: (configure(*SHORT, *job), tmp_path / job[0]))
     ((_, reason),) = found.mistakes
     assert "merger=last" in reason and "hydra.sweep.subdir" in reason
 
 
+def test_what_nobody_expects_is_left_to_the_run_which_shows_it(checked, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(parts, "_trainer", broken)
+    assert not checked([]).mistakes
+
+
 def test_a_job_that_cannot_be_composed_does_not_hide_the_others(checked):
     found = checked(["merger=nope"], [], ["seed=-1"])
-    assert [job[0] for job, _ in found.mistakes] == [0, 2]
+    assert [job for job, _ in found.mistakes] == [["merger=nope"], ["seed=-1"]]
     assert "Could not find 'merger/nope'" in found.mistakes[0][1] and "seed=-1" in found.mistakes[1][1]
 
 
-def test_a_thousand_jobs_read_their_data_and_their_backbone_once_and_take_milliseconds_each(
+def test_hundreds_of_jobs_read_their_data_and_their_backbone_once_and_take_milliseconds_each(
     configure, tmp_path, monkeypatch
 ):
     made = []
@@ -107,16 +114,16 @@ def test_a_thousand_jobs_read_their_data_and_their_backbone_once_and_take_millis
     monkeypatch.setattr(parts, "made", counted)
     config = configure(*SHORT, "trainer=ewc")
 
-    def compose(job):
+    def compose(number, job):
         seed, scaling = job
         return {**config, "seed": seed, "merger": {**config["merger"], "scaling": scaling}}, tmp_path / f"{job}"
 
-    begin = time.perf_counter()
-    found = look_ahead.check([(seed, scaling / 20) for seed in range(50) for scaling in range(20)], compose)
-    seconds = time.perf_counter() - begin
+    begin = time.process_time()
+    found = look_ahead.check([(seed, scaling / 20) for seed in range(10) for scaling in range(20)], compose)
+    seconds = time.process_time() - begin
     assert not found.mistakes
     assert made.count("dataset") == made.count("backbone") == made.count("scenario") == 1
-    assert seconds < 5  # half a second where nobody else works on the machine
+    assert seconds < 4  # half of which is for the first
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ def draw(number: int) -> Draw:
         else:
             _add_setting(made, config, mistaken, chance)
     if chance.random() < 0.15:
-        made.overrides += ["-m", "+swept=1,2"]
+        made.overrides = ["-m", *made.overrides, "+swept=1,2"]
     return made
 
 
