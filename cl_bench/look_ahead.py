@@ -46,7 +46,7 @@ def check(
 
     Args:
         jobs: The jobs.
-        compose: Gives, from its number and the job, the resolved configuration, as plain data, and the folder of outputs.
+        compose: Gives, from its number and the job, the resolved configuration, as plain data, and its folder.
         here: Whether they run on this machine, whose devices are then counted.
         at_a_time: So many of them.
     """
