@@ -74,6 +74,7 @@ def _become_worker(launcher: str, settings: DictConfig) -> int:
         signals.let_library_wait(signal.SIGUSR2)  # with which SLURM announces that a job has to make room
         return 1
     signals.handle(parent=sweep.main_process())
+    sweep.note_worker()
     own_device.claim()
     return _at_a_time(launcher, settings)
 
@@ -166,6 +167,7 @@ def main() -> None:
     sys.path.append(os.getcwd())  # where one's own classes lie; last, so that they hide nothing
     composition.install()
     sweep.begin()
+    signals.before_end(sweep.end_workers)
     code, end = 0, None
     try:
         command_line.check(sys.argv[1:])

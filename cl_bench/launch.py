@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cl_bench.devices import Devices
 
 _PATIENCE = timedelta(days=7)  # a run may wait that long for another one that trains the same stream
-_PATIENCE_TO_CONNECT = timedelta(seconds=80)
+_PATIENCE_TO_CONNECT = timedelta(seconds=60)
 _OF_A_GROUP = (
     "RANK",
     "WORLD_SIZE",

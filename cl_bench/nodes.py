@@ -14,7 +14,7 @@ from cl_bench.errors import UserError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 80  # seconds in which all nodes have to be there
+PATIENCE = 60  # seconds in which all nodes have to be there
 _PATIENCE_WITH_NAMES = 10  # seconds in which a name server has to answer
 _POLL = 1.0  # seconds between two tries
 _REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=<name or address>:<port> say another place to meet, see the README"
@@ -147,7 +147,7 @@ def nobody_came(node: Node, nodes: int, error: Exception) -> UserError:
     """
     names = os.environ.get("SLURM_STEP_NODELIST")
     among = f" of {names}" if names else ""
-    reason = str(error).splitlines()[0]
+    reason = str(error).splitlines()[0].rstrip(".")
     if "EADDRINUSE" in reason:
         return UserError(f"{node}: the port of {node.meeting_point} is in use. {_REMEDY}.")
     return UserError(
@@ -160,6 +160,6 @@ def cannot_exchange(node: Node, error: Exception) -> UserError:
     """What to say where nodes met, but this one cannot send data to another, or get some from it."""
     return UserError(
         f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: "
-        f"{str(error).splitlines()[0]}. Each node's own name has to lead the others to an address that they reach, on "
+        f"{str(error).splitlines()[0].rstrip('.')}. Each node's own name has to lead the others to an address that they reach, on "
         "any port; GLOO_SOCKET_IFNAME=<interface>, on GPUs NCCL_SOCKET_IFNAME, names another network."
     )

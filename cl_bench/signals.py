@@ -29,6 +29,7 @@ _handled = _silent = False
 _holding = _grouped = _sweeping = False
 _held: BaseException | None = None  # what a signal has raised that waits for the end of a step
 _kept: Callable[[], str] | None = None
+_end_others: Callable[[], None] | None = None
 
 
 class Stopped(SystemExit):
@@ -109,6 +110,12 @@ def wait_for_group() -> None:
     _grouped = True
 
 
+def before_end(end: Callable[[], None]) -> None:
+    """Calls this when the process is told to stop, for others that have to end before."""
+    global _end_others
+    _end_others = end
+
+
 def tell(kept: Callable[[], str] | None, sweep: bool = False) -> None:
     """What to say when the process is told to stop.
 
@@ -140,6 +147,8 @@ def stop(number: int, frame: FrameType | None = None) -> None:
     for other in _WORDS:
         signal.signal(other, signal.SIG_IGN)  # `timeout` sends two, and people press Ctrl-C more than once
     _received = _received or signal.Signals(number)
+    if _end_others is not None:
+        _end_others()
     _raise(Stopped(exit_code()))
 
 

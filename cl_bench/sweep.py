@@ -12,7 +12,9 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -63,6 +65,32 @@ def begin() -> None:
     """To be called once, before any job: this sweep's jobs will leave their notes in a folder of their own."""
     os.environ[_MAIN] = str(os.getpid())
     os.environ[_NOTES] = str(Path.cwd() / "multirun" / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def note_worker() -> None:
+    """To be called by each process that the main one has started for its jobs, on the same machine."""
+    folder = Path(os.environ[_NOTES])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{os.getpid()}.worker").touch()
+
+
+def end_workers() -> None:
+    """Tells those processes to stop, and waits until they have: joblib would kill them, in the middle of a step."""
+    workers = [int(note.stem) for note in Path(os.environ[_NOTES]).glob("*.worker")]
+    if workers:
+        signals.wait_for_group()
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGTERM)
+    while any(map(_is_running, workers)):
+        time.sleep(0.05)
+
+
+def _is_running(child: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None  # joblib asks for its code, too
+    except ChildProcessError:
+        return False
 
 
 def main_process() -> int:

@@ -52,8 +52,8 @@ def test_what_sbatch_says_is_told_with_what_was_asked_for(tmp_path):
     error.__cause__ = subprocess.CalledProcessError(1, ["sbatch", str(script)], stderr=said)
     assert slurm.refusal(error) == (
         "SLURM refuses the jobs: invalid partition specified: nope; Batch job submission failed: Invalid name. They "
-        "ask for hydra.launcher.gpus_per_node=4, hydra.launcher.partition=nope, hydra.launcher.timeout_min=60; change what "
-        "does not suit the cluster. lightning=cpu asks for no GPU."
+        "ask for hydra.launcher.gpus_per_node=4, hydra.launcher.partition=nope, hydra.launcher.timeout_min=60; change "
+        "what does not suit the cluster. lightning=cpu asks for no GPU."
     )
 
 
