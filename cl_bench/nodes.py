@@ -57,7 +57,7 @@ def this_node(nodes: int) -> Node:
     if "SLURM_STEP_NODELIST" not in os.environ:
         raise UserError(
             f"lightning.nodes={nodes}: start the same command on each node with srun --nodes={nodes} "
-            "--ntasks-per-node=1, or with PET_NODE_RANK=0, 1, … and PET_RDZV_ENDPOINT=<host of node 0>:29400."
+            "--ntasks-per-node=1, or with PET_NODE_RANK=0, 1, … and PET_RDZV_ENDPOINT=HOST:29400, the host of node 0."
         )
     there = os.environ["SLURM_STEP_NUM_NODES"], os.environ["SLURM_STEP_NUM_TASKS"]
     if there != (str(nodes), str(nodes)):
@@ -74,7 +74,7 @@ def _as_told(nodes: int, number: str, meeting_point: str) -> Node:
     host, _, port = meeting_point.rpartition(":")
     if not host or not port.isdecimal():
         raise UserError(
-            f"PET_RDZV_ENDPOINT={meeting_point}: give it as <host of node 0>:<port>, the port 29400 for example."
+            f"PET_RDZV_ENDPOINT={meeting_point}: give it as HOST:PORT, the host of node 0 and 29400 for example."
         )
     return Node(int(number), meeting_point)
 

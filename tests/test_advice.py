@@ -122,6 +122,11 @@ def test_extras_that_messages_name_are_there_and_quoted_for_every_shell(messages
             assert re.search(rf"^{extra} = ", extras.group(1), re.MULTILINE) and f"'.[{extra}]'" in text, (where, text)
 
 
+def test_what_messages_advise_has_no_brackets_that_a_shell_takes_for_redirections(messages):
+    advice = re.compile(r"(python -m|run\.py|[\w.]=)\S*<[a-z]")
+    assert not [(where, text) for where, text in messages if advice.search(text) and "reports/page" not in where]
+
+
 # Commands carry the folder in use.
 
 

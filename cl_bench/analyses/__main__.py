@@ -17,7 +17,7 @@ from typing import Any
 
 from cl_bench import home
 from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of, trained_otherwise
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, each
 from cl_bench.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
 
@@ -66,9 +66,8 @@ def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> 
     Raises:
         UserError: There is no run, or one of them cannot be opened again.
     """
-    records = {path: read_result(path) for path in sorted(folder.glob("**/result.json"))}
-    for path, record in records.items():
-        record_shape.check(record, path, NEEDS)
+    found = sorted(folder.glob("**/result.json"))
+    records = dict(zip(found, each(found, _record), strict=True))
     if not records:
         raise UserError(f"There is no result.json below {folder}; run something first.")
     due: dict[Path, list[str]] = {}
@@ -84,6 +83,12 @@ def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> 
             number = "another run" if len(others) == 1 else f"{len(others)} other runs"
             print(f"{path.parent}: stands for {number} with other settings of optim, such as {others[0].parent}")
         _of_run(path, records[path], wanted, trusted)
+
+
+def _record(path: Path) -> dict[str, Any]:
+    record = read_result(path)
+    record_shape.check(record, path, NEEDS)
+    return record
 
 
 def _of_run(path: Path, record: dict[str, Any], names: Sequence[str], trusted: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.errors import UserError
+from cl_bench.errors import UserError, each
 from cl_bench.reports.scenarios import scenario_of, told_apart
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
@@ -34,9 +34,9 @@ def read_all(folder: Path, needs: Sequence[str] = ()) -> list[dict[str, Any]]:
         needs: Keys that each must have, see `record_shape.check`.
 
     Raises:
-        UserError: There is none, or one is damaged.
+        UserError: There is none, or some are damaged; names up to ten of them.
     """
-    results = [read(path, needs) for path in sorted(folder.glob("**/result.json"))]
+    results = each(sorted(folder.glob("**/result.json")), lambda path: read(path, needs))
     if not results:
         raise UserError(f"There is no result.json below {folder}; run the sweep first.")
     return told_apart(results)

@@ -51,6 +51,15 @@ def test_what_no_run_is_made_for_is_said(runs, monkeypatch, capsys):
     )
 
 
+def test_all_damaged_records_are_named(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text("{" if name != "b" else '{"schema": 0}')
+    assert main([str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [f"{tmp_path}/{name}/result.json " in line for name, line in zip("abc", lines, strict=True)] == [True] * 3
+
+
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["."]) == 2

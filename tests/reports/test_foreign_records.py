@@ -113,3 +113,14 @@ def test_comparing_takes_names_for_names(tmp_path, capsys):
     path.write_text(json.dumps({"schema": SCHEMA, **record("[/red] <b>", method="[bold]_x")}))
     assert main(["compare", str(tmp_path), str(tmp_path)]) == 0
     assert "[/red] <b>" in capsys.readouterr().out
+
+
+def test_all_damaged_records_are_named_up_to_ten(tmp_path, capsys):
+    for number in range(12):
+        (tmp_path / f"{number:02d}").mkdir()
+        (tmp_path / f"{number:02d}" / "result.json").write_text("{")
+    for typed in commands(tmp_path).values():
+        assert main(typed) == 2
+        *lines, more = capsys.readouterr().err.splitlines()
+        assert more == "and 2 more." and len(lines) == 10
+        assert all(f"/{number:02d}/result.json is damaged" in line for number, line in enumerate(lines))
