@@ -9,6 +9,7 @@ import importlib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import hydra._internal.hydra as hydra_internals
@@ -102,14 +103,19 @@ class Loader(ConfigLoaderImpl):
 
 def _check_not_hidden(path: str, repo: Any) -> None:
     """A file of the user's (`--config-dir`) that is called as one of the project's would be passed over in silence."""
-    named = [source for source in repo.get_sources() if source.is_config(path)]
-    hidden = [source for source in named[1:] if source.provider == "command-line"]
-    if hidden and named[0].provider == "main":
-        group, _, name = path.rpartition("/")
-        raise ConfigCompositionException(
-            f"{hidden[0].path}/{path}.yaml would not be read, since the project has a file of that name. Give yours "
-            f"another one: {group}/my_{name}.yaml, and {group}=my_{name}."
-        )
+    first, *others = [source for source in repo.get_sources() if source.is_config(path)]
+    if first.provider != "main":
+        return
+    folder = Path(first.path).resolve()
+    for source in others:
+        if source.provider != "schema" and Path(source.path).resolve() != folder:
+            group, _, name = path.rpartition("/")
+            mine = f"{group or 'experiment'}/my_{name}"
+            choice = f"{'' if group else '+'}{mine.replace('/', '=')}"
+            raise ConfigCompositionException(
+                f"{source.path}/{path}.yaml would not be read, since the project has a file of that name. Give yours "
+                f"another one: {mine}.yaml, and {choice}."
+            )
 
 
 def _separate(config: DictConfig, files: Sequence[_File], overrides: Sequence[Override]) -> None:

@@ -148,6 +148,21 @@ def test_files_of_ones_own_choose_for_their_class_and_give_it_a_name(composed, t
         assert (config["merger"], choices["merger"]) == (merger, name)
 
 
+def test_a_file_that_would_be_passed_over_is_refused_only_where_it_is_chosen(composed, tmp_path):
+    for name in ("merger/ties", "config"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(f"_target_: {HERE}.Median\n")
+    with pytest.raises(
+        HydraException, match=r"config\.yaml would not.*experiment/my_config\.yaml, and \+experiment=my_"
+    ):
+        composed(folder=tmp_path)
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(HydraException, match=r"merger/ties\.yaml would not.*merger/my_ties\.yaml, and merger=my_ties"):
+        composed("merger=ties", folder=tmp_path)
+    assert composed(folder=tmp_path)[1]["merger"] == "magmax"
+    assert composed("merger=ties", folder=ROOT / "conf")[1]["merger"] == "ties"  # ours, named once more
+
+
 def test_the_merge_command_does_the_same(composed):
     config, _ = composed(MEDIAN, name="merge")
     assert config["merger"] == {"_target_": f"{HERE}.Median"}

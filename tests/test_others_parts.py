@@ -154,11 +154,11 @@ def test_what_is_no_loss_is_refused(answer, told):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (dict(MODEL), "end_task returns dict; it has to return the weights and the statistics, by name"),
+        (dict(MODEL), "returns dict; it has to return the weights and the statistics, by name"),
         (({"matrix": MODEL["matrix"]}, {}), "what it returns lacks 'bias', 'counter', 'half' and 1 more"),
         (({**MODEL, "bias": torch.ones(4)}, {}), "'bias' has shape (4,), but (5,) in pretrained"),
         (({**MODEL, "bias": torch.full((5,), torch.nan)}, {}), "'bias' has a NaN or infinite value"),
-        ((MODEL, {}), "end_task returns no grams among the statistics"),
+        ((MODEL, {}), "returns no grams among the statistics"),
     ],
 )
 def test_what_a_task_leaves_behind_is_looked_at(answer, told):

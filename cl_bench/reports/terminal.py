@@ -1,6 +1,7 @@
 """A small table of the result on the terminal."""
 
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 
 _WIDTH = 100  # where the output is no terminal
+
+_WIDEST_NAME = 32  # in one line; import paths may be longer, and would leave no room for numbers
 
 _METRICS = {
     "average incremental": "average_incremental_accuracy",
@@ -70,7 +73,7 @@ def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapp
         accuracy["task_aware"],
         *(metrics.get(key) for key in _METRICS.values()),
     ]
-    table.add_row(name, *("" if value is None else f"{value:.2f}" for value in values))
+    table.add_row(textwrap.fill(name, _WIDEST_NAME), *("" if value is None else f"{value:.2f}" for value in values))
 
 
 def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:

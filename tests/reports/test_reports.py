@@ -79,6 +79,14 @@ def test_the_table_names_models_and_numbers(capsys, tmp_path):
         assert word in printed
 
 
+def test_a_long_import_path_leaves_the_numbers_their_room(capsys, tmp_path):
+    choices = record()["choices"] | {"merger": "my_company.research.continual.mergers.MedianOfMedians"}
+    show(record(choices=choices), tmp_path)
+    printed = capsys.readouterr().out
+    for word in ("sequential + my_company.research", "continual.mergers.Median", "12.50", "61.25", "88.50", "7.50"):
+        assert word in printed
+
+
 def test_first_results_has_mean_and_standard_deviation_over_seeds(tmp_path):
     for seed, value in ((1, 60.0), (2, 64.0), (3, 65.0)):
         headline = {"name": "accuracy.task_agnostic", "value": value}
