@@ -158,8 +158,9 @@ def nobody_came(node: Node, nodes: int, error: Exception) -> UserError:
 
 def cannot_exchange(node: Node, error: Exception) -> UserError:
     """What to say where nodes met, but this one cannot send data to another, or get some from it."""
+    reason = str(error).splitlines()[0].rstrip(".")
     return UserError(
-        f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: "
-        f"{str(error).splitlines()[0].rstrip('.')}. Each node's own name has to lead the others to an address that they reach, on "
-        "any port; GLOO_SOCKET_IFNAME=<interface>, on GPUs NCCL_SOCKET_IFNAME, names another network."
+        f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: {reason}. Each node's own "
+        "name has to lead the others to an address that they reach, on any port; GLOO_SOCKET_IFNAME=<interface>, on "
+        "GPUs NCCL_SOCKET_IFNAME, names another network."
     )
