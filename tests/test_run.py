@@ -35,7 +35,7 @@ def test_a_run_leaves_its_result_pictures_and_logs_and_a_second_one_trains_nothi
     (folder,) = tmp_path.glob("outputs/*/*")
     assert (folder / "matrix_merged.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "log" / "metrics.csv").read_text().count("\n") >= 3
-    assert result["schema"] == 2 and result["choices"]["merger"] == "magmax"
+    assert result["schema"] == 3 and result["choices"]["merger"] == "magmax"
     assert len(result["matrix"]["task_agnostic"]) == 3 and len(result["matrix"]["task_agnostic"][0]) == 2
     assert 0 <= result["accuracy"]["task_agnostic"] <= 100
 

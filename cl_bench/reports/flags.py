@@ -7,7 +7,8 @@ half, all are, for then nobody can say which ones are odd.
 - Nobody brings them, so they are compared over the whole table: batch size, precision, limits, backbone, device,
   versions.
 - The method brings them: its trainer's and merger's own settings, compared along its row.
-- The scenario brings them: epochs, number of tasks, order of arrival, images, compared down its column.
+- The scenario brings them: epochs, number of tasks, order of arrival, images and the words for them, compared down its
+  column.
 - Both bring them (learning rate, warm-up, the rest of `optim`): compared among runs on one scenario whose trainer has
   the same settings.
 
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cl_bench.reports.markdown import Result
-from cl_bench.reports.runs import Run, flattened
+from cl_bench.reports.runs import Run, class_names, flattened
 
 _VERSIONS = ("cl_bench", "torch", "open_clip_torch")
 
@@ -75,7 +76,8 @@ def _of_scenario(result: Result) -> Settings:
     scenario = flattened({k: v for k, v in config.get("scenario", {}).items() if k not in ("dataset", "datasets")})
     own = {n: _order(value, result) if n.endswith(("_order", "seed")) else value for n, value in scenario.items()}
     images = sorted(f"{data['name']} {data['images'][:8]}" for data in result.get("datasets", ()))
-    own["images"] = ", ".join(images)
+    words = {"prompts": (config.get("dataset") or {}).get("prompts"), **class_names(result)}
+    own |= {"images": ", ".join(images), **{name: value for name, value in words.items() if value is not None}}
     return {"epochs": config.get("optim", {}).get("epochs"), **own} if result["training"] else own
 
 

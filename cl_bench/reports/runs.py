@@ -1,5 +1,7 @@
 """The runs of a table or a comparison, each experiment once."""
 
+import hashlib
+import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -113,6 +115,15 @@ def flattened(node: Mapping[str, Any], under: str = "") -> dict[str, Any]:
     return flat
 
 
+def class_names(result: Result) -> dict[str, str]:
+    """What tells other class names of the same images: there may be thousands."""
+    return {
+        f"class_names.{data['name']}": hashlib.sha256(json.dumps(data["class_names"]).encode()).hexdigest()[:8]
+        for data in result["datasets"]
+        if "class_names" in data
+    }
+
+
 def _settings(run: Run) -> dict[str, Any]:
     """All but where files lie, what the run is called, and what is said twice."""
     result, config = run.result, dict(run.result["config"])
@@ -122,7 +133,8 @@ def _settings(run: Run) -> dict[str, Any]:
     images = {data["name"]: data["images"][:8] for data in result["datasets"]}
     code = {name: sha256[:8] for name, sha256 in (result.get("code") or {}).get("outside", {}).items()}
     others = {"images": images, "versions": result["versions"], "device": result["devices"]["kind"], "code": code}
-    return flattened({**kept, **others})
+    flat = flattened({**kept, **others})
+    return {name: value for name, value in flat.items() if ".class_names" not in name} | class_names(result)
 
 
 def _experiment(run: Run) -> tuple[Any, ...]:

@@ -72,6 +72,17 @@ def test_other_devices_versions_and_images_are_flagged():
     assert flagged(sweep(records={place: more})) == {place: texts}
 
 
+def test_other_words_for_the_same_images_are_flagged():
+    data = {"name": "glyphs", "images": "glyphs", "class_names": ["a", "b"]}
+    every = {(m, s, seed): {"datasets": [data]} for m in METHODS for s in RATES for seed in (1, 2, 3)}
+    place = ("cmm", "glyphs_10", 1)
+    records = {**every, place: {"datasets": [{**data, "class_names": [f"n{i}" for i in range(3000)]}]}}
+    changes = {place: {"dataset.prompts": ["the {}."]} for place in every} | {place: {"dataset.prompts": ["a {}."]}}
+    (texts,) = flagged(sweep(changes, records=records)).values()
+    assert texts[0] == 'prompts ["a {}."]' and texts[1].startswith("class_names.glyphs ") and len(texts[1]) < 30
+    assert flagged(sweep(records=every)) == {}
+
+
 def test_where_no_setting_is_usual_all_are_named():
     runs = [Run.of(record("cmm", "digits_5", seed, 50.0, {"optim.batch_size": 2**seed})) for seed in (5, 6)]
     assert flagged(runs) == {("cmm", "digits_5", 5): ("batch_size 32",), ("cmm", "digits_5", 6): ("batch_size 64",)}

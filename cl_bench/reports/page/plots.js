@@ -144,10 +144,12 @@ function drawScalings(place) {
   return draw(place, traces, layout("λ", "accuracy (%)"));
 }
 
+// Points of one look are of one method on one data set.
 function drawTime(place) {
-  const methods = [...new Set(runs.map((run) => run.method))].sort();
-  const traces = methods.flatMap((method, i) => {
-    const own = listed.filter((run) => run.method === method);
+  const several = new Set(runs.map((run) => run.scenario)).size > 1;
+  const name = (run) => (several ? `${run.method}, ${run.scenario}` : run.method);
+  const traces = [...new Set(runs.map(name))].sort().flatMap((method, i) => {
+    const own = listed.filter((run) => name(run) === method);
     if (!own.length) return [];
     return [{
       ...style(i), name: plain(method), mode: "markers", x: own.map((run) => run.seconds), y: own.map((run) => run.accuracy),
