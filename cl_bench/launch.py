@@ -117,7 +117,8 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
         nodes.check_meeting_point(node)
     settings, message = folder / "resolved.json", folder / f"error_{node.number if node else 0}.txt"
     atomic.write_text(settings, json.dumps(config))
-    message.unlink(missing_ok=True)
+    for left in (message, _kept(message)):
+        left.unlink(missing_ok=True)
     signals.wait_for_group()
     group = LaunchConfig(
         min_nodes=devices.nodes,
@@ -138,7 +139,7 @@ def _run_in_processes(config: Mapping[str, Any], folder: Path, devices: "Devices
             elastic_launch(group, sys.executable)("-m", "cl_bench.launch", *files, str(os.getpid()))
         except SignalException as error:  # torchrun has handlers of its own, which end the group
             if _kept(message).is_file():
-                signals.tell(_kept(message).read_text)
+                signals.tell(_kept(message).read_text)  # when the line is printed
             signals.stop(error.sigval)
         except (DistNetworkError, DistStoreError) as error:
             if node is None:
