@@ -142,6 +142,21 @@ def test_a_node_without_the_others_is_told_how_to_start_them(run_py):
     assert alone.returncode == 2 and "srun --nodes=2" in alone.stderr and "Traceback" not in alone.stderr
 
 
+def test_nodes_that_cannot_find_each_other_say_so_on_each_of_them(begin_run_py):
+    meeting_point = {"PET_RDZV_ENDPOINT": "nobody.invalid:29400"}
+    nodes = [
+        begin_run_py(
+            *SHORT, "lightning.nodes=2", f"hydra.run.dir=node_{number}",
+            env={**ENVIRONMENT, **meeting_point, "PET_NODE_RANK": str(number)},
+        )
+        for number in (0, 1)
+    ]  # fmt: skip
+    for number, node in enumerate(nodes):
+        done = node.completed()
+        assert done.returncode == 2 and done.stderr.startswith(f"Error: node {number} ("), done.stderr
+        assert "nobody.invalid:29400, but nobody knows the name" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_optuna_sees_validation_images_only_and_goes_on_where_it_was(run_py, tmp_path):
     command = ("+sweep=optuna", *SHORT, "hydra.sweeper.n_trials=3", "hydra.sweep.dir=tuned")
     tuned = run_py(*command)
