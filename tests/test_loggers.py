@@ -199,7 +199,7 @@ def test_a_logger_that_fails_is_one_message(tmp_path, moment):
             raise ZeroDivisionError("the server is away")
 
     logger, refused = Failing(tmp_path), pytest.raises(UserError, match=r"Failing cannot log \(.*the server is away")
-    with refused, logged(logger, {}), explained(logger):
+    with refused, logged(logger, {}, "digits_5"), explained(logger):
         logger.log_metrics({}, 0)
 
 

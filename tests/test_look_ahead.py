@@ -98,7 +98,7 @@ def test_what_nobody_expects_is_left_to_the_run_which_shows_it(checked, monkeypa
 def test_a_job_that_cannot_be_composed_does_not_hide_the_others(checked):
     found = checked(["merger=nope"], [], ["seed=-1"])
     assert [job for job, _ in found.mistakes] == [["merger=nope"], ["seed=-1"]]
-    assert "Could not find 'merger/nope'" in found.mistakes[0][1] and "seed=-1" in found.mistakes[1][1]
+    assert "merger=nope: there is no such choice" in found.mistakes[0][1] and "seed=-1" in found.mistakes[1][1]
 
 
 def test_hundreds_of_jobs_read_their_data_and_their_backbone_once_and_take_milliseconds_each(

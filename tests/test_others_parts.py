@@ -45,7 +45,7 @@ HERE = "tests.strangers"
         ),
         ("dataset", "missing_file", "nowhere.npy"),
         ("optim", "Median", "is no Optimization"),
-        ("optim.optimizer", "NoOptimizer", "has to make a torch.optim.Optimizer, not NoOptimizer"),
+        ("optim.optimizer", "NoOptimizer", "optim.optimizer: tests.strangers.NoOptimizer is no optimizer of torch"),
         ("optim.optimizer", "WithoutRate", "got an unexpected keyword argument 'lr'"),
         ("evaluation", "Median", "is no Settings"),
         ("logger", "Median", "is no Logger"),
@@ -60,7 +60,10 @@ def test_a_class_that_cannot_take_its_place_is_named(configure, group, name, mes
 
 def test_settings_of_an_optimizer_that_contradict_each_other_are_found_before_training(configure):
     optimizer = ("optim.optimizer._target_=torch.optim.SGD", "+optim.optimizer.nesterov=true")
-    with pytest.raises(UserError, match=r"^optim\.optimizer cannot be made: ValueError: Nesterov momentum requires"):
+    with pytest.raises(
+        UserError,
+        match=r"^optim\.optimizer: torch\.optim\.sgd\.SGD does not take these settings: ValueError: Nesterov momentum requires",
+    ):
         build(configure(*SHORT, *optimizer))
 
 

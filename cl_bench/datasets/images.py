@@ -1,6 +1,7 @@
 """What every data set is made of: images, labels and, where there are several, domains."""
 
 import hashlib
+import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,7 +53,7 @@ class Images:
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
             self._check_array(self.pixels)
-        elif not hasattr(self.pixels, "identity"):
+        elif inspect.getattr_static(self.pixels, "identity", None) is None:  # to look it up may read all files
             kind = type(self.pixels).__name__
             raise ValueError(f"pixels must be uint8 of shape (N, H, W, 3), or images with an identity, not {kind}")
         _check_indices("labels", self.labels, len(self.pixels))

@@ -54,6 +54,8 @@ class DOP(MatrixMerger):
         ValueError: A share is not in [0, 1], ``steps`` or ``learning_rate`` is negative, or a choice is unknown.
     """
 
+    version = 2  # since then, the class embedding is treated as released
+
     def __init__(
         self,
         scaling: float = 1.0,

@@ -51,6 +51,8 @@ class OPCM(MatrixMerger):
         ValueError: ``alpha`` is not in [0, 1], or a choice is unknown.
     """
 
+    version = 2  # since then, the class embedding is treated as released
+
     def __init__(
         self,
         scaling: float = 1.0,

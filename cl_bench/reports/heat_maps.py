@@ -42,7 +42,9 @@ def heat_maps(result: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _title(result: Mapping[str, Any]) -> str:
     choices = result["choices"]
-    return " · ".join([result["scenario"]["name"], *(str(choices[key]) for key in ("trainer", "merger") if key in choices)])
+    return " · ".join(
+        [result["scenario"]["name"], *(str(choices[key]) for key in ("trainer", "merger") if key in choices)]
+    )
 
 
 def of_scaling(result: Mapping[str, Any]) -> str:

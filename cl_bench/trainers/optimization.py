@@ -52,7 +52,8 @@ class Optimization:
         number.grad = torch.zeros(1)
         try:
             optimizer = self.optimizer([number], lr=self.lr)
-            optimizer.step(lambda: number.detach().sum())
+            if isinstance(optimizer, torch.optim.Optimizer):
+                optimizer.step(lambda: number.detach().sum())
         except Exception as error:
             raise UserError(
                 f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {others_code.told(error)}; "

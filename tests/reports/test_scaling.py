@@ -49,7 +49,8 @@ def record(method="sequential_magmax", seed=5, value=60.0, grid=(), chosen=None,
         "left_out": {},
         "scalings": scalings or None,
         "finetuned": one("task_agnostic", 40.0),
-        "datasets": [{"name": "digits", "split": "official", "sha256": "0" * 64}],
+        "scenario": {"name": "digits_5", "datasets": ["digits"], "kind": "class-incremental", "tasks": TASKS},
+        "datasets": [{"name": "digits", "split": "official", "sha256": "0" * 64, "images": "0" * 64}],
     }
 
 

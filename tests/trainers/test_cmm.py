@@ -250,7 +250,7 @@ def test_refined_weights_are_what_the_next_task_starts_from_and_what_is_evaluate
 
 def test_a_merger_that_cannot_go_on_from_refined_weights_is_refused(configure):
     for overrides in (["merger=magmax"], ["merger.scaling=0.5"]):
-        with pytest.raises(UserError, match=r"cannot go on; choose merger=cmm with merger\.scaling=1, or trainer\.ref"):
+        with pytest.raises(UserError, match=r"cannot go on; choose merger=cmm merger\.scaling=1, or trainer\.ref"):
             build(configure("trainer=cmm", *overrides))
     build(configure("trainer=cmm", "merger=magmax", "trainer.refinement=null"))
 
