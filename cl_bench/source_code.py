@@ -248,6 +248,8 @@ def _imports(name: str, file: Path, tree: ast.Module) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield from _imported_from("." * node.level + (node.module or ""), package, node.names)
+        elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):  # importlib.import_module("name")
+            yield from (each.value for each in node.args[:1] if isinstance(each, ast.Constant) and each.value)
 
 
 def _imported_from(relative: str, package: str, names: list[ast.alias]) -> Iterator[str]:

@@ -187,8 +187,10 @@ def _merged(settings: Mapping[str, Any]) -> list[list[float]]:
         for task in range(_TASKS + 1)
     )
     merger = instantiate(settings, "merger")
-    statistics = [{key: _statistic(key, pretrained, task) for key in merger.requires} for task in range(_TASKS)]
-    merged = merger.merge(pretrained, finetuned, 1000, statistics, running_statistics="average")
+    running = RunningMerge(merger, pretrained, 1000, "average")
+    for task, weights in enumerate(finetuned):
+        running.add(weights, {key: _statistic(key, pretrained, task) for key in merger.requires})
+    merged = running.merged()
     return [
         _summary(merged[name] - pretrained[name] for name in SHAPES),
         _summary(merged[name] for name in merged if name not in SHAPES),

@@ -5,17 +5,42 @@ from types import ModuleType
 from typing import ClassVar
 
 import pytest
+import torch
 
+from cl_bench.backbones import TinyClip
+from cl_bench.datasets import digits
+from cl_bench.datasets.images import ImageDataset
 from cl_bench.errors import UserError
 from cl_bench.mergers import Last
 from cl_bench.parts import build
-from cl_bench.trainers import EWC, TaskTrainer
+from cl_bench.scenarios import ClassIncremental
+from cl_bench.trainers import EWC, Sequential, TaskTrainer
 from tests.conftest import SHORT
 from tests.datasets.releases import write_mnist
 
 
 class Mine(Last):
     pass
+
+
+class MyTrainer(Sequential):
+    pass
+
+
+class MyBackbone(TinyClip):
+    pass
+
+
+class MyScenario(ClassIncremental):
+    pass
+
+
+class MyOptimizer(torch.optim.AdamW):
+    pass
+
+
+def my_digits(test: int | None = None) -> ImageDataset:
+    return digits.load(test)
 
 
 class NeedsMoments(Last):
@@ -118,6 +143,21 @@ def test_code_belongs_to_what_it_shapes(configure):
     assert not stream["outside"] and stream["versions"] == {"trainer": [["TaskTrainer", TaskTrainer.version]]}
     stream, run = code("trainer=independent", "trainer.starts_from=merged", "merger=ema")
     assert stream == run
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("trainer", "MyTrainer"),
+        ("backbone", "MyBackbone"),
+        ("dataset", "my_digits"),
+        ("scenario", "MyScenario"),
+        ("optim.optimizer", "MyOptimizer"),
+    ],
+)
+def test_the_users_own_code_belongs_to_the_stream_wherever_it_is_named(configure, setting, name):
+    config = configure(*SHORT, f"{setting}._target_={__name__}.{name}")
+    assert "tests/test_parts.py" in build(config).training["code"]["outside"]
 
 
 def test_another_version_of_a_trainer_is_another_stream(configure, monkeypatch):

@@ -27,6 +27,7 @@ MODULES = {
     "busy/__init__.py": "from busy.inner import Mine\nMine.factor = 2\n",
     "busy/inner.py": "class Mine:\n    pass\n",
     "handed.py": "from functools import partial\nfrom beside import FACTOR\nload = partial(dict, FACTOR)\n",
+    "by_name.py": "import importlib\nclass Mine:\n    beside = importlib.import_module('beside').FACTOR\n",
     "broken.py": "raise RuntimeError\n",
 }  # fmt: skip
 
@@ -66,6 +67,7 @@ def files(target, **more):
         ("pkg.other.Other", {"pkg/other.py"}),
         ("busy.inner.Mine", {"busy/__init__.py", "busy/inner.py"}),
         ("handed.load", {"handed.py", "beside.py"}),
+        ("by_name.Mine", {"by_name.py", "beside.py"}),
         ("cl_bench.mergers.MagMax", set()),
         ("torch.optim.AdamW", set()),
         ("collections.OrderedDict", set()),
