@@ -249,7 +249,8 @@ def _imports(name: str, file: Path, tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield from _imported_from("." * node.level + (node.module or ""), package, node.names)
         elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):  # importlib.import_module("name")
-            yield from (each.value for each in node.args[:1] if isinstance(each, ast.Constant) and each.value)
+            texts = (each.value for each in node.args[:1] if isinstance(each, ast.Constant))
+            yield from (text for text in texts if isinstance(text, str) and text.replace(".", "_").isidentifier())
 
 
 def _imported_from(relative: str, package: str, names: list[ast.alias]) -> Iterator[str]:
