@@ -27,7 +27,8 @@ MODULES = {
     "busy/__init__.py": "from busy.inner import Mine\nMine.factor = 2\n",
     "busy/inner.py": "class Mine:\n    pass\n",
     "handed.py": "from functools import partial\nfrom beside import FACTOR\nload = partial(dict, FACTOR)\n",
-    "by_name.py": "import importlib\nclass Mine:\n    beside = importlib.import_module('beside').FACTOR\n    important = dict.fromkeys\n    important((3,)), __import__('os')\n",
+    "by_name.py": "import importlib as important\nclass Mine:\n    beside = important.import_module('beside').FACTOR\n"
+    "    important.import_module('os'), important.__dict__.get(3)\n",
     "broken.py": "raise RuntimeError\n",
 }  # fmt: skip
 
