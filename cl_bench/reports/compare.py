@@ -29,7 +29,7 @@ from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, differences, distinct
 from cl_bench.reports.scaling import chosen_only, scaling_of
-from cl_bench.reports.told_apart import told_apart, typed
+from cl_bench.reports.settings import differing, typed
 
 _WIDTH = 120  # where the output is no terminal
 _NAMED = 5  # of what sets have, in a message
@@ -207,7 +207,7 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
 def _means_over_settings(one: Comparison) -> Iterator[str]:
     """Where the seeds of a side had several settings, which are not seen where the other side's had the same."""
     for side, runs in zip("AB", zip(*one.pairs, strict=True), strict=True):
-        told = told_apart([run.result for run in runs], lambda result: None)
+        told = differing([run.result for run in runs], lambda result: None)
         if len(different := sorted(set(map(typed, told)))) > 1:
             yield f"{side}: {one.method} on {one.scenario} is a mean over {' and '.join(different)}"
 

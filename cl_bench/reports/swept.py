@@ -17,8 +17,8 @@ from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import BOUNDS, position
 from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, at_each, chosen_flag, is_unchosen
+from cl_bench.reports.settings import Settings, differing, typed
 from cl_bench.reports.table import Cell, Row, Table
-from cl_bench.reports.told_apart import Settings, told_apart, typed
 
 _CHOICES = ("+method", "trainer", "merger", "backbone", "optim")  # each brings settings of its own
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -42,7 +42,7 @@ class _Column:
     def of(cls, run: Run) -> "_Column":
         result = run.result
         tasks = len(result["matrix"][headline_kind(result)][0])
-        images = tuple(sorted((data["name"], data["sha256"]) for data in result["datasets"]))
+        images = tuple(sorted((data["name"], data["images"]) for data in result["datasets"]))
         return cls(run.scenario, result["split"], result["headline"]["name"], tasks, images)
 
     def told(self, field: str) -> str:
@@ -67,9 +67,11 @@ def swept(results: Sequence[Result]) -> list[Table]:
     runs = [Run.of(one) for one in each]
     columns = [_Column.of(run) for run in runs]
     choices = _differing_choices(runs, columns)
-    of_choices = [{name: _choice(run, name) for name in choices if _choice(run, name)} for run in runs]
+    of_choices = [
+        dict(_typed_choice(name, chosen) for name in choices if (chosen := _choice(run, name))) for run in runs
+    ]
     alike = {id(run.result): (column, typed(own)) for run, column, own in zip(runs, columns, of_choices, strict=True)}
-    settings = told_apart(each, lambda result: alike[id(result)])
+    settings = differing(each, lambda result: alike[id(result)])
     rows = [{**own, **others} for own, others in zip(of_choices, settings, strict=True)]
     lists = sum(map(is_unchosen, results))
     competes = all(run.result["split"] == "validation" for run in runs) or not (any(settings) or lists)
@@ -102,10 +104,16 @@ def _choice(run: Run, name: str) -> str | None:
     return run.result["config"].get("method") if name == "+method" else run.result["choices"].get(name)
 
 
+def _typed_choice(name: str, chosen: str) -> tuple[str, str]:
+    """A class of one's own is no choice of a group, and is typed otherwise."""
+    return (f"{name}._target_" if "." in chosen else name), chosen
+
+
 def _differing_choices(runs: Sequence[Run], columns: Sequence[_Column]) -> list[str]:
     """Names of the choices that tell runs of a column apart; none that follows from those before it."""
     names: list[str] = []
-    for name in _CHOICES:
+    all_named = all(_choice(run, "+method") for run in runs)  # else the same runs could have two names
+    for name in _CHOICES if all_named else _CHOICES[1:]:
         found: dict[Hashable, set[str | None]] = defaultdict(set)
         for run, column in zip(runs, columns, strict=True):
             found[column, tuple(_choice(run, known) for known in names)].add(_choice(run, name))
@@ -166,8 +174,8 @@ def _names(columns: Sequence[_Column]) -> dict[_Column, str]:
     for column in columns:
         others = [one for one in columns if one.scenario == column.scenario and one != column]
         fields = ("split", "tasks", "headline", "images")
-        differing = [f for f in fields if any(getattr(one, f) != getattr(column, f) for one in others)]
-        told = ", ".join(column.told(field) for field in differing)
+        apart = [f for f in fields if any(getattr(one, f) != getattr(column, f) for one in others)]
+        told = ", ".join(column.told(field) for field in apart)
         names[column] = f"{column.scenario} ({told})" if told else column.scenario
     return names
 

@@ -21,7 +21,7 @@ GRID = (0.1, 0.4, 1.0)
 HOW = ("scenario.validation_share=0.2", "merger.scaling=0.4")
 
 
-def one(kind, value):
+def one(value):
     """What a record says of one model, with the other kind of accuracy, too."""
     aware = found(value)
     both = {name: {**numbers, "task_agnostic": numbers["task_aware"]} for name, numbers in aware.items()}
@@ -33,7 +33,7 @@ def record(method="sequential_magmax", seed=5, value=60.0, grid=(), chosen=None,
     base = several_datasets(method, seed)
     scalings = [
         {"scaling": at, "validation": None if chosen is None else 50.0, "chosen": at == chosen,
-         **one("task_agnostic", value + 10 * at)}
+         **one(value + 10 * at)}
         for at in grid
     ]  # fmt: skip
     reported = value + 10 * (chosen or grid[0]) if grid else value
@@ -42,14 +42,14 @@ def record(method="sequential_magmax", seed=5, value=60.0, grid=(), chosen=None,
     config["merger"] = {**config["merger"], "scaling": list(grid) or 0.5, **settings}
     return {
         **base,
-        **one("task_agnostic", reported),
+        **one(reported),
         "choices": {**base["choices"], "scenario": "digits_5"},
+        "scenario": {"name": "digits_5", "datasets": ["digits"], "kind": "class-incremental", "tasks": TASKS},
         "config": config,
         "headline": {"name": "accuracy.task_agnostic", "value": reported},
         "left_out": {},
         "scalings": scalings or None,
-        "finetuned": one("task_agnostic", 40.0),
-        "scenario": {"name": "digits_5", "datasets": ["digits"], "kind": "class-incremental", "tasks": TASKS},
+        "finetuned": one(40.0),
         "datasets": [{"name": "digits", "split": "official", "sha256": "0" * 64, "images": "0" * 64}],
     }
 

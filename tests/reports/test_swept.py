@@ -90,8 +90,20 @@ def test_methods_are_called_as_they_were_typed():
     ]  # fmt: skip
 
 
+def test_beside_runs_without_a_method_it_is_its_settings_that_are_named():
+    method = made_up.record("sequential_magmax", "digits_5", 6, 62.0)
+    other = made_up.record("cmm_without_tangent", "digits_5", 6, 50.0, {"trainer.tangent": False})
+    other["choices"] |= {"trainer": "cmm", "merger": "magmax"}
+    table, _ = swept([of(), method, other, of(merger="my_package.Median")])
+    assert {name: found for name, (found,) in ((n, c.values()) for n, c in cells(table).items())} == {
+        "trainer=sequential merger=magmax": [60.0, 62.0],
+        "trainer=cmm merger=magmax": [50.0],
+        "trainer=sequential merger._target_=my_package.Median": [60.0],
+    }
+
+
 def test_other_images_splits_and_numbers_of_tasks_are_other_columns():
-    other = of(value=1.0) | {"datasets": [{"name": "digits_5", "sha256": "a" * 64}]}
+    other = of(value=1.0) | {"datasets": [{"name": "digits_5", "sha256": "a" * 64, "images": "a" * 64}]}
     more = of(value=2.0) | {"matrix": {"task_agnostic": [[1.0] * 5]}}
     table, _ = swept([of(), other, more, of(value=3.0) | {"split": "validation"}])
     ((name, found),) = cells(table).items()

@@ -17,7 +17,7 @@ from cl_bench.reports.markdown import Result
 from cl_bench.reports.runs import Run
 from cl_bench.reports.scaling import scaling_of
 from cl_bench.reports.scenarios import scenario_of
-from cl_bench.reports.told_apart import told_apart, typed
+from cl_bench.reports.settings import differing, typed
 
 NEEDS = "a run with merger.scaling as a list of three λ at least, or as many runs with one each"
 _FEWEST = 3
@@ -79,7 +79,7 @@ def _lines(results: list[Result]) -> dict[tuple[str, str], Line]:
     found: dict[tuple[str, str], dict[float, dict[Hashable, float]]] = defaultdict(lambda: defaultdict(dict))
     with_lists = {_method(result) for result in results if result["scalings"]}
     kept = [r for r in results if len(r["training"]) > 1 and bool(r["scalings"]) == (_method(r) in with_lists)]
-    for result, settings in zip(kept, told_apart(kept, _method, but=_SCALING), strict=True):
+    for result, settings in zip(kept, differing(kept, _method, but=_SCALING), strict=True):
         own, merger = _method(result)
         for scaling, value in _values(result).items():
             line = found[own, ", ".join((merger, *([typed(settings)] * bool(settings))))]

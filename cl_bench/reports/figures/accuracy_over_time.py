@@ -13,8 +13,8 @@ from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.scaling import is_unchosen
 from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.task_names import task_names
-from cl_bench.reports.told_apart import told_apart, typed
 
 NEEDS = "a run of several tasks with evaluation=every_task"
 _MOST_PANELS = 6
@@ -60,7 +60,7 @@ def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
     """The run of the smallest seed, by method and, where they differ, its settings."""
     first: dict[str, Result] = {}
     in_order = sorted(results, key=lambda result: result["seed"])
-    for result, settings in zip(in_order, told_apart(in_order, _method), strict=True):
+    for result, settings in zip(in_order, differing(in_order, _method), strict=True):
         first.setdefault("\n".join((_method(result), *([typed(settings)] * bool(settings)))), result)
     return first
 

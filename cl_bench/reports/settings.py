@@ -16,7 +16,7 @@ _OF_LIGHTNING = ("precision", "limit_train_batches")
 _REPEATED = ("seed", "task_order")  # what a mean is over
 
 
-def told_apart(results: Sequence[Result], alike: Callable[[Result], Hashable], but: str = "") -> list[Settings]:
+def differing(results: Sequence[Result], alike: Callable[[Result], Hashable], but: str = "") -> list[Settings]:
     """Of each result, the settings that differ among the results that are called alike.
 
     Seeds and orders of arrival do not count, nor does what shapes no number, such as the place of the images.
