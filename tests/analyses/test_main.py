@@ -31,15 +31,15 @@ def test_analyses_are_made_once_and_figures_from_them(runs, command, monkeypatch
     assert [path.stat().st_mtime_ns for path in written] == times
 
     assert __main__.main(["figures", "runs", "figures"]) == 0
-    missing = "accuracy_over_scaling: not for digits_5, which needs a run with merger.scaling as a list"
-    assert missing in capsys.readouterr().out
+    missing = "which needs a run with merger.scaling as a list"
+    assert f"accuracy_over_scaling: not for digits (class-incremental, 2 tasks), {missing}" in capsys.readouterr().out
     figures = sorted((runs / "figures").glob("*.svg"))
     assert len(figures) == 9
     for path in figures:
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
         assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
         assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-        assert path.with_suffix(".txt").read_text().startswith("digits_5: ")
+        assert path.with_suffix(".txt").read_text().startswith("digits (class-incremental, 2 tasks): ")
 
 
 def test_what_no_run_is_made_for_is_said(runs, monkeypatch, capsys):
