@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "scancel", "scontrol", "sinfo", "squeue")
@@ -97,16 +97,22 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         subprocess.run(["scancel", "--user=root"], env=environment, capture_output=True, timeout=20)
-        subprocess.run(
-            ["scancel", "--user=root", "--signal=KILL", "--full"], env=environment, capture_output=True, timeout=20
-        )
         for daemon in reversed(running):
             daemon.send_signal(signal.SIGTERM)
         for daemon in running:
-            try:
-                daemon.wait(10)
-            except subprocess.TimeoutExpired:
-                daemon.kill()
+            with suppress(subprocess.TimeoutExpired):
+                daemon.wait(5)
+        for process in _processes(folder):  # also those that hang in a job
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _processes(folder: Path) -> Iterator[int]:
+    """Those that live in this cluster's environment, but not this one."""
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"SLURM_CONF={folder}/".encode() in environ.read_bytes() and environ.parent.name != str(os.getpid()):
+                yield int(environ.parent.name)
 
 
 def _free_ports(count: int) -> list[int]:
