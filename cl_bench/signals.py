@@ -67,9 +67,9 @@ def keep() -> None:
 
 
 def hold() -> None:
-    """From now on, a signal that arrives waits for `release`."""
+    """From now on, a signal that arrives waits for `release`; where one has acted before, nothing is held back."""
     global _holding
-    _holding = True
+    _holding = _received is None
 
 
 def waiting() -> bool:

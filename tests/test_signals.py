@@ -149,13 +149,14 @@ def test_a_run_that_is_told_to_stop(begin_run_py, tmp_path, number, options):
 @pytest.mark.slow
 def test_each_job_of_a_sweep_that_is_told_to_stop_keeps_its_steps(begin_run_py, tmp_path):
     sweep = ("-m", "seed=1,2", "hydra.sweep.dir=run", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    run = begin_run_py(*sweep, *LONG)
-    wait_until(lambda: len(list(tmp_path.glob("store/streams/*/task_000.lock"))) == 2)
-    time.sleep(1.5)
+    run = begin_run_py(*sweep, *LONG, "lightning.checkpoint_steps=50")
+    checkpoints = "store/streams/*/task_000.partial.safetensors"
+    wait_until(lambda: len(list(tmp_path.glob(checkpoints))) == 2)
     os.kill(run.pid, signal.SIGTERM)
     done = run.completed()
     assert (done.returncode, done.stderr) == (143, LINES[signal.SIGTERM])
-    assert len(list(tmp_path.glob("store/streams/*/task_000.partial.safetensors"))) == 2
+    steps = [int(load_file(path)["step"]) for path in tmp_path.glob(checkpoints)]
+    assert min(steps) >= 50 and any(step % 50 for step in steps), steps
     wait_until(lambda: not processes_of(tmp_path))
 
 
