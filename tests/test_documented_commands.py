@@ -207,8 +207,8 @@ def hydra():
 
 def _first_job(arguments):
     """The configuration of a run, or of the first job of a sweep, with all that `run.py` is told."""
-    told = get_args_parser().parse_args(arguments)
-    assert not told.cfg and not told.info
+    told = get_args_parser().parse_args([word for word in arguments if word != "…"])  # which stands for any setting
+    assert not told.info
     parser = OverridesParser.create()
     constant = [o.input_line for o in parser.parse_overrides(told.overrides) if not o.is_sweep_override()]
     master = compose("config", [*constant, "logger.save_dir=log"], return_hydra_config=True)
