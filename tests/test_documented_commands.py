@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ STOPPED = {
     "python -m cl_bench.analyses multirun": "no result.json below multirun",
     "python -m cl_bench.analyses multirun --trust my_package": "no result.json below multirun",
     "python -m cl_bench.reports figures multirun report/figures": "no result.json below multirun",
+    "python -m cl_bench.reports table multirun": "no result.json below multirun",
     "python -m cl_bench.reports page multirun report/index.html --figures report/figures": "There is no",
     "python -m cl_bench.reports table cil multirun/table_cil report/tables": "no result.json below multirun/table_cil",
     "python -m cl_bench.reports compare multirun/table_cil_mini/digits_5/sequential_last "
@@ -211,13 +213,15 @@ def _first_job(arguments):
     assert not told.info
     parser = OverridesParser.create()
     constant = [o.input_line for o in parser.parse_overrides(told.overrides) if not o.is_sweep_override()]
-    master = compose("config", [*constant, "logger.save_dir=log"], return_hydra_config=True)
+    places = [told.config_dir and Path(told.config_dir).resolve(), ROOT / "multirun_configs"]
+    searched = f"hydra.searchpath=[{','.join(f'file://{place}' for place in places if place)}]"
+    master = compose("config", [searched, *constant, "logger.save_dir=log"], return_hydra_config=True)
     params = master.hydra.sweeper.params or {}
     if not told.multirun and master.hydra.mode != RunMode.MULTIRUN:
         assert len(constant) == len(told.overrides), "a list of values wants -m"
     parsed = parser.parse_overrides([*(f"{name}={value}" for name, value in params.items()), *told.overrides])
     job = BasicSweeper.split_arguments(parsed, max_batch_size=None)[0][0]
-    config = compose("config", [*job, "logger.save_dir=log"])
+    config = compose("config", [searched, *job, "logger.save_dir=log"])
     return OmegaConf.to_container(config, resolve=True)
 
 
@@ -246,6 +250,8 @@ def test_the_others_compose_and_are_made_as_far_as_data_and_weights_are_there(
     (tmp_path / "my_package.py").write_text(
         "from cl_bench.mergers import MagMax\nclass MyMerger(MagMax):\n    '''One formula.'''\n"
     )
+    (tmp_path / "my/conf/merger").mkdir(parents=True)
+    (tmp_path / "my/conf/merger/my_merger.yaml").write_text("_target_: my_package.MyMerger\nscaling: 0.3\n")
     stopped = 0
     for line in filter(_is_composed, COMMANDS):
         words = documented.words(line)
