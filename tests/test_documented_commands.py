@@ -61,7 +61,7 @@ STOPPED = {
     "python -m cl_bench.analyses multirun": "no result.json below multirun",
     "python -m cl_bench.analyses multirun --trust my_package": "no result.json below multirun",
     "python -m cl_bench.reports figures multirun report/figures": "no result.json below multirun",
-    "python -m cl_bench.reports table multirun": "no result.json below multirun",
+    "python -m cl_bench.reports table multirun": "There is no folder multirun",
     "python -m cl_bench.reports page multirun report/index.html --figures report/figures": "There is no",
     "python -m cl_bench.reports table cil multirun/table_cil report/tables": "no result.json below multirun/table_cil",
     "python -m cl_bench.reports compare multirun/table_cil_mini/digits_5/sequential_last "
