@@ -90,10 +90,10 @@ def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, begin_run_py, t
     assert trained(tmp_path / "killed") == trained(tmp_path / "whole")
 
     stopped = begin_run_py(*options, "paths.store_dir=stopped")
-    stopped.signal_when(signal.SIGINT, lambda _: list(tmp_path.glob("stopped/streams/*/task_001.partial.safetensors")))
+    stopped.signal_when(signal.SIGTERM, lambda _: list(tmp_path.glob("stopped/streams/*/task_001.partial.safetensors")))
     told = stopped.completed()
-    kept = re.fullmatch(r"Interrupted\. Kept: 1 of 2 tasks, and (\d+) of (\d+) steps of task 2\. The .*\n", told.stderr)
-    assert told.returncode == 130 and kept, told.stderr
+    kept = re.fullmatch(r"Terminated\. Kept: 1 of 2 tasks, and (\d+) of (\d+) steps of task 2\. The .*\n", told.stderr)
+    assert told.returncode == 143 and kept, told.stderr
     again = run_py(*options, "paths.store_dir=stopped")
     assert again.returncode == 0, again.stderr
     assert f"task 2: an earlier run was stopped after {kept[1]} of {kept[2]} steps: going on from there" in again.stdout
