@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench import slurm, terminal
 from cl_bench.quick_exit import quick_exit
@@ -202,7 +203,7 @@ def _reason(error: Exception) -> str | None:
     from cl_bench import command_line, sweep
     from cl_bench.errors import is_hydras, unwritable
 
-    if isinstance(error, sweep.MISTAKES):
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
         return command_line.message(error)
     if isinstance(error, OSError):  # Hydra makes folders before any job begins
         return unwritable(error, sweep.FOLDERS)

@@ -58,8 +58,10 @@ def _cl_bench(method: str, base: str) -> _Merge:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
+    from cl_bench import released
     from cl_bench.instantiate import instantiate
 
+    released.register()
     with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):
         config = compose("merge", [f"merger={method}"])
     for missing in OmegaConf.missing_keys(config):

@@ -39,16 +39,16 @@ def check(arguments: Sequence[str]) -> None:
     """Refuses what Hydra would answer with a traceback, or with words about options that nobody meant.
 
     Raises:
-        UserError: A setting is typed with dashes, or a sweep is to be shown.
+        HydraException: A setting is typed with dashes, or a sweep is to be shown.
     """
     options = get_args_parser()._option_string_actions
     for argument in arguments:
         name = argument.partition("=")[0]
         if re.match(r"--?[a-z]{2}", name) and not any(option.startswith(name) for option in options):
             typed = argument.lstrip("-") if "=" in argument else "merger=ties, for example; --help lists them"
-            raise UserError(f"{argument} is no option; settings are typed without dashes: {typed}")
+            raise HydraException(f"{argument} is no option; settings are typed without dashes: {typed}")
     if {"-m", "--multirun"} & set(arguments) and {"-c", "--cfg"} & {a.partition("=")[0] for a in arguments}:
-        raise UserError("--cfg shows the configuration of one run: leave -m and lists of values (a,b) away.")
+        raise HydraException("--cfg shows the configuration of one run: leave -m and lists of values (a,b) away.")
 
 
 def message(error: Exception) -> str:
@@ -201,6 +201,8 @@ def _choices_that_have(group: str, setting: str) -> list[str]:
 
 
 def _several(name: str, values: str) -> str:
+    if name in _groups():
+        return f"{name}={values} has several values. One run for each of them: -m {name}={values.replace(', ', ',')}"
     return (
         f"{name}={values} has several values. One run for each of them: -m {name}={values.replace(', ', ',')}\n"
         f"One run with a list: {shlex.quote(f'{name}=[{values}]')}\n"

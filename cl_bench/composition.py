@@ -7,6 +7,7 @@ What somebody has set for it stays: on the command line, in a sweep, or in any f
 
 import importlib
 import inspect
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,24 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cl_bench import released
+
 Where: TypeAlias = tuple[str, ...]  # a node of the configuration: ("merger", "of")
 
 _NO_SETTINGS = ("_target_", "_partial_")
 _MISSING = "???"
+_ONE_OF = (
+    "backbone",
+    "dataset",
+    "scenario",
+    "trainer",
+    "merger",
+    "optim",
+    "lightning",
+    "evaluation",
+    "logger",
+    "paths",
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,7 @@ class _Renamed:
 
 def install() -> None:
     """From now on, Hydra composes in this way."""
+    released.register()
     hydra_internals.ConfigLoaderImpl = Loader  # type: ignore[misc, attr-defined]
 
 
@@ -81,9 +97,11 @@ class Loader(ConfigLoaderImpl):
             ConfigCompositionException: As Hydra's; or a file is never read, since one of the project's own has its
                 name; or a class needs a setting that was only written for another one.
         """
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        _check_one_choice(parsed)
         config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
         files, self._files = self._files, ()
-        _separate(config, files, OverridesParser.create().parse_overrides(overrides))
+        _separate(config, files, parsed)
         return config
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:
@@ -99,6 +117,16 @@ class Loader(ConfigLoaderImpl):
         chosen = [entry for entry in loaded.defaults_list or () if hasattr(entry, "value")]
         others = {str(entry.group).strip("/"): str(entry.value) for entry in chosen}
         return _File(str(default.config_path), default.override_key or "", content, others)
+
+
+def _check_one_choice(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.key_or_group in _ONE_OF and isinstance(override.value(), list):
+            values = ",".join(map(str, override.value()))
+            raise ConfigCompositionException(
+                f"{override.input_line}: a run has one {override.key_or_group}; a run for each is "
+                f"-m {override.key_or_group}={values}"
+            )
 
 
 def _check_not_hidden(path: str, repo: Any) -> None:
@@ -132,7 +160,21 @@ def _separate(config: DictConfig, files: Sequence[_File], overrides: Sequence[Ov
         target = _target_of_group(where, files)
         if target is not None and not _same(target, node["_target_"]):
             renamed.append(_Renamed(where, node["_target_"]))
+    _check_rate(config, renamed, files, typed)
     _rename(config, renamed, files)
+
+
+def _check_rate(
+    config: DictConfig, renamed: Sequence[_Renamed], files: Sequence[_File], typed: Sequence[_File]
+) -> None:
+    """A learning rate that belongs to a trainer does not reach another one in its place."""
+    of_trainer = [file for file in files if file.path.startswith("trainer/optim/")]
+    says_so = any("lr" in (_select(file.content, ("optim",)) or {}) for file in typed)
+    if of_trainer and not says_so and (other := [one for one in renamed if one.where == ("trainer",)]):
+        raise ConfigCompositionException(
+            f"optim.lr={config.optim.lr} was chosen for trainer={config.hydra.runtime.choices.trainer}, not for "
+            f"{other[0].target}: name one, optim.lr=…"
+        )
 
 
 def _is_value(override: Override) -> bool:
@@ -179,7 +221,7 @@ def _inherited(where: Where, files: Sequence[_File], typed: Sequence[_File], cho
 
 
 def _belongs_to(file: _File, where: Where) -> bool:
-    return file.path.startswith(f"{where[0]}/") or _is_file_of(file, where)
+    return (bool(where) and file.path.startswith(f"{where[0]}/")) or _is_file_of(file, where)
 
 
 def _is_file_of(file: _File, where: Where) -> bool:
@@ -226,7 +268,7 @@ def _hand_on(config: DictConfig, where: Where, name: str, node: Mapping[str, Any
 
 def _is_link_or_part(value: Any) -> bool:
     if isinstance(value, str):
-        return "${" in value and "${oc.select:" not in value  # which has a value beside the name
+        return "${" in value and not re.match(r"\$\{(oc\.select|released):", value)  # which have values beside the name
     return any(True for _ in _nodes(value))
 
 

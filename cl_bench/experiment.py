@@ -157,7 +157,7 @@ def _obtain(
                 kept.task(task)
             callback.after_task(*stored, reused=True)
     if distributed.is_main():
-        _warn_if_hardly_changed(parts.optimization, task, callback.records[-1])
+        _warn_if_hardly_changed(parts.optimization, task, experience, callback.records[-1])
     kept.task(task)
     parts.trainer.remember(experience, callback.weights, callback.statistics)
 
@@ -238,9 +238,12 @@ def _tell(optimization: Optimization, steps: int, task: int, done: int) -> None:
         )
 
 
-def _warn_if_hardly_changed(optimization: Optimization, task: int, record: Mapping[str, Any]) -> None:
+def _warn_if_hardly_changed(
+    optimization: Optimization, task: int, experience: Experience, record: Mapping[str, Any]
+) -> None:
     """Training that did next to nothing looks like a method that forgets nothing."""
-    if not record["steps"] or record["relative_change"] >= _HARDLY:
+    single = bool((experience.class_masks.sum(1) == 1).all())  # of which it was warned before
+    if not record["steps"] or record["relative_change"] >= _HARDLY or single:
         return
     advice = f"raise optim.lr={optimization.lr:g} or optim.epochs"
     if optimization.warmup(record["steps"]) > record["steps"]:

@@ -155,7 +155,7 @@ def main() -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from cl_bench import command_line
-    from cl_bench.errors import UserError, is_hydras
+    from cl_bench.errors import is_hydras
 
     mergers = ", ".join(sorted(path.stem for path in (_CONFIGURATIONS / "merger").glob("*.yaml")))
     sys.argv[1:] = map(home.expanded, sys.argv[1:])
@@ -164,7 +164,7 @@ def main() -> None:
     try:
         command_line.check(sys.argv[1:])
         job()
-    except (HydraException, OmegaConfBaseException, UserError) as error:
+    except (HydraException, OmegaConfBaseException) as error:
         print(f"Error: {command_line.message(error)}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds in which all nodes have to be there
 _PATIENCE_WITH_NAMES = 10  # seconds in which a name server has to answer
 _POLL = 1.0  # seconds between two tries
-_REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=<name or address>:<port> say another place to meet, see the README"
+_REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=NODE:PORT say another place to meet, see the README"
 _FIRST_PORT, _PORTS = 15000, 10000  # jobs that share a node must not meet at the same place
 
 
@@ -161,6 +161,6 @@ def cannot_exchange(node: Node, error: Exception) -> UserError:
     reason = str(error).splitlines()[0].rstrip(".")
     return UserError(
         f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: {reason}. Each node's own "
-        "name has to lead the others to an address that they reach, on any port; GLOO_SOCKET_IFNAME=<interface>, on "
+        "name has to lead the others to an address that they reach, on any port; GLOO_SOCKET_IFNAME=INTERFACE, on "
         "GPUs NCCL_SOCKET_IFNAME, names another network."
     )

@@ -38,8 +38,8 @@ def compose(
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
     `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
-    was chosen on validation images, or else the first; `scalings` has all of them. `finetuned` holds the same
-    for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
+    was chosen on validation images, or else the first (`scaling`); `scalings` has all of them. `finetuned` holds the
+    same for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
     why. `scenario` says what was measured. `tasks` counts the images that were really evaluated, and those that there
     are to train on; its `class_names` is null where a task has all classes of its data set. `datasets` says whose split
     it was, and by SHA-256 which images, with the words for them (`sha256`) and as they came (`images`); `code`, which
@@ -60,6 +60,7 @@ def compose(
         "headline": {"name": parts.scenario.headline, "value": scalings.at(merged, parts.scenario.headline)},
         **merged,
         "left_out": parts.left_out,
+        "scaling": parts.scalings[reported],
         "scalings": scalings.record(parts, callback, validation),
         "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], number),
         "tasks": _tasks(parts.scenario, images),

@@ -234,6 +234,8 @@ def _only_hands_on(tree: ast.Module) -> bool:
 
 
 def _hands_on(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.ImportFrom) and statement.module is None:
+        return False  # a module of the package, which may change others
     if isinstance(statement, ast.Assign):
         return all(isinstance(name, ast.Name) and name.id.startswith("__") for name in statement.targets)
     is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
@@ -250,7 +252,8 @@ def _imports(name: str, file: Path, tree: ast.Module) -> Iterator[str]:
             yield from _imported_from("." * node.level + (node.module or ""), package, node.names)
         elif isinstance(node, ast.Call) and "import" in ast.unparse(node.func):  # importlib.import_module("name")
             texts = (each.value for each in node.args[:1] if isinstance(each, ast.Constant))
-            yield from (text for text in texts if isinstance(text, str) and text.replace(".", "_").isidentifier())
+            named = [text for text in texts if isinstance(text, str) and text.replace(".", "_").isidentifier()]
+            yield from (importlib.util.resolve_name(text, package) for text in named if package or text[0] != ".")
 
 
 def _imported_from(relative: str, package: str, names: list[ast.alias]) -> Iterator[str]:

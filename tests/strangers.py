@@ -11,7 +11,7 @@ from cl_bench.datasets.digits import load as digits
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.mergers import MagMax, Merger
 from cl_bench.mergers.base import StackMerger
-from cl_bench.scenarios import ClassIncremental, Scenario
+from cl_bench.scenarios import ClassIncremental, DomainIncremental, Scenario
 from cl_bench.trainers import EWC, Sequential, TaskTrainer
 
 
@@ -251,3 +251,7 @@ class NoOptimizer:
 class WithoutRate(torch.optim.SGD):
     def __init__(self, parameters):
         super().__init__(parameters, 0.1)
+
+
+class OwnDomains(DomainIncremental):
+    """Domains in a class of one's own."""

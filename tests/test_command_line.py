@@ -109,7 +109,7 @@ def test_a_misspelt_choice_gets_the_nearest_and_all_the_others(tmp_path, monkeyp
     ],
 )
 def test_dashes_and_a_sweep_that_is_to_be_shown_are_refused(typed, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(HydraException, match=message):
         command_line.check(typed)
 
 

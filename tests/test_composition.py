@@ -166,3 +166,39 @@ def test_a_file_that_would_be_passed_over_is_refused_only_where_it_is_chosen(com
 def test_the_merge_command_does_the_same(composed):
     config, _ = composed(MEDIAN, name="merge")
     assert config["merger"] == {"_target_": f"{HERE}.Median"}
+
+
+def test_a_list_of_choices_is_no_choice(composed):
+    with pytest.raises(
+        HydraException, match=r"^merger=\[average,ties\]: a run has one merger.*-m merger=average,ties$"
+    ):
+        composed("merger=[average,ties]")
+
+
+def test_a_rate_of_one_trainer_does_not_reach_another_class(composed):
+    other = ("trainer=head_only", f"trainer._target_={HERE}.Plain")
+    with pytest.raises(
+        HydraException, match=r"^optim\.lr=0\.4 was chosen for trainer=head_only, not for .*Plain: name"
+    ):
+        composed(*other)
+    assert composed(*other, "optim.lr=3")[0]["optim"]["lr"] == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "of_domains"),
+    [
+        ([], False),
+        (["scenario=glyphs_domains"], True),
+        (["scenario=folder_domains"], True),
+        (["scenario=mini_eight"], False),
+        (["scenario=glyphs_domains", "scenario._target_=cl_bench.scenarios.ClassIncremental"], False),
+        (["scenario=digits_5", "scenario._target_=cl_bench.scenarios.DomainIncremental"], True),
+        (["scenario=digits_5", "scenario._target_=tests.strangers.OwnDomains"], True),
+        (["scenario=digits_5", "scenario._target_=nowhere.Domains"], False),
+    ],
+)
+def test_released_rules_follow_the_class_of_the_scenario(configure, overrides, of_domains):
+    cmm, ewc = (configure(*overrides, f"trainer={trainer}") for trainer in ("cmm", "ewc"))
+    assert cmm["merger"]["second_moments"] is not of_domains
+    assert ewc["trainer"]["fisher_outputs"] == ("features" if of_domains else "classes")
+    assert configure(*overrides, "trainer=cmm", "merger.second_moments=true")["merger"]["second_moments"] is True

@@ -266,15 +266,16 @@ def test_the_others_compose_and_are_made_as_far_as_data_and_weights_are_there(
 
 def test_settings_in_the_text_compose(hydra):
     """Some belong to another scenario, or to CMM, and to others a seed or a number of processes has to be said."""
-    surroundings = ([], ["trainer=cmm"], ["scenario=folder"])
+    others = ("trainer=cmm", "trainer=ewc", "merger=opcm", "merger=svc", "scenario=folder", "logger.save_dir=log")
+    surroundings = (*(("config", other) for other in others), ("merge",))
     found = documented.settings()
     assert len(found) >= 20
     for span, page in found:
         settings = [span] if "{" in span else span.split()
         problems = []
-        for others in surroundings:
+        for of, *more in surroundings:
             try:
-                compose("config", [*others, *settings, "logger.save_dir=log"])
+                compose(of, [*more, *settings])
                 break
             except Exception as error:
                 problems.append(str(error))

@@ -26,7 +26,13 @@ class Half(TaskArithmetic):
     def combine(self, state, block):
         return super().combine(state, block) * {factor}
 """
-COMMON = (*SHORT, "optim.gradient_clip=null", "trainer._target_=my_pkg.Mine", "merger._target_=my_pkg.Half")
+COMMON = (
+    *SHORT,
+    "optim.gradient_clip=null",
+    "trainer._target_=my_pkg.Mine",
+    "merger._target_=my_pkg.Half",
+    "merger.scaling=0.5",
+)
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_a_folder_whose_name_is_no_text_is_refused_before_training_or_named(conf
     write_digits(tmp_path / "images")
     (tmp_path / "images/digit_0").rename(os.fsdecode(os.fsencode(tmp_path) + b"/images/caf\xe9"))
     folder = ("scenario=folder", f"dataset.root={tmp_path / 'images'}", *COMMON)
-    with pytest.raises(UserError, match=r"the class 'caf\\udce9' is no text .* dataset.class_names="):
+    with pytest.raises(UserError, match=r"the class 'caf\\udce9' is no text .* 'dataset.class_names="):
         build(configure(*folder))
     parts = build(configure(*folder, f"dataset.class_names={[chr(97 + i) for i in range(10)]}"))
     assert len(parts.experiences[0].samples)

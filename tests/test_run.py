@@ -50,7 +50,7 @@ def test_a_run_leaves_its_result_pictures_and_logs_and_a_second_one_trains_nothi
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        (["merger=nope"], "merger/nope"),
+        (["merger=nope"], "merger=nope: there is no such choice"),
         (["merger.scalling=1"], "merger.scalling"),
         (["optim.lr=fast"], "optim.lr='fast'"),
         (["scenario=cifar100_5", "backbone=tiny_clip"], "data/cifar-100-python"),

@@ -29,6 +29,10 @@ MODULES = {
     "handed.py": "from functools import partial\nfrom beside import FACTOR\nload = partial(dict, FACTOR)\n",
     "by_name.py": "import importlib as important\nclass Mine:\n    beside = important.import_module('beside').FACTOR\n"
     "    important.import_module('os'), important.__dict__.get(3)\n",
+    "side/__init__.py": "from side.inner import Mine\nfrom . import patches\n",
+    "side/inner.py": "import importlib\nclass Mine:\n    deep = importlib.import_module('.deep', __package__)\n",
+    "side/patches.py": "from side.inner import Mine\nMine.factor = 2\n",
+    "side/deep.py": "FACTOR = 1\n",
     "broken.py": "raise RuntimeError\n",
 }  # fmt: skip
 
@@ -69,6 +73,7 @@ def files(target, **more):
         ("busy.inner.Mine", {"busy/__init__.py", "busy/inner.py"}),
         ("handed.load", {"handed.py", "beside.py"}),
         ("by_name.Mine", {"by_name.py", "beside.py"}),
+        ("side.Mine", {"side/__init__.py", "side/inner.py", "side/patches.py", "side/deep.py"}),
         ("cl_bench.mergers.MagMax", set()),
         ("torch.optim.AdamW", set()),
         ("collections.OrderedDict", set()),

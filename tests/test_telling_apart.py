@@ -34,7 +34,7 @@ def test_classes_whose_words_the_model_does_not_know_are_learned(run_py, tmp_pat
     run = run_py(*COMMON, *learning)
     assert run.returncode == 0, run.stderr
     words = "dog, guitar, horse, house"
-    assert run.stdout.count(f"folder: tiny_clip was not trained on these words of the class names: {words};") == 1
+    assert run.stdout.count(f"images: tiny_clip was not trained on these words of the class names: {words};") == 1
     result = read(tmp_path)
     before, *_, after = result["finetuned"]["accuracy_after_task"]["task_agnostic"]
     assert before < 35 and after > before + 15  # of four classes

@@ -18,6 +18,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from cl_bench import released
 from cl_bench.datasets.catalog import release
 from cl_bench.reports.layouts import LAYOUTS
 from cl_bench.reports.markdown import grid
@@ -134,6 +135,7 @@ def _evaluations(config: Config, one: Work) -> int:
 @cache
 def _composed(override: str, sweep: bool = False) -> Config:
     os.environ["CL_BENCH_ROOT"] = str(_ROOT)  # where Hydra looks for sweeps
+    released.register()
     with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):
         config = compose("config", [override], return_hydra_config=True)
     if sweep:

@@ -34,7 +34,7 @@ def print_sweep(paths: Sequence[Path]) -> None:
     print()
     try:
         print_table(swept(told_apart([read(path, IN_TABLES) for path in paths]))[0], _ROWS_AT_THE_END)
-        print(f"The same again, with forgetting: {again}; --out OUT writes it as Markdown, LaTeX and CSV", flush=True)
+        print(f"The same again: {again}; --out OUT writes it as Markdown, LaTeX and CSV", flush=True)
     except UserError as error:  # the runs themselves are done
         print(f"No table of these runs: {error}", flush=True)
 

@@ -92,5 +92,5 @@ def left_out(unchosen: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _given(result: Mapping[str, Any]) -> Any:
-    """`merger.scaling` as it was set."""
-    return (result["config"].get("merger") or {}).get("scaling")
+    """`merger.scaling` as it was set, or the merger's own default."""
+    return (result["config"].get("merger") or {}).get("scaling", result.get("scaling"))

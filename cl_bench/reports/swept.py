@@ -6,7 +6,7 @@ of accuracy have a column of their own. A run with a list of λ of which nobody 
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import BOUNDS, position
+from cl_bench.reports.rules import rules
 from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, at_each, chosen_flag, is_unchosen
 from cl_bench.reports.settings import Settings, differing, typed
@@ -74,8 +75,9 @@ def swept(results: Sequence[Result]) -> list[Table]:
     settings = differing(each, lambda result: alike[id(result)])
     rows = [{**own, **others} for own, others in zip(of_choices, settings, strict=True)]
     lists = sum(map(is_unchosen, results))
-    competes = all(run.result["split"] == "validation" for run in runs) or not (any(settings) or lists)
     placed = [_Placed(*one) for one in zip(runs, columns, rows, strict=True)]
+    chosen_on = all(run.result["split"] == "validation" for run in runs)
+    competes = (chosen_on or not (any(settings) or lists)) and _repeated_alike(placed)
     both = [_table(placed, metric, competes, lists) for metric in ("accuracy", "forgetting")]
     return [table for table in both if table.rows]
 
@@ -97,6 +99,15 @@ class _Placed:
         if metric == "accuracy":
             return result["headline"]["value"]
         return (result["metrics"].get(headline_kind(result)) or {}).get("forgetting_max_minus_last")
+
+
+def _repeated_alike(placed: Sequence[_Placed]) -> bool:
+    """Whether all rows of each column are means over the same seeds and orders of arrival."""
+    repeated: dict[_Column, dict[str, set[tuple[int, str]]]] = defaultdict(lambda: defaultdict(set))
+    for one in placed:
+        if one.run.method not in BOUNDS:
+            repeated[one.column][typed(one.row)].add((one.run.seed, repr(one.run.order)))
+    return all(len(set(map(frozenset, of_rows.values()))) == 1 for of_rows in repeated.values())
 
 
 def _choice(run: Run, name: str) -> str | None:
@@ -143,7 +154,7 @@ def _table(placed: Sequence[_Placed], metric: str, competes: bool, lists: int) -
         columns=tuple(names.values()),
         rows=tuple(Row(row, found, competes=competes and row not in bounds) for row, found in cells.items()),
         higher_is_better=metric == "accuracy",
-        notes=tuple(_notes(names, [one.run for one in in_order], lists)),
+        notes=tuple(_notes(names, in_order, lists)),
     )
 
 
@@ -193,12 +204,22 @@ def _caption(metric: str, runs: Sequence[Run], most: int) -> str:
     return f"{what}; {spread if most > 1 else over}."
 
 
+def _unnamed(placed: Sequence[_Placed]) -> Iterator[str]:
+    """Choices that differ among the rows, but follow from what the rows name."""
+    for name, named in (("merger", "trainer"), ("trainer", "merger")):
+        choices = [one.run.result["choices"] for one in placed]
+        shown = any(f"{name}._target_" in one.row or name in one.row or "+method" in one.row for one in placed)
+        if len({chosen[name] for chosen in choices}) > 1 and not shown:
+            pairs = dict.fromkeys((chosen[named], chosen[name]) for chosen in choices)
+            yield f"{name}: " + ", ".join(f"{mine} with {named}={its}" for its, mine in pairs) + "."
+
+
 def _shortened(words: Sequence[str], most: int = 12) -> str:
     return ", ".join(words) if len(words) <= most else f"{', '.join(words[: most - 1])}, …, {words[-1]}"
 
 
-def _notes(names: dict[_Column, str], runs: Sequence[Run], lists: int) -> list[str]:
-    notes = []
+def _notes(names: dict[_Column, str], placed: Sequence[_Placed], lists: int) -> list[str]:
+    notes, runs = [], [one.run for one in placed]
     headlines: dict[str, list[str]] = defaultdict(list)
     for column, name in names.items():
         headlines[column.headline].append(name)
@@ -210,6 +231,9 @@ def _notes(names: dict[_Column, str], runs: Sequence[Run], lists: int) -> list[s
     common = {name: {run.result["choices"][name] for run in runs} for name in ("trainer", "merger")}
     if same := typed({name: found.pop() for name, found in common.items() if len(found) == 1}):
         notes.append(f"All runs have {same}.")
+    notes += [*_unnamed(placed), *rules(runs)]
+    if not _repeated_alike(placed):
+        notes.append("Rows are of other seeds or orders of arrival than each other, so none of them is the best.")
     if lists:
         notes.append(f"No λ was chosen where merger.scaling was a list, so each has a row. {HOW_TO_CHOOSE}.")
     for name in ("cl_bench", "torch"):

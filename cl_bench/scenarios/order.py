@@ -13,7 +13,8 @@ from cl_bench.errors import UserError
 
 log = logging.getLogger(__name__)
 
-Order: TypeAlias = list[bool | int | float | str] | StrictInt | str | None
+Item: TypeAlias = bool | int | float | str | None
+Order: TypeAlias = list[Item] | StrictInt | str | None
 """None: as the data set numbers them. An integer: a random order from this seed. `published`: the publications'
 order for this data set. A list of names or, where its items are none, of numbers from 0; or the path of a YAML or JSON
 file that holds one."""
@@ -54,7 +55,8 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
     numbers = _permutation(order, names, some)
     if any(_position(item) is not None for item in order):
         what = {"class_order": "classes", "domain_order": "domains"}.get(kind, "data sets")
-        taken = f"names of {what}" if _text(order[0]) == names[numbers[0]] else f"positions of {what}, from 0"
+        are_names = [_text(item, names) for item in order] == [names[i] for i in numbers]
+        taken = f"names of {what}" if are_names else f"positions of {what}, from 0"
         log.info("task_order: its numbers are taken as %s: %s", taken, _shortened([names[i] for i in numbers]))
     return numbers
 
@@ -72,7 +74,7 @@ def _read(path: Path) -> list[str]:
     return listed
 
 
-def _permutation(order: Sequence[bool | int | float | str], names: Sequence[str], some: bool) -> list[int]:
+def _permutation(order: Sequence[Item], names: Sequence[str], some: bool) -> list[int]:
     numbers = _numbers(order, names)
     missing = [] if some else sorted(set(range(len(names))) - set(numbers))
     if missing or not numbers or len(numbers) > len(set(numbers)):
@@ -84,9 +86,9 @@ def _permutation(order: Sequence[bool | int | float | str], names: Sequence[str]
     return numbers
 
 
-def _numbers(order: Sequence[bool | int | float | str], names: Sequence[str]) -> list[int]:
+def _numbers(order: Sequence[Item], names: Sequence[str]) -> list[int]:
     number = {name: i for i, name in enumerate(names)}
-    texts, positions = [_text(item) for item in order], [_position(item) for item in order]
+    texts, positions = [_text(item, names) for item in order], [_position(item) for item in order]
     if all(text in number for text in texts):
         return [number[text] for text in texts]
     unknown = [i for i, position in enumerate(positions) if position not in range(len(names))]
@@ -103,11 +105,24 @@ def _numbers(order: Sequence[bool | int | float | str], names: Sequence[str]) ->
     )
 
 
-def _text(item: bool | int | float | str) -> str:
-    return str(item).lower() if isinstance(item, bool) else str(item)
+def _text(item: Item, names: Sequence[str]) -> str:
+    """The item as a name; what looks like a number, a truth value or null has lost the way in which it was typed."""
+    if isinstance(item, float):
+        alike = [name for name in names if _number(name) == item]
+    else:
+        typed = "null" if item is None else str(item)
+        alike = [name for name in names if name.lower() == typed.lower()] if item in (None, True, False) else []
+    return alike[0] if len(alike) == 1 else str(item)
 
 
-def _position(item: bool | int | float | str) -> int | None:
+def _number(name: str) -> float | None:
+    try:
+        return float(name)
+    except ValueError:
+        return None
+
+
+def _position(item: Item) -> int | None:
     """What the item may mean as a number; None for what is none."""
     whole = isinstance(item, int) and not isinstance(item, bool)
     return int(item) if whole or (isinstance(item, str) and item.isascii() and item.isdigit()) else None

@@ -294,7 +294,7 @@ def test_a_click_on_a_point_of_time_against_accuracy_opens_its_run(opened):
 
 
 def test_what_people_named_is_text_and_nothing_else(opened):
-    tasks = [{"name": NASTY, "classes": 1, "images": 1}] * 5
+    tasks = [{"name": NASTY, "classes": 1, "images": 1, "training_images": 1}] * 5
     own = record(NASTY, f"sequential_{NASTY}", place=f"{NASTY.replace('/', '')}/0", tasks=5) | {"tasks": tasks}
     table = Table(
         NASTY, NASTY, (NASTY,), (Row(NASTY, {NASTY: Cell((1.0,), flags=(NASTY,), note=NASTY)}),), notes=(NASTY,)

@@ -64,6 +64,12 @@ def unchosen(**more):
     return record(grid=GRID, **more)
 
 
+def test_the_scaling_that_a_merger_of_ones_own_has_by_itself_is_known():
+    own = record() | {"scaling": 0.25}
+    del own["config"]["merger"]["scaling"]
+    assert scaling.scaling_of(own) == 0.25 and scaling.scaling_of(record() | {"scaling": 0.5}) == 0.5
+
+
 def test_a_list_is_chosen_from_by_the_run_or_by_nobody():
     assert scaling.is_unchosen(unchosen()) and scaling.scaling_of(unchosen()) is None
     chosen = record(grid=GRID, chosen=0.4)

@@ -55,6 +55,24 @@ def test_choices_stand_without_what_they_bring_and_methods_compete():
     assert all(row.competes for row in table.rows)
 
 
+@pytest.mark.parametrize("other", [{"seed": 7}, {"seed": 5, "scenario__class_order": 3}])
+def test_rows_of_other_seeds_or_orders_have_no_best(other):
+    table, _ = swept([of(merger="ties"), of(merger="magmax", **other)])
+    assert not any(row.competes for row in table.rows)
+    assert "Rows are of other seeds or orders of arrival than each other, so none of them is the best." in table.notes
+
+
+def test_a_merger_that_follows_from_its_trainer_and_the_rules_for_domains_are_said():
+    results = [
+        of("cmm", "cmm", "office31", merger__second_moments=False),
+        of("ewc", "magmax", "office31", trainer__fisher_outputs="features"),
+    ]
+    table, _ = swept(results)
+    assert set(cells(table)) == {"trainer=cmm", "trainer=ewc"}
+    assert any(note.startswith("merger: ") and "magmax with trainer=ewc" in note for note in table.notes)
+    assert sum("as in the code released for domains" in note for note in table.notes) == 2
+
+
 def test_columns_stand_in_the_papers_order():
     table, _ = swept([of(scenario=name) for name in ("cars_5", "my_own_20", "glyphs_10", "my_own_5", "cifar100_5")])
     assert table.columns == ("cifar100_5", "cars_5", "glyphs_10", "my_own_5", "my_own_20")

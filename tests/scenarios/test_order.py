@@ -31,6 +31,8 @@ def resolve(listed, names=TWELVE, **options):
         ([1.5, 0.5], ["0.5", "1.5"], [1, 0]),
         ([True, False], ["false", "true"], [1, 0]),
         (["dog", "cat"], ["cat", "dog"], [1, 0]),
+        ([1.1, 1.2], ["1.10", "1.2"], [0, 1]),
+        ([1000.0, None, "no", 1.0], ["1.0", "1e3", "no", "null"], [1, 3, 2, 0]),
     ],
 )
 def test_names_come_first_and_positions_where_not_all_are_names(listed, names, expected):
@@ -42,7 +44,7 @@ def test_names_come_first_and_positions_where_not_all_are_names(listed, names, e
     [
         ([0, "dog"], ["cat", "dog"], r"mixes names \(dog\) and numbers that are no names \(0\)"),
         ([1, "cat", 0], ["1", "cat", "dog"], r"mixes names \(cat\) and numbers that are no names \(0\)"),
-        ([1.1, 1.2], ["1.10", "1.2"], r"names 1.1, which is none of: 1.10, 1.2; a name that looks like a number"),
+        ([1.1, 1.2], ["1.10", "1.1"], r"names 1.2, which is none of: 1.10, 1.1; a name that looks like a number"),
         ([True, False], ["0", "1"], "names True, which is none of"),
         ([0, 7], ["cat", "dog"], "names 7, which is none of: cat, dog"),
         ([-1, 0], ["cat", "dog"], "names -1"),
@@ -62,6 +64,9 @@ def test_the_log_says_which_was_taken(caplog):
     resolve([*range(12)])
     assert "task_order: its numbers are taken as names of classes: 0, 1, 2, 3, 4, 5, 6, 7, … (12 in all)" in caplog.text
     caplog.clear()
+    resolve([0, 1, 2], ["0", "10", "2"])  # 1 is no name
+    assert "taken as positions of classes, from 0: 0, 10, 2" in caplog.text
+    caplog.clear()
     resolve(["dog", "cat"], ["cat", "dog"])
     resolve(3)
     assert not caplog.text
@@ -77,7 +82,7 @@ def test_items_of_a_file_are_the_text_that_stands_there(tmp_path):
         resolve(str(file), ["0", "1"])
 
 
-@pytest.mark.parametrize("setting", ["true", "1.0", "[null,0]"])
+@pytest.mark.parametrize("setting", ["true", "1.0", "{a: 0}"])
 def test_what_is_neither_a_seed_nor_a_list_is_refused(configure, setting):
     with pytest.raises(UserError, match=r"scenario.class_order=.* does not fit"):
         build(configure(f"task_order={setting}"))
