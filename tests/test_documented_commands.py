@@ -35,7 +35,6 @@ COMMANDS = [found.command for found in documented.commands()]
 DEFAULT_RUN = {
     "make run": "0 of 5 tasks reused",
     "python run.py merger=ties merger.scaling=0.4": "5 of 5 tasks reused",
-    "python run.py -m merger.scaling=0.2,0.4,0.6": "5 of 5 tasks reused",
     "python run.py --help": "Groups and their choices",
     "make help": "make run",
 }

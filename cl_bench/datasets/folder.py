@@ -15,7 +15,7 @@ from cl_bench.datasets.class_folders import beside, list_all_images
 from cl_bench.datasets.image_files import ImageFiles
 from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.listing import SUFFIXES, Listing, images, subfolders
-from cl_bench.errors import UserError, shortened
+from cl_bench.errors import Missing, UserError, shortened
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _called(root: Path) -> str:
 
 def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
     if not root.is_dir():
-        raise _error(name, f"{root} is no folder")
+        raise _error(name, f"{root} is no folder", Missing)  # which another machine may have
     try:
         loose = images(root)
     except OSError as problem:
@@ -252,5 +252,5 @@ def _shortened(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
 
 
-def _error(name: str, problem: str) -> UserError:
-    return UserError(f"{name}: {problem}.\n{_LAYOUTS}\nImages end in {', '.join(SUFFIXES)}.")
+def _error(name: str, problem: str, kind: type[UserError] = UserError) -> UserError:
+    return kind(f"{name}: {problem}.\n{_LAYOUTS}\nImages end in {', '.join(SUFFIXES)}.")

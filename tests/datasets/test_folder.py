@@ -4,7 +4,7 @@ import yaml
 from PIL import Image
 
 from cl_bench.datasets import folder, split
-from cl_bench.errors import UserError
+from cl_bench.errors import Missing, UserError
 from cl_bench.instantiate import instantiate
 from tests.conftest import ROOT
 from tests.datasets.releases_by_folder import write_images
@@ -323,3 +323,9 @@ def test_a_damaged_image_is_told(tmp_path):
     write_images(tmp_path, tree("a", "b"), b"no image")
     with pytest.raises(UserError, match=r"(?s)/a/0\d\.jpg is missing or damaged.*the data set pets: repair or remove"):
         folder.load(tmp_path, name="pets").train.pixels[0]
+
+
+def test_a_folder_that_is_not_here_may_be_elsewhere(tmp_path):
+    """A sweep's jobs may run on machines that have it."""
+    with pytest.raises(Missing, match="is no folder"):
+        configured("folder", tmp_path / "nowhere")

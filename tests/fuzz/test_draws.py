@@ -6,7 +6,7 @@ from tests.fuzz.__main__ import run, told, write_images
 from tests.fuzz.draws import draw
 
 pytestmark = pytest.mark.slow
-DRAWS = 24
+DRAWS = 8
 
 
 @pytest.fixture(scope="module")
