@@ -41,7 +41,6 @@ DEFAULT_RUN = {
 ON_VALIDATION_IMAGES = {
     "python run.py +sweep=optuna scenario=digits_5 merger=magmax": "Best parameters: {'merger.scaling': ",
     "python run.py 'merger.scaling=[0.2,0.4,0.6]' scenario.validation_share=0.2": "5 of 5 tasks reused",
-    "python run.py evaluation.split=validation scenario.validation_share=0.2": "on validation images",
 }
 OWN_IMAGES = {
     "python run.py scenario=folder dataset.root=path/to/images scenario.tasks=5 backbone=tiny_clip": "0 of 5 tasks",

@@ -119,7 +119,9 @@ def test_ctrl_c_during_imports(command):
     process = begun(sys.executable, *command)
     time.sleep(0.25)
     process.send_signal(signal.SIGINT)
-    assert (process.communicate(timeout=20)[1], process.returncode) == (LINES[signal.SIGINT], 130)
+    told = process.communicate(timeout=20)[1]
+    # Python drops what is raised in some imports; the run then begins, and is ended by the watchdog.
+    assert told in (LINES[signal.SIGINT], f"Interrupted. Kept: 0 of 5 tasks. {AGAIN}\n") and process.returncode == 130
 
 
 @pytest.mark.slow
