@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cl_bench.errors import Missing, UserError
+from cl_bench.known import Known
 from cl_bench.launch import check_cores
-from cl_bench.parts import Known
 from cl_bench.parts import check as check_parts
 from cl_bench.sweep import MISTAKES, message
 
@@ -65,7 +65,7 @@ def check(
                 found.absent.append((job, str(error)))
             except MISTAKES as error:
                 found.mistakes.append((job, message(error)))
-            except Exception:
+            except Exception:  # what nobody expects is left to the job's own run, which shows its traceback
                 continue
     del known
     gc.collect()  # models refer to themselves in circles

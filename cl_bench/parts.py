@@ -4,10 +4,9 @@ Whatever can be wrong with either is found here, before anything is trained.
 """
 
 import copy
-import json
 import logging
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from cl_bench.errors import UserError
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
 from cl_bench.in_users_words import choice
 from cl_bench.instantiate import bound, validated
+from cl_bench.known import Known
 from cl_bench.mergers import Merger
 from cl_bench.mergers.running_statistics import RunningStatistics
 from cl_bench.others_parts import made
@@ -187,7 +187,7 @@ def build_here(config: Mapping[str, Any]) -> Parts:
     return build({**config, "lightning": lightning, "logger": logger})
 
 
-def check(config: Mapping[str, Any], known: "Known") -> Devices:
+def check(config: Mapping[str, Any], known: Known) -> Devices:
     """Looks for whatever can be wrong with a configuration, without images, a head, or training.
 
     Args:
@@ -224,25 +224,6 @@ def check(config: Mapping[str, Any], known: "Known") -> Devices:
     parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")
     known(["together", data, [config.get(part) for part in parts]], check_together)
     return settings.devices
-
-
-class Known:
-    """What was made, or could not be made, of some settings, so that it is made once for many configurations."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, Any] = {}
-
-    def __call__(self, settings: Any, make: Callable[[], Any]) -> Any:
-        """What `make` returns or raises, the first time that it is called for these settings."""
-        key = json.dumps(settings, sort_keys=True, default=repr)
-        if key not in self._made:
-            try:
-                self._made[key] = make()
-            except UserError as error:
-                self._made[key] = error
-        if isinstance(self._made[key], UserError):
-            raise self._made[key]
-        return self._made[key]
 
 
 @dataclass(frozen=True)

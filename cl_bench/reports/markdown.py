@@ -101,7 +101,5 @@ def page(table: Table) -> str:
 def _shown(cell: Shown | None) -> str:
     if cell is None:
         return ""
-    number = f"{cell.mean} ± {cell.deviation}" if cell.deviation else cell.mean
-    text = {0: number, 1: f"**{number}**", 2: f"<u>{number}</u>"}[cell.rank]
-    of = f" (n = {cell.n})" if cell.n else ""
-    return text + of + (f"<sup>{','.join(cell.marks)}</sup>" if cell.marks else "")
+    text = {0: cell.number, 1: f"**{cell.number}**", 2: f"<u>{cell.number}</u>"}[cell.rank]
+    return text + cell.of + (f"<sup>{','.join(cell.marks)}</sup>" if cell.marks else "")

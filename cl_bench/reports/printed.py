@@ -103,7 +103,5 @@ def _plain(marked: str) -> str:
 def _cell(cell: Shown | None) -> str:
     if cell is None:
         return ""
-    number = f"{cell.mean} ± {cell.deviation}" if cell.deviation else cell.mean
-    number = {0: number, 1: f"[bold]{number}[/]", 2: f"[underline]{number}[/]"}[cell.rank]
-    of = f" (n = {cell.n})" if cell.n else ""
-    return number + of + (escape(f" [{','.join(cell.marks)}]") if cell.marks else "")
+    number = {0: cell.number, 1: f"[bold]{cell.number}[/]", 2: f"[underline]{cell.number}[/]"}[cell.rank]
+    return number + cell.of + (escape(f" [{','.join(cell.marks)}]") if cell.marks else "")

@@ -28,6 +28,16 @@ class Shown:
     n: int | None
     marks: tuple[str, ...]
 
+    @property
+    def number(self) -> str:
+        """Mean ± deviation, as text."""
+        return f"{self.mean} ± {self.deviation}" if self.deviation else self.mean
+
+    @property
+    def of(self) -> str:
+        """How many runs it is of, where that has to be said."""
+        return f" (n = {self.n})" if self.n else ""
+
 
 def footnotes(table: Table) -> dict[str, str]:
     """A letter for each thing that is said of some cells, in the order of reading."""
