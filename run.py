@@ -1,6 +1,6 @@
 """The command line: composes and resolves the configuration and hands plain data to `cl_bench`."""
 
-from cl_bench import signals
+from cl_bench.runtime import signals
 
 signals.handle()
 
@@ -20,10 +20,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench import slurm, terminal
-from cl_bench.quick_exit import quick_exit
+from cl_bench.launching import slurm
+from cl_bench.runtime import terminal
+from cl_bench.runtime.quick_exit import quick_exit
 
-gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launch` on it is collected
+gc.disable()  # imports make half a million objects and no garbage; from `cl_bench.launching.launch` on it is collected
 os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its errors on, for `main` to print
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long crawl where others want the cores, too
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches of images lie in huge pages: made in half the time
@@ -36,15 +37,16 @@ _LOCAL = ("basic", "joblib", "submitit_local")  # launchers whose jobs run on th
 @hydra.main(version_base="1.3", config_path=str(_ROOT / "conf"), config_name="config")
 def job(config: DictConfig) -> float | None:
     """One run, alone or in a sweep, where it may happen in another process."""
-    from cl_bench import in_users_words, sweep
-    from cl_bench.errors import UserError, unwritable
-    from cl_bench.launch import launch, objective
+    from cl_bench.launching import sweep
+    from cl_bench.launching.launch import launch, objective
+    from cl_bench.runtime import setting_names
+    from cl_bench.runtime.errors import UserError, unwritable
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
-        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug), in_users_words.told(config):
+        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug), setting_names.told(config):
             jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
             plain = _plain(config)
             done = sweep.result(plain, folder)
@@ -53,7 +55,7 @@ def job(config: DictConfig) -> float | None:
             return value
         return None
     try:
-        with in_users_words.told(config):
+        with setting_names.told(config):
             return launch(_plain(config), folder)
     except (UserError, OSError) as error:
         reason = str(error) if isinstance(error, UserError) else unwritable(error, sweep.FOLDERS)
@@ -65,7 +67,7 @@ def job(config: DictConfig) -> float | None:
 
 def _become_worker(launcher: str, settings: DictConfig) -> int:
     """Makes ready a process that another launcher than `basic` has started; how many of them this machine has."""
-    from cl_bench import own_device, sweep
+    from cl_bench.launching import gpu_claim, sweep
 
     if launcher == "basic":
         return 1
@@ -76,13 +78,13 @@ def _become_worker(launcher: str, settings: DictConfig) -> int:
         return 1
     signals.handle(parent=sweep.main_process())
     sweep.note_worker()
-    own_device.claim()
+    gpu_claim.claim()
     return _at_a_time(launcher, settings)
 
 
 def _at_a_time(launcher: str, settings: DictConfig) -> int:
     """Runs that a sweep does on this machine at the same time."""
-    from cl_bench.cores import available_cores
+    from cl_bench.runtime.cores import available_cores
 
     if launcher != "joblib":
         return 1
@@ -97,7 +99,7 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     Raises:
         HydraException: Some cannot be done; names them all.
     """
-    from cl_bench import look_ahead
+    from cl_bench.launching import look_ahead
 
     def compose(number: int, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
         config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
@@ -125,7 +127,7 @@ def _look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
-    from cl_bench.command_line import check_names
+    from cl_bench.launching.command_line import check_names
     from cl_bench.store.plain import text_keys
 
     _check_warmup(config)
@@ -161,7 +163,7 @@ def main() -> None:
 
     A sweep ends with a table of its runs, and a list of those that failed.
     """
-    from cl_bench import command_line, composition, sweep
+    from cl_bench.launching import command_line, composition, sweep
 
     sys.argv[1:] = command_line.completed(sys.argv[1:])
     Sweeper.validate_batch_is_legal = _look_ahead
@@ -200,8 +202,8 @@ def main() -> None:
 
 def _reason(error: Exception) -> str | None:
     """What people are told of an error that has ended the command; None where it is one of the program's own."""
-    from cl_bench import command_line, sweep
-    from cl_bench.errors import is_hydras, unwritable
+    from cl_bench.launching import command_line, sweep
+    from cl_bench.runtime.errors import is_hydras, unwritable
 
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return command_line.message(error)

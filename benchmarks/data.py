@@ -20,16 +20,17 @@ from sklearn.datasets import load_sample_images
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from cl_bench import batches
-from cl_bench.backbones import TinyClip, zero_shot_head
-from cl_bench.backbones.transforms import ImageTransform
+from cl_bench.backbones import TinyClip
 from cl_bench.datasets import folder
-from cl_bench.datasets.image_files import ImageFiles
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.prepared import prepare
+from cl_bench.heads.zero_shot import zero_shot_head
+from cl_bench.images import batches
+from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.images.prepared import prepare
+from cl_bench.images.samples import Samples
+from cl_bench.images.transforms import ImageTransform
 from cl_bench.reports.markdown import grid
 from cl_bench.scenarios import ClassIncremental
-from cl_bench.scenarios.samples import Samples
 from cl_bench.store.atomic import write_text
 from cl_bench.trainers import Optimization, Sequential
 

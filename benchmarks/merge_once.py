@@ -58,8 +58,8 @@ def _cl_bench(method: str, base: str) -> _Merge:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from cl_bench import released
-    from cl_bench.instantiate import instantiate
+    from cl_bench.experiment import released
+    from cl_bench.runtime.instantiate import instantiate
 
     released.register()
     with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):

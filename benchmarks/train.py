@@ -18,11 +18,12 @@ import pytorch_lightning as pl
 import torch
 from torch.nn import functional
 
-from cl_bench import batches
-from cl_bench.backbones import TinyClip, zero_shot_head
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.devices import Devices
+from cl_bench.backbones import TinyClip
+from cl_bench.heads.zero_shot import zero_shot_head
+from cl_bench.images import batches
+from cl_bench.images.images import ImageDataset, Images
 from cl_bench.reports.markdown import grid
+from cl_bench.runtime.devices import Devices
 from cl_bench.scenarios import ClassIncremental
 from cl_bench.store.atomic import write_text
 from cl_bench.trainers import (

@@ -14,8 +14,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cl_bench import composition, sweep_folders
-from tests.commands import Commands
+from cl_bench.launching import composition, sweep_folders
+from tests.helpers.commands import Commands
 
 composition.install()  # as run.py does
 gc.disable()  # as run.py does, until all is imported

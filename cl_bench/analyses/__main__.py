@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench import home
 from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of, trained_otherwise
-from cl_bench.errors import UserError, each
-from cl_bench.quick_exit import quick_exit
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError, each
+from cl_bench.runtime.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
 
 NAMES = (

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cl_bench import batches
-from cl_bench.parts import Parts
-from cl_bench.scenarios.samples import Samples
+from cl_bench.experiment.parts import Parts
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
 from cl_bench.trainers import Weights
 
 

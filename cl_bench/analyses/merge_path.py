@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cl_bench.analyses.run import Run
-from cl_bench.errors import UserError
 from cl_bench.mergers import RunningMerge
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import Weights
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cl_bench import trust
-from cl_bench.errors import UserError
-from cl_bench.parts import Parts, build_here
-from cl_bench.source_code import changes
+from cl_bench.experiment import trust
+from cl_bench.experiment.parts import Parts, build_here
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.source_code import changes
 from cl_bench.store import Stream, read_result
 from cl_bench.trainers import Weights
 

@@ -9,9 +9,9 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
-from cl_bench.backbones.transforms import VERSION, ImageTransform, Resampling
 from cl_bench.backbones.unknown_words import RULE, lent_vectors, unknown_tokens, unknown_words
-from cl_bench.errors import UserError
+from cl_bench.images.transforms import VERSION, ImageTransform, Resampling
+from cl_bench.runtime.errors import UserError
 
 _TEXTS_AT_ONCE = 256
 

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call, jvp
 
 from cl_bench.backbones.plain_attention import plain_attention
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 
 class Linearized(nn.Module):

@@ -9,8 +9,8 @@ import open_clip
 from torch import Tensor, nn
 
 from cl_bench.backbones.backbone import Backbone
-from cl_bench.backbones.transforms import Resampling
-from cl_bench.errors import Missing, UserError
+from cl_bench.images.transforms import Resampling
+from cl_bench.runtime.errors import Missing, UserError
 from cl_bench.store.layouts import clip, torchscript
 from cl_bench.store.models import read_model
 

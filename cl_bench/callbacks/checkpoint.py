@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from cl_bench import distributed, signals
+from cl_bench.runtime import distributed, signals
 from cl_bench.trainers import TaskTrainer
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 
 class FiniteLoss(pl.Callback):

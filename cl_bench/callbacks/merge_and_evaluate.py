@@ -11,12 +11,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from cl_bench import distributed, rehearsal
-from cl_bench.errors import UserError
 from cl_bench.evaluation import Counts, Evaluator
-from cl_bench.in_users_words import choice
-from cl_bench.measure import Meter
+from cl_bench.experiment import rehearsal
 from cl_bench.mergers import RunningMerge
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.meter import Meter
+from cl_bench.runtime.setting_names import choice
 from cl_bench.trainers import TaskTrainer, Weights, checkpoint
 
 

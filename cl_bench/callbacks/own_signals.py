@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from cl_bench import signals
+from cl_bench.runtime import signals
 
 
 class OwnSignals(pl.Callback):

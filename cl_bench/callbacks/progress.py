@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from rich import progress
 
-from cl_bench import distributed
+from cl_bench.runtime import distributed
 
 
 class Progress(pl.Callback):

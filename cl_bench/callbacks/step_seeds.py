@@ -4,7 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from cl_bench import seeds
+from cl_bench.runtime import seeds
 
 
 class StepSeeds(pl.Callback):

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from cl_bench import home
-from cl_bench.datasets import catalog, prepared
-from cl_bench.datasets.download import download, state
-from cl_bench.datasets.release import Release
-from cl_bench.datasets.verify import show, verify
-from cl_bench.errors import UserError
-from cl_bench.quick_exit import quick_exit
+from cl_bench.datasets.releases import catalog
+from cl_bench.datasets.releases.download import download, state
+from cl_bench.datasets.releases.release import Release
+from cl_bench.datasets.releases.verify import show, verify
+from cl_bench.images import prepared
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.quick_exit import quick_exit
 
 _WIDTH = 120  # where the output is no terminal
 _FAILED, _INTERRUPTED = 2, 130

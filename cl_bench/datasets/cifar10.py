@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from cl_bench.datasets import cifar100
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
     name="cifar10",

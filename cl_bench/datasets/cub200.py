@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from cl_bench.datasets.imagenet_prompts import imagenet_prompts
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.list_files import two_columns
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.imagenet_prompts import imagenet_prompts
+from cl_bench.datasets.releases.list_files import two_columns
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 RELEASE = Release(
     name="cub200",

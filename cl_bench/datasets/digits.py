@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.rendering.captions import PROMPTS
-from cl_bench.errors import UserError
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.runtime.errors import UserError
 
 SplitSeed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -7,10 +7,10 @@ training and validation joined.
 from functools import cache
 from pathlib import Path
 
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.listing import subfolders
-from cl_bench.datasets.reading import by_folder, read_lines
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.listing import subfolders
+from cl_bench.datasets.releases.reading import by_folder, read_lines
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
     name="dtd",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.listing import list_images
-from cl_bench.datasets.release import Archive, Release
-from cl_bench.datasets.split import parts
+from cl_bench.datasets.releases.listing import list_images
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.datasets.releases.split import parts
+from cl_bench.images.images import ImageDataset
 
 FOLDERS = {
     "AnnualCrop": 3000,

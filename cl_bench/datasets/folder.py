@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from cl_bench.datasets import annotations, split
-from cl_bench.datasets.class_folders import beside, list_all_images
-from cl_bench.datasets.image_files import ImageFiles
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.listing import SUFFIXES, Listing, images, subfolders
-from cl_bench.errors import Missing, UserError, shortened
+from cl_bench.datasets.releases import annotations, split
+from cl_bench.datasets.releases.class_folders import beside, list_all_images
+from cl_bench.datasets.releases.listing import SUFFIXES, Listing, images, subfolders
+from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.runtime.errors import Missing, UserError, shortened
 
 log = logging.getLogger(__name__)
 

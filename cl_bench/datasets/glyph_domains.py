@@ -8,14 +8,14 @@ from functools import cache
 import numpy as np
 import torch
 
-from cl_bench import seeds
-from cl_bench.datasets.images import ImageDataset, Images
 from cl_bench.datasets.rendering.captions import PROMPTS
 from cl_bench.datasets.rendering.concepts import of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.fonts import held_out_fonts
 from cl_bench.datasets.rendering.masks import draw_character, draw_concept, outline
 from cl_bench.datasets.rendering.splits import PerClass, Seed, draw_split
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.runtime import seeds
 
 # Unicode has rows of mathematical letters; those that it already had elsewhere are missing in the row.
 _SCRIPT = dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ", strict=True))

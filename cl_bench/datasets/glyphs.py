@@ -7,14 +7,14 @@ teach a constant shift, and would not teach a random distortion.
 from functools import cache
 from typing import Literal
 
-from cl_bench import seeds
-from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.rendering.captions import PROMPTS
 from cl_bench.datasets.rendering.concepts import Concept, of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.fonts import held_out_fonts
 from cl_bench.datasets.rendering.masks import draw_concept
 from cl_bench.datasets.rendering.splits import PerClass, Seed, Shear, draw_split
+from cl_bench.images.images import ImageDataset
+from cl_bench.runtime import seeds
 
 Alphabet = Literal["glyphs60", "digits", "capitals", "small_letters", "greek", "symbols", "games"]
 

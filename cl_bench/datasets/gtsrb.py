@@ -8,10 +8,10 @@ import csv
 from functools import cache, partial
 from pathlib import Path
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.listing import list_images
-from cl_bench.datasets.reading import checked_labels
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.listing import list_images
+from cl_bench.datasets.releases.reading import checked_labels
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 _HOST = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"
 _CHECKSUMS = {

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.list_files import two_columns
-from cl_bench.datasets.listing import images, list_images, subfolders
-from cl_bench.datasets.release import Release
-from cl_bench.datasets.split import split_off
+from cl_bench.datasets.releases.list_files import two_columns
+from cl_bench.datasets.releases.listing import images, list_images, subfolders
+from cl_bench.datasets.releases.release import Release
+from cl_bench.datasets.releases.split import split_off
+from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
     name="image_clef",

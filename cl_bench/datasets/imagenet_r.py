@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_bench.datasets.imagenet_prompts import imagenet_prompts
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.list_files import lines
-from cl_bench.datasets.listing import list_images
-from cl_bench.datasets.release import Archive, Release
-from cl_bench.datasets.split import split_off
+from cl_bench.datasets.releases.imagenet_prompts import imagenet_prompts
+from cl_bench.datasets.releases.list_files import lines
+from cl_bench.datasets.releases.listing import list_images
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.datasets.releases.split import split_off
+from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
     name="imagenet_r",

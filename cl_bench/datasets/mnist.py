@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.reading import checked_labels
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.reading import checked_labels
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 _HOSTS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

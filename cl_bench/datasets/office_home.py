@@ -6,9 +6,9 @@ It has no split of its own; the 80/20 split here is ours, see `split`.
 from functools import cache
 from pathlib import Path
 
-from cl_bench.datasets.domain_folders import read
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.domain_folders import read
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
     name="office_home",

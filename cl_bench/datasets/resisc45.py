@@ -7,10 +7,10 @@ a fifth for testing; the fifth for validation is not used.
 from functools import cache
 from pathlib import Path
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.listing import subfolders
-from cl_bench.datasets.reading import by_folder, read_lines
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.listing import subfolders
+from cl_bench.datasets.releases.reading import by_folder, read_lines
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 _MIRROR = "https://huggingface.co/datasets/torchgeo/resisc45/resolve/a826b44d938a883185f11ebe3d512d38b464312f/"
 _LISTS = "https://storage.googleapis.com/remote_sensing_representations/"

@@ -6,9 +6,9 @@ The release has ten splits with 50 training and 50 test images of each class; he
 from functools import cache
 from pathlib import Path
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.reading import by_folder, read_lines
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.reading import by_folder, read_lines
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 # The authors' host answered 404 to the images in 2025 and 2026; the first mirror's file has the checksum of theirs.
 RELEASE = Release(

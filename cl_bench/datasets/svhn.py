@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from cl_bench.datasets import mnist
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.datasets.reading import checked_labels, read_mat
-from cl_bench.datasets.release import Archive, Release
+from cl_bench.datasets.releases.reading import checked_labels, read_mat
+from cl_bench.datasets.releases.release import Archive, Release
+from cl_bench.images.images import ImageDataset, Images
 
 RELEASE = Release(
     name="svhn",

@@ -4,13 +4,13 @@ from functools import cache
 
 import numpy as np
 
-from cl_bench import seeds
-from cl_bench.datasets.images import ImageDataset
 from cl_bench.datasets.rendering.captions import PROMPTS
 from cl_bench.datasets.rendering.concepts import of_group
 from cl_bench.datasets.rendering.drawing import Distortion
 from cl_bench.datasets.rendering.patterns import draw_textures
 from cl_bench.datasets.rendering.splits import PerClass, Seed, Shear, draw_split
+from cl_bench.images.images import ImageDataset
+from cl_bench.runtime import seeds
 
 
 @cache

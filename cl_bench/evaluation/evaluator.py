@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench import batches, distributed
-from cl_bench.backbones.transforms import ImageTransform
 from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
+from cl_bench.images.transforms import ImageTransform
+from cl_bench.runtime import distributed
 
 
 class Evaluator:

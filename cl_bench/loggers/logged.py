@@ -7,9 +7,9 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from cl_bench import distributed
-from cl_bench.errors import UserError
 from cl_bench.loggers.run_name import Named
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
 
 _FILES = ("metrics.csv", "hparams.yaml", "events.out.tfevents.*")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from filelock import FileLock
 from pytorch_lightning.loggers import MLFlowLogger
 
-from cl_bench.errors import UserError
 from cl_bench.loggers.run_name import run_name
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import permissions
 
 

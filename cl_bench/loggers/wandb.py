@@ -7,8 +7,8 @@ from typing import Literal
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from cl_bench.errors import UserError
 from cl_bench.loggers.run_name import run_name
+from cl_bench.runtime.errors import UserError
 
 
 class Wandb(WandbLogger):

@@ -6,11 +6,11 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from cl_bench.block_names import block_of
 from cl_bench.mergers.around import Around, Merged, Whole
 from cl_bench.mergers.base import Merger
 from cl_bench.mergers.blocks import Weights
 from cl_bench.mergers.one_thread import one_thread
+from cl_bench.store.block_names import block_of
 
 
 class Lines(Around):

@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from cl_bench.errors import UserError
-from cl_bench.quick_exit import quick_exit
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.quick_exit import quick_exit
 from cl_bench.store import permissions
 
 _COMMANDS = {

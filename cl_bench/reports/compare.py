@@ -21,8 +21,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cl_bench import home
-from cl_bench.errors import UserError
 from cl_bench.reports import scenarios
 from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import IN_TABLES, read_all
@@ -30,6 +28,8 @@ from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, differences, distinct
 from cl_bench.reports.scaling import chosen_only, scaling_of
 from cl_bench.reports.settings import differing, typed
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError
 
 _WIDTH = 120  # where the output is no terminal
 _NAMED = 5  # of what sets have, in a message

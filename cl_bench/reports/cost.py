@@ -12,18 +12,17 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cl_bench import released
-from cl_bench.datasets.catalog import release
+from cl_bench.datasets.releases.catalog import release
+from cl_bench.experiment import released
 from cl_bench.reports.layouts import LAYOUTS
 from cl_bench.reports.markdown import grid
+from cl_bench.runtime.configurations import ROOT
 
-_ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 0.33
 _MODEL = 86_192_640 * 4 / 2**30  # GiB of ViT-B/16's visual tower in single precision
 _STEP = {"EWC": 1.06, "LwF": 1.33, "Tangent": 1.85, "CMM": 1.84}  # times a plain step
@@ -134,9 +133,9 @@ def _evaluations(config: Config, one: Work) -> int:
 
 @cache
 def _composed(override: str, sweep: bool = False) -> Config:
-    os.environ["CL_BENCH_ROOT"] = str(_ROOT)  # where Hydra looks for sweeps
+    os.environ["CL_BENCHROOT"] = str(ROOT)  # where Hydra looks for sweeps
     released.register()
-    with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", [override], return_hydra_config=True)
     if sweep:
         return dict(config.hydra.sweeper.params)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.errors import UserError, each
 from cl_bench.reports.scenarios import scenario_of, told_apart
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
+from cl_bench.runtime.errors import UserError, each
 from cl_bench.store import read_result, record_shape
 
 Result = Mapping[str, Any]

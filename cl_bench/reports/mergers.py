@@ -16,16 +16,17 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from cl_bench.errors import UserError
 from cl_bench.mergers.around import Around
 from cl_bench.mergers.base import Merger, StackMerger
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of
 from cl_bench.reports.scenarios import scenario_of
+from cl_bench.runtime.configurations import CONF
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
-_CONFIGURATIONS = Path(__file__).resolve().parents[2] / "conf" / "merger"
+_CONFIGURATIONS = CONF / "merger"
 
 _PAGE = """# Mergers
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from cl_bench.errors import UserError
 from cl_bench.reports.shown import LEGEND, Shown, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
+from cl_bench.runtime.errors import UserError
 
 _NARROWEST = 20  # of the names of rows, which fold
 _ROWS_AT_THE_END = 40

@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.methods import method_of
 from cl_bench.reports.scenarios import scenario_of
-from cl_bench.source_code import changes
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.source_code import changes
 
 Key = TypeVar("Key", bound=Hashable)
 

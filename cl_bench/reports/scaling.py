@@ -7,9 +7,9 @@ numbers of the first λ, which nobody chose: these are in no table, comparison o
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from cl_bench.errors import UserError
 from cl_bench.reports.headline import headline_at
 from cl_bench.reports.methods import method_of
+from cl_bench.runtime.errors import UserError
 
 Record = TypeVar("Record", bound=Mapping[str, Any])
 

@@ -10,7 +10,6 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cl_bench.errors import UserError
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.layouts import place
 from cl_bench.reports.markdown import Result
@@ -20,6 +19,7 @@ from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, at_each, chosen_flag, is_unchosen
 from cl_bench.reports.settings import Settings, differing, typed
 from cl_bench.reports.table import Cell, Row, Table
+from cl_bench.runtime.errors import UserError
 
 _CHOICES = ("+method", "trainer", "merger", "backbone", "optim")  # each brings settings of its own
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cl_bench import home
-from cl_bench.errors import UserError
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

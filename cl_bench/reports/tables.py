@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cl_bench.errors import UserError
 from cl_bench.reports.flags import flags
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.layouts import LAYOUTS, Layout, place
@@ -16,6 +15,7 @@ from cl_bench.reports.rules import rules
 from cl_bench.reports.runs import Run, distinct
 from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.table import Cell, Row, Table
+from cl_bench.runtime.errors import UserError
 
 NAMES = tuple(f"{layout.name}{size}" for size in ("", "_mini") for layout in LAYOUTS)
 

@@ -13,11 +13,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cl_bench import distributed
-from cl_bench.cores import available_cores
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.errors import UserError
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.images.samples import Samples
+from cl_bench.runtime import distributed
+from cl_bench.runtime.cores import available_cores
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios.scenario import Experience, Scenario
 
 _AT_ONCE = 512  # images that a process looks at before it answers

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from pydantic import Field, InstanceOf
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.errors import UserError
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.images.samples import Samples
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import order, validation
-from cl_bench.scenarios.samples import Samples
 from cl_bench.scenarios.scenario import Experience, Scenario
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from textwrap import shorten
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios.scenario import Experience, Scenario
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 from pydantic import StrictInt
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 

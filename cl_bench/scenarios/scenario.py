@@ -14,10 +14,10 @@ from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 
-from cl_bench.datasets.image_files import looked_at_anew
-from cl_bench.datasets.images import ImageDataset
-from cl_bench.datasets.prepared import prepare
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images.image_files import looked_at_anew
+from cl_bench.images.images import ImageDataset
+from cl_bench.images.prepared import prepare
+from cl_bench.images.samples import Samples
 
 
 class Labels(NamedTuple):

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import permissions
 from cl_bench.store.plain import to_plain
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cl_bench.errors import UserError, each, shortened
+from cl_bench.runtime.errors import UserError, each, shortened
 from cl_bench.store.layouts import torchscript
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]

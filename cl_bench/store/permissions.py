@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cl_bench.errors import UserError, unwritable
+from cl_bench.runtime.errors import UserError, unwritable
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 Name = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]  # terminals obey control characters
 Number = float | None

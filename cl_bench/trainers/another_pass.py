@@ -10,8 +10,9 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from cl_bench import batches, distributed
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
+from cl_bench.runtime import distributed
 
 if TYPE_CHECKING:
     from cl_bench.trainers.task_trainer import TaskTrainer

@@ -8,9 +8,10 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from cl_bench import batches, distributed
 from cl_bench.backbones.linearized import Linearized
-from cl_bench.errors import UserError
+from cl_bench.images import batches
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.another_pass import another_pass
 from cl_bench.trainers.tangent import hold_back_constants

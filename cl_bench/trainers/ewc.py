@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parameters_to_vector
 
-from cl_bench import batches, distributed
+from cl_bench.images import batches
+from cl_bench.runtime import distributed
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.another_pass import another_pass
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights

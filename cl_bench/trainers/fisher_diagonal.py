@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
-from cl_bench import batches
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.backbones.plain_attention import plain_attention
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
 from cl_bench.trainers.another_pass import another_pass, to_means
 
 if TYPE_CHECKING:

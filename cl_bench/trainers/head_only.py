@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench.batches import Batch, encoded
+from cl_bench.images.batches import Batch, encoded
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from cl_bench.block_names import block_of
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
+from cl_bench.store.block_names import block_of
 
 _BEFORE = ("conv1.", "class_embedding", "positional_embedding", "ln_pre.", "patchnorm_pre_ln.")
 _AFTER = ("ln_post.", "proj", "attn_pool.")

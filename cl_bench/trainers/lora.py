@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience
 from cl_bench.trainers import checkpoint
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights

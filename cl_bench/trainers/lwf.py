@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from cl_bench.batches import Batch, encoded
+from cl_bench.images.batches import Batch, encoded
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 

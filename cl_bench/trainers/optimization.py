@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from cl_bench import others_code
-from cl_bench.errors import UserError
+from cl_bench.runtime import user_code
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import layers
 
 
@@ -56,7 +56,7 @@ class Optimization:
                 optimizer.step(lambda: number.detach().sum())
         except Exception as error:
             raise UserError(
-                f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {others_code.told(error)}; "
+                f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {user_code.told(error)}; "
                 "debug=true shows the traceback."
             ) from error
         if not isinstance(optimizer, torch.optim.Optimizer):

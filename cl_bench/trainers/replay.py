@@ -8,11 +8,12 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from cl_bench import batches, distributed
-from cl_bench.backbones.transforms import draw_crops
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
+from cl_bench.images.transforms import draw_crops
+from cl_bench.runtime import distributed
+from cl_bench.runtime.seeds import generator
 from cl_bench.scenarios import Experience, Scenario
-from cl_bench.scenarios.samples import Samples
-from cl_bench.seeds import generator
 from cl_bench.trainers import checkpoint
 from cl_bench.trainers.replay_buffer import Choice, ReplayBuffer
 from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights

@@ -5,8 +5,8 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from cl_bench.scenarios.samples import Samples
-from cl_bench.seeds import generator
+from cl_bench.images.samples import Samples
+from cl_bench.runtime.seeds import generator
 
 Choice: TypeAlias = Literal["reservoir", "class_balanced"]
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cl_bench import batches, distributed
-from cl_bench.scenarios.samples import Samples
+from cl_bench.images import batches
+from cl_bench.images.samples import Samples
+from cl_bench.runtime import distributed
 from cl_bench.trainers.another_pass import another_pass
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench import distributed
-from cl_bench.backbones.transforms import ImageTransform
-from cl_bench.batches import Batch, encoded, to_images
-from cl_bench.errors import UserError
+from cl_bench.images.batches import Batch, encoded, to_images
+from cl_bench.images.transforms import ImageTransform
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import checkpoint
 from cl_bench.trainers.fisher_diagonal import fisher_diagonal

@@ -10,7 +10,7 @@ import pytest
 from cl_bench.analyses.__main__ import main
 from cl_bench.analyses.run import open_run
 from cl_bench.analyses.source import source_of
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cl_bench.backbones import tiny_clip
 from cl_bench.backbones.linearized import Linearized
-from cl_bench.errors import UserError
-from tests.small import SmallEncoder
+from cl_bench.runtime.errors import UserError
+from tests.helpers.small import SmallEncoder
 
 SHAPE = {"image_size": 16, "patch_size": 8, "width": 16, "layers": 2, "heads": 2, "mlp_ratio": 2.0, "output_dim": 6}
 POOLER = {"attentional_pool": True, "attn_pooler_queries": 3, "attn_pooler_heads": 2}

@@ -3,7 +3,7 @@
 import pytest
 
 from cl_bench.backbones import OpenClip
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from cl_bench.datasets import digits
 from cl_bench.datasets.rendering.captions import COLOR_NAMES, PROMPTS
 from cl_bench.datasets.rendering.concepts import CONCEPTS, GROUPS, LETTERS
 from cl_bench.datasets.rendering.fonts import held_out_fonts, pretraining_fonts
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 RECORD = json.loads(tiny_clip.WEIGHTS.with_name("weights.json").read_text())
 CLASS_NAMES = [concept.names[0] for concept in CONCEPTS]

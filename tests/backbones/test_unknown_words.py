@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cl_bench.backbones import TinyClip, zero_shot_head
+from cl_bench.backbones import TinyClip
 from cl_bench.backbones.backbone import _sha256
 from cl_bench.backbones.unknown_words import lent_vectors, unknown_tokens
+from cl_bench.heads.zero_shot import zero_shot_head
 
 PROMPTS = ("a photo of a {}.",)
 KNOWN = ("digit 3", "capital letter q", "star")

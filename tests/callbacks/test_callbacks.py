@@ -8,12 +8,12 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 
-from cl_bench import batches
 from cl_bench.callbacks import FiniteLoss, Progress, TrainingLog
-from cl_bench.devices import Devices
-from cl_bench.errors import UserError
+from cl_bench.images import batches
+from cl_bench.runtime.devices import Devices
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import Sequential
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, scenario
 
 
 def _fit(callbacks, trainer_class=Sequential):

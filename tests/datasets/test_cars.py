@@ -3,7 +3,7 @@ import pytest
 from scipy.io import savemat
 
 from cl_bench.datasets.cars import load
-from tests.datasets.releases import CARS, has_color_of, refusal, write_cars
+from tests.helpers.releases import CARS, has_color_of, refusal, write_cars
 
 LISTS = ["devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"]
 

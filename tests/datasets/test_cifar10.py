@@ -1,8 +1,8 @@
 import pytest
 
 from cl_bench.datasets.cifar10 import load
-from cl_bench.errors import UserError
-from tests.datasets.releases import CIFAR10, write_cifar10
+from cl_bench.runtime.errors import UserError
+from tests.helpers.releases import CIFAR10, write_cifar10
 
 
 def test_the_five_training_files_are_read_in_their_order(tmp_path):

@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from cl_bench.datasets import array_pickle
 from cl_bench.datasets.cifar100 import load
-from cl_bench.errors import UserError
-from tests.datasets.releases import write_cifar100
+from cl_bench.datasets.releases import array_pickle
+from cl_bench.runtime.errors import UserError
+from tests.helpers.releases import write_cifar100
 
 
 def test_images_labels_and_names_are_read_as_they_lie_on_disk(tmp_path):

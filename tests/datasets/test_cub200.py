@@ -2,8 +2,8 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import cub200
-from tests.datasets.refusals import refuses
-from tests.datasets.releases_by_folder import write_cub200
+from tests.helpers.refusals import refuses
+from tests.helpers.releases_by_folder import write_cub200
 
 
 @pytest.fixture

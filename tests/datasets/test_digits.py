@@ -3,7 +3,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from cl_bench.datasets import digits
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 DATA = digits.load()
 

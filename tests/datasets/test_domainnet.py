@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import domainnet
-from tests.datasets.refusals import refuses
-from tests.datasets.releases_by_folder import CLASSES_345, DOMAINNET, write_domainnet
+from tests.helpers.refusals import refuses
+from tests.helpers.releases_by_folder import CLASSES_345, DOMAINNET, write_domainnet
 
 
 @pytest.fixture

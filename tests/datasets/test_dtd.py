@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets.dtd import load
-from tests.datasets.releases import TEXTURES, has_color_of, refusal, write_dtd
+from tests.helpers.releases import TEXTURES, has_color_of, refusal, write_dtd
 
 
 def test_the_first_split_is_read_with_training_and_validation_joined(tmp_path):

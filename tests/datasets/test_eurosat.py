@@ -4,9 +4,10 @@ import shutil
 import numpy as np
 import pytest
 
-from cl_bench.datasets import eurosat, split
+from cl_bench.datasets import eurosat
 from cl_bench.datasets.eurosat import load
-from tests.datasets.releases import has_color_of, refusal, write_eurosat, write_images
+from cl_bench.datasets.releases import split
+from tests.helpers.releases import has_color_of, refusal, write_eurosat, write_images
 
 NAMES = [f"{folder}/{folder}_{k}.jpg" for folder, count in eurosat.FOLDERS.items() for k in range(1, count + 1)]
 

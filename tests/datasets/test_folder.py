@@ -3,11 +3,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from cl_bench.datasets import folder, split
-from cl_bench.errors import Missing, UserError
-from cl_bench.instantiate import instantiate
+from cl_bench.datasets import folder
+from cl_bench.datasets.releases import split
+from cl_bench.runtime.errors import Missing, UserError
+from cl_bench.runtime.instantiate import instantiate
 from tests.conftest import ROOT
-from tests.datasets.releases_by_folder import write_images
+from tests.helpers.releases_by_folder import write_images
 
 
 def tree(*folders, count=10):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets.gtsrb import CLASS_NAMES, load
-from tests.datasets.releases import has_color_of, refusal, write_gtsrb
+from tests.helpers.releases import has_color_of, refusal, write_gtsrb
 
 
 def test_images_and_classes_are_read_as_they_lie_on_disk(tmp_path):

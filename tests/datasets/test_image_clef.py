@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import image_clef
-from tests.datasets.refusals import refuses
-from tests.datasets.releases_by_folder import CLASSES_12, write_image_clef
+from tests.helpers.refusals import refuses
+from tests.helpers.releases_by_folder import CLASSES_12, write_image_clef
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_bench.datasets import imagenet_r, split
-from tests.datasets.refusals import refuses
-from tests.datasets.releases_by_folder import DOMAINS_R, WNIDS, write_imagenet_r, write_images
+from cl_bench.datasets import imagenet_r
+from cl_bench.datasets.releases import split
+from tests.helpers.refusals import refuses
+from tests.helpers.releases_by_folder import DOMAINS_R, WNIDS, write_imagenet_r, write_images
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import zipfile
 
 import pytest
 
-from tests.loopback_server import serving
-from tests.made_up_release import FILES, write_images, write_module
+from tests.helpers.loopback_server import serving
+from tests.helpers.made_up_release import FILES, write_images, write_module
 
 # The real command line, with a folder more in which data sets are looked for.
 MAIN = """

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cl_bench.datasets.mnist import load
-from tests.datasets.releases import refusal, write_mnist
+from tests.helpers.releases import refusal, write_mnist
 
 FILES = [f"{split}-{part}-ubyte" for split in ("train", "t10k") for part in ("images-idx3", "labels-idx1")]
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import office_home
-from tests.datasets.refusals import refuses
-from tests.datasets.releases_by_folder import CLASSES_65, write_office_home
+from tests.helpers.refusals import refuses
+from tests.helpers.releases_by_folder import CLASSES_65, write_office_home
 
 FOLDERS = ("Art", "Clipart", "Product", "Real World")
 

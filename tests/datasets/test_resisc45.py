@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets.resisc45 import load
-from tests.datasets.releases import AERIAL, has_color_of, refusal, write_resisc45
+from tests.helpers.releases import AERIAL, has_color_of, refusal, write_resisc45
 
 
 def test_the_published_lists_are_read_without_that_for_validation(tmp_path):

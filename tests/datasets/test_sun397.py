@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets.sun397 import load
-from tests.datasets.releases import SCENES, has_color_of, refusal, write_lines, write_sun397
+from tests.helpers.releases import SCENES, has_color_of, refusal, write_lines, write_sun397
 
 
 def test_the_first_split_is_read(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from scipy.io import savemat
 
 from cl_bench.datasets.svhn import load
-from tests.datasets.releases import refusal, write_svhn
+from tests.helpers.releases import refusal, write_svhn
 
 
 def test_digits_are_read_as_they_lie_on_disk_and_ten_is_zero(tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cl_bench import distributed
 from cl_bench.evaluation import KINDS, Evaluator, accuracies
-from tests.small import TRANSFORM, SmallEncoder, head, pixels_at, scenario
+from cl_bench.runtime import distributed
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, pixels_at, scenario
 
 
 def _evaluator(stream, encoder, batch_size=7):

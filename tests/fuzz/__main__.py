@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from cl_bench.datasets import digits
-from tests.commands import Commands
 from tests.conftest import ROOT
 from tests.fuzz.draws import Draw, draw
 from tests.fuzz.outcome import faults
+from tests.helpers.commands import Commands
 
 
 def main() -> None:

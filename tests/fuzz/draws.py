@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cl_bench.instantiate import _hints, located, parameters
+from cl_bench.runtime.instantiate import _hints, located, parameters
 from tests.conftest import ROOT, configuration
 from tests.fuzz.values import told_apart, typed
 

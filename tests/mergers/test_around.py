@@ -10,8 +10,6 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from cl_bench.errors import UserError
-from cl_bench.instantiate import instantiate
 from cl_bench.mergers import (
     CMM,
     SVC,
@@ -29,6 +27,8 @@ from cl_bench.mergers import (
 )
 from cl_bench.mergers.around import Around, Merged, Whole
 from cl_bench.mergers.blocks import Stack
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.instantiate import instantiate
 from tests.conftest import ROOT
 from tests.mergers.matrix_models import FULL, SHAPES, encoders
 

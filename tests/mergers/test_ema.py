@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cl_bench.errors import UserError
-from cl_bench.instantiate import instantiate
 from cl_bench.mergers import EMA, Average, RunningMerge
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.instantiate import instantiate
 
 
 def models(tasks: int, seed: int) -> list[dict[str, Tensor]]:

@@ -10,8 +10,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cl_bench.instantiate import instantiate
 from cl_bench.mergers import RunningMerge
+from cl_bench.runtime.instantiate import instantiate
 from tests.conftest import ROOT
 from tests.mergers.conftest import FREED_AT_ONCE
 
@@ -19,7 +19,7 @@ MEASURE = """
 import json, sys
 from pathlib import Path
 import torch
-from cl_bench.instantiate import instantiate
+from cl_bench.runtime.instantiate import instantiate
 from cl_bench.mergers import RunningMerge
 
 def mib(what):

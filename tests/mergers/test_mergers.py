@@ -14,8 +14,6 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from cl_bench import mergers
-from cl_bench.errors import UserError
-from cl_bench.instantiate import instantiate
 from cl_bench.mergers import (
     CMM,
     DOP,
@@ -47,6 +45,8 @@ from cl_bench.mergers import (
     Wudi,
     blocks,
 )
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.instantiate import instantiate
 
 CONFIGURATIONS = Path(__file__).parents[2] / "conf" / "merger"
 

@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports import compare
 from cl_bench.reports.runs import Run
+from cl_bench.runtime.errors import UserError
 from tests.reports.made_up import record, write
 
 

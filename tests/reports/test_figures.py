@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from cl_bench.analyses.source import SCHEMA, source_of
-from cl_bench.errors import UserError
 from cl_bench.reports import figures, grid
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
@@ -23,6 +22,7 @@ from cl_bench.reports.figures import (
     tsne,
 )
 from cl_bench.reports.figures.records import Records
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 from tests.reports.test_reports import record
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports.__main__ import main as reports
 from cl_bench.reports.page import html
 from cl_bench.reports.page.pictures import Picture, pictures
 from cl_bench.reports.table import Cell, Row, Table
+from cl_bench.runtime.errors import UserError
 from tests.conftest import ROOT
 from tests.reports.page_records import record, scaling, write
 

@@ -4,8 +4,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports import first_results, heat_maps, learning_rates, mergers, miniature, show, trainers
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 from tests.conftest import ROOT
 

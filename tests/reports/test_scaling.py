@@ -2,7 +2,6 @@
 
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports import compare, first_results, learning_rates, mergers, scaling, show, trainers
 from cl_bench.reports.__main__ import main
 from cl_bench.reports.figures import accuracy_over_scaling, accuracy_over_time
@@ -13,6 +12,7 @@ from cl_bench.reports.page.entries import entry, everything
 from cl_bench.reports.page.overview import overview
 from cl_bench.reports.runs import Run
 from cl_bench.reports.tables import tables, tables_named
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 from tests.reports.test_left_out import TASKS, found
 from tests.reports.test_left_out import record as several_datasets

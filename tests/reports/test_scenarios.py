@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from cl_bench.analyses.source import kind, source_of
-from cl_bench.errors import UserError
 from cl_bench.reports import figures
 from cl_bench.reports.heat_maps import _draw
 from cl_bench.reports.markdown import page, read_all
@@ -16,6 +15,7 @@ from cl_bench.reports.scenarios import scenario_of, told_apart
 from cl_bench.reports.shown import has_ranks
 from cl_bench.reports.tables import tables_named
 from cl_bench.reports.task_names import task_names
+from cl_bench.runtime.errors import UserError
 from tests.reports import page_records
 from tests.reports.made_up import record, write
 from tests.reports.test_figures import result

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports.__main__ import main
 from cl_bench.reports.swept import swept
+from cl_bench.runtime.errors import UserError
 from tests.reports import made_up
 from tests.reports.test_scaling import GRID, record, unchosen, write
 

@@ -4,9 +4,9 @@ import statistics
 
 import pytest
 
-from cl_bench.errors import UserError
 from cl_bench.reports.markdown import read_all
 from cl_bench.reports.tables import NAMES, tables, tables_named
+from cl_bench.runtime.errors import UserError
 from tests.reports.made_up import record, write
 
 EIGHT = ("cars", "mnist", "eurosat")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cl_bench.datasets.images import ImageDataset, Images
+from cl_bench.images.images import ImageDataset, Images
 
 
 def make_dataset(classes=7, per_class=6, domains=0, name="made_up", seed=0):

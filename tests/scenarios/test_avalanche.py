@@ -12,10 +12,10 @@ from avalanche.training.supervised import Naive, Replay
 from torch import nn
 
 from cl_bench.datasets import digits
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Avalanche, ClassIncremental, avalanche
-from tests.datasets.releases import write_mnist
-from tests.small import pixels_at
+from tests.helpers.releases import write_mnist
+from tests.helpers.small import pixels_at
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cl_bench.datasets.images import ImageDataset, Images
-from cl_bench.errors import UserError
-from cl_bench.parts import build
+from cl_bench.experiment.parts import build
+from cl_bench.images.images import ImageDataset, Images
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import images_needed
 from cl_bench.scenarios.class_incremental import ClassIncremental
 from tests.conftest import SHORT

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_bench.errors import UserError
-from cl_bench.parts import build
+from cl_bench.experiment.parts import build
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import order
 from tests.conftest import FEW_STEPS
 

@@ -6,9 +6,9 @@ import itertools
 import pytest
 import yaml
 
-from cl_bench.instantiate import instantiate
+from cl_bench.runtime.instantiate import instantiate
 from cl_bench.scenarios.order import PUBLISHED
-from tests.datasets import releases, releases_by_folder
+from tests.helpers import releases, releases_by_folder
 
 WRITERS = {**releases.WRITERS, **releases_by_folder.WRITERS}
 ORDERS = yaml.safe_load(PUBLISHED.read_text())

@@ -11,11 +11,11 @@ from avalanche.benchmarks import CLScenario
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import ClassIncremental, DataIncremental, DomainIncremental, SeveralDatasets
 from cl_bench.scenarios.order import PUBLISHED
+from tests.helpers.small import pixels_at
 from tests.scenarios.conftest import make_dataset
-from tests.small import pixels_at
 
 
 def _pixels(samples):

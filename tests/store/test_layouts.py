@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from cl_bench.backbones import OpenClip
-from cl_bench.errors import UserError
 from cl_bench.mergers import TSV, MagMax
+from cl_bench.runtime.errors import UserError
 from cl_bench.store.layouts import clip
 from cl_bench.store.layouts.alike import Models
 from cl_bench.store.models import read_model

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from cl_bench.errors import UserError
 from cl_bench.mergers import MagMax, RunningMerge
+from cl_bench.runtime.errors import UserError
 from cl_bench.store.models import read_model, weights_of
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(2.0).bfloat16(), "steps": torch.tensor(3)}

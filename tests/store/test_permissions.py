@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import permissions
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import read_result, write_result
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import Stream, fingerprint
 
 CONFIG = {"backbone": "tiny_clip", "seed": 5, "optim": {"lr": 1e-5}}

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import torch
 
-from cl_bench import batches, seeds
-from tests.small import SmallEncoder, head
+from cl_bench.images import batches
+from cl_bench.runtime import seeds
+from tests.helpers.small import SmallEncoder, head
 from tests.trainers import streams
 
 

@@ -6,12 +6,13 @@ import math
 import torch
 from torch.nn import functional
 
-from cl_bench import batches, distributed, seeds
-from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.callbacks import Checkpoint, StepSeeds
-from cl_bench.devices import Devices
+from cl_bench.images import batches
+from cl_bench.images.transforms import crop_boxes
+from cl_bench.runtime import distributed, seeds
+from cl_bench.runtime.devices import Devices
 from cl_bench.trainers import Sequential, checkpoint
-from tests.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario
 
 SEED = 3
 STREAM = scenario(tasks=3)

@@ -7,15 +7,17 @@ import torch
 from torch.func import functional_call, jvp
 from torch.nn import functional
 
-from cl_bench import batches, mergers, seeds
-from cl_bench.errors import UserError
-from cl_bench.experiment import run
+from cl_bench import mergers
+from cl_bench.experiment.parts import build
+from cl_bench.experiment.run import run
+from cl_bench.images import batches
 from cl_bench.mergers import RunningMerge
-from cl_bench.parts import build
+from cl_bench.runtime import seeds
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import Stream
 from cl_bench.trainers import CMM
 from tests.conftest import FEW_IMAGES, SHORT, configuration
-from tests.small import SmallEncoder, head, optimization
+from tests.helpers.small import SmallEncoder, head, optimization
 from tests.trainers import streams
 
 # See test_tangent.py; here ε also keeps the refinement's first steps, of the size of its learning rate, comparable.

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cl_bench import batches, seeds
+from cl_bench.images import batches
+from cl_bench.runtime import seeds
 from cl_bench.trainers import EWC
-from tests.small import optimization
+from tests.helpers.small import optimization
 from tests.trainers import streams
 
 

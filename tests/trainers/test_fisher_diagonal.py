@@ -5,7 +5,7 @@ import torch
 
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.trainers import Joint, Sequential, Tangent
-from tests.small import SmallEncoder
+from tests.helpers.small import SmallEncoder
 from tests.trainers import statistics_oracles as oracles
 
 

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from cl_bench.backbones import TinyClip
 from cl_bench.trainers import CMM, HeadOnly, LoRA, Sequential, Tangent
-from tests.small import optimization, scenario
+from tests.helpers.small import optimization, scenario
 from tests.trainers import statistics_oracles as oracles
 
 

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cl_bench import batches
-from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.callbacks import Checkpoint
-from cl_bench.devices import Devices
-from cl_bench.experiment import run
-from cl_bench.parts import build
+from cl_bench.experiment.parts import build
+from cl_bench.experiment.run import run
+from cl_bench.images import batches
+from cl_bench.images.transforms import crop_boxes
+from cl_bench.runtime.devices import Devices
 from cl_bench.store import Stream
 from cl_bench.trainers import HeadOnly, checkpoint
 from cl_bench.trainers.optimization import factor
 from tests.conftest import SHORT
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
 
 SEED = 3
 SETTINGS = optimization(lr=0.1)

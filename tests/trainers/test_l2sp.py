@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cl_bench.trainers import L2SP
-from tests.small import SmallEncoder, optimization
+from tests.helpers.small import SmallEncoder, optimization
 from tests.trainers import streams
 
 # As published. AdamW would blow up rounding errors: what has no gradient but the penalty's, as keys' biases, jumps

@@ -5,9 +5,9 @@ import torch
 from open_clip.transformer import VisionTransformer
 
 from cl_bench.backbones import TinyClip
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers.layers import groups
-from tests.small import SmallEncoder, optimization
+from tests.helpers.small import SmallEncoder, optimization
 
 
 def test_rates_fall_from_the_last_block_to_the_patches():

@@ -10,15 +10,16 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional
 
-from cl_bench import batches, seeds
 from cl_bench.backbones import TinyClip
-from cl_bench.backbones.transforms import crop_boxes
 from cl_bench.callbacks import Checkpoint, StepSeeds
-from cl_bench.devices import Devices
-from cl_bench.errors import UserError
+from cl_bench.images import batches
+from cl_bench.images.transforms import crop_boxes
+from cl_bench.runtime import seeds
+from cl_bench.runtime.devices import Devices
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import LoRA, checkpoint
 from cl_bench.trainers.optimization import factor
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
 
 SEED, RANK, ALPHA = 3, 2, 3.0
 TARGETS = ("self_attn", "linear1", "linear2")

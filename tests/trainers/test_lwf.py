@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cl_bench.batches import Batch
+from cl_bench.images.batches import Batch
 from cl_bench.scenarios import DomainIncremental
 from cl_bench.trainers import LwF
 from tests.scenarios.conftest import make_dataset

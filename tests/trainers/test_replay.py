@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cl_bench import batches, distributed, seeds
+from cl_bench.images import batches
+from cl_bench.runtime import distributed, seeds
 from cl_bench.scenarios import SeveralDatasets
 from cl_bench.trainers import Replay
 from cl_bench.trainers.replay import ReplayOrder
 from cl_bench.trainers.replay_buffer import ReplayBuffer
+from tests.helpers.small import head
 from tests.scenarios.conftest import make_dataset
-from tests.small import head
 from tests.trainers import streams
 
 DATASETS = SeveralDatasets({name: make_dataset(2, 10, name=name, seed=i) for i, name in enumerate("abc")})

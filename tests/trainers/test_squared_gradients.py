@@ -5,7 +5,7 @@ import torch
 
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.trainers import Joint, Sequential, Tangent
-from tests.small import SmallEncoder, optimization
+from tests.helpers.small import SmallEncoder, optimization
 from tests.trainers import statistics_oracles as oracles
 
 SETTINGS = optimization(epochs=4, batch_size=3, label_smoothing=0.1)  # the last batch is smaller, and counts as much

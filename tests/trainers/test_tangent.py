@@ -7,13 +7,13 @@ import torch
 from torch.func import functional_call, jvp
 from torch.nn import functional
 
-from cl_bench import batches
-from cl_bench.experiment import run
-from cl_bench.parts import build
+from cl_bench.experiment.parts import build
+from cl_bench.experiment.run import run
+from cl_bench.images import batches
 from cl_bench.store import Stream
 from cl_bench.trainers import Sequential, Tangent
 from tests.conftest import SHORT
-from tests.small import SmallEncoder, head, optimization
+from tests.helpers.small import SmallEncoder, head, optimization
 from tests.trainers import streams
 
 # The two ways to the gradient round differently, and AdamW's usual ε would make steps out of that where the gradient is

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from cl_bench import batches
-from cl_bench.backbones.transforms import crop_boxes
-from cl_bench.devices import Devices
+from cl_bench.images import batches
+from cl_bench.images.transforms import crop_boxes
+from cl_bench.runtime.devices import Devices
 from cl_bench.trainers import Independent, Joint, Sequential, ZeroShot
 from cl_bench.trainers.optimization import factor
-from tests.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
 
 SEED = 3
 

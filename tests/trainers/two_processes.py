@@ -16,8 +16,9 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from cl_bench import distributed, mergers
+from cl_bench import mergers
 from cl_bench.mergers import RunningMerge
+from cl_bench.runtime import distributed
 from cl_bench.trainers import (
     CMM,
     EWC,
@@ -33,7 +34,7 @@ from cl_bench.trainers import (
     Tangent,
     TaskTrainer,
 )
-from tests.small import optimization, scenario
+from tests.helpers.small import optimization, scenario
 from tests.trainers import streams
 
 # Batches of 7, 7, 7 and 1: shares of a batch are unequal, and of the last one the second process has none.

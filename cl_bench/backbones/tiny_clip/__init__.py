@@ -14,7 +14,7 @@ from cl_bench.backbones.backbone import Backbone
 from cl_bench.backbones.tiny_clip import architecture, weights
 from cl_bench.backbones.tiny_clip.architecture import MODEL_CONFIG, NAME
 from cl_bench.backbones.tiny_clip.weights import WEIGHTS
-from cl_bench.backbones.transforms import Resampling
+from cl_bench.images.transforms import Resampling
 
 __all__ = ["MODEL_CONFIG", "WEIGHTS", "TinyClip", "frozen_parameters", "load"]
 

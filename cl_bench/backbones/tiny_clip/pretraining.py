@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cl_bench import seeds
 from cl_bench.backbones.tiny_clip import architecture
 from cl_bench.backbones.tiny_clip.world import World
 from cl_bench.datasets.rendering.captions import COLOR_NAMES, PROMPTS
 from cl_bench.datasets.rendering.concepts import CONCEPTS
 from cl_bench.datasets.rendering.fonts import pretraining_fonts
+from cl_bench.runtime import seeds
 
 _BATCH = 256
 _PEAK_LEARNING_RATE = 1.5e-3

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
 WEIGHTS = Path(__file__).with_name("tiny_clip.safetensors")

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cl_bench import seeds
 from cl_bench.datasets.rendering.captions import COLOR_NAMES, draw_caption
 from cl_bench.datasets.rendering.concepts import CONCEPTS, Group
 from cl_bench.datasets.rendering.drawing import Distortion, draw_colors, draw_images
 from cl_bench.datasets.rendering.masks import draw_concept
 from cl_bench.datasets.rendering.patterns import draw_textures
+from cl_bench.runtime import seeds
 
 _DRAWS_OF_A_TEXTURE = 60
 

@@ -7,8 +7,8 @@ import torch
 from pydantic import Field, FiniteFloat
 from torch import Tensor
 
-from cl_bench.datasets.images import Images
 from cl_bench.datasets.rendering.drawing import Distortion, draw_colors, draw_images
+from cl_bench.images.images import Images
 
 PerClass: TypeAlias = Annotated[int, Field(ge=1)]
 """Images of each class."""

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-from cl_bench import home
-from cl_bench.errors import UserError, shortened
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
     accuracy_over_time,
@@ -27,6 +25,8 @@ from cl_bench.reports.figures.drawing import save
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import style
 from cl_bench.reports.scaling import chosen_only
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError, shortened
 
 _FIGURES = (
     accuracy_over_time,

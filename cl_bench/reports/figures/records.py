@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.analyses.source import SCHEMA, kind, source_of
-from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result, read_all
 from cl_bench.reports.scenarios import scenario_of
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import read_result
 from cl_bench.store import record_shape as shape
 

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from cl_bench import home
-from cl_bench.errors import UserError
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
+from cl_bench.runtime import home
+from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
 _NEEDS = (

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from cl_bench.errors import UserError
 from cl_bench.reports.markdown import Result
 from cl_bench.reports.page.entries import entry, everything
 from cl_bench.reports.page.overview import overview
 from cl_bench.reports.page.pictures import Picture
 from cl_bench.reports.shown import LEGEND, footnotes, has_ranks, shown
 from cl_bench.reports.table import Table
+from cl_bench.runtime.errors import UserError
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("elements.js", "sorting.js", "tables.js", "runs.js", "plots.js", "run.js")  # each needs those before it

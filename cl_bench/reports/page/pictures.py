@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cl_bench.errors import UserError, each
+from cl_bench.runtime.errors import UserError, each
 from cl_bench.store.layouts import clip
 from cl_bench.store.models import read_model
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cl_bench.errors import UserError
+from cl_bench.runtime.errors import UserError
 
 _IMAGE = {
     "class_embedding": "embeddings.class_embedding",

@@ -1,0 +1,123 @@
+"""What a run writes down: everything that a reader needs to trust, repeat and compare its numbers."""
+
+import itertools
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from cl_bench.callbacks import MergeAndEvaluate
+from cl_bench.evaluation import Counts, accuracies
+from cl_bench.experiment import scaling_grid
+from cl_bench.experiment.parts import Parts
+from cl_bench.experiment.scenario_name import measured
+from cl_bench.runtime import distributed
+from cl_bench.runtime.meter import Meter
+from cl_bench.scenarios import Scenario
+
+_PACKAGES = (
+    "cl_bench",
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "open_clip_torch",
+    "avalanche-lib",
+    "torchmetrics",
+)
+
+
+def compose(
+    config: Mapping[str, Any],
+    parts: Parts,
+    fingerprint: str,
+    callback: MergeAndEvaluate,
+    meter: Meter,
+    validation: Sequence[float] | None,
+) -> dict[str, Any]:
+    """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
+
+    `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
+    was chosen on validation images, or else the first (`scaling`); `scalings` has all of them. `finetuned` holds the
+    same for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
+    why. `scenario` says what was measured. `tasks` counts the images that were really evaluated, and those that there
+    are to train on; its `class_names` is null where a task has all classes of its data set. `datasets` says whose split
+    it was, and by SHA-256 which images, with the words for them (`sha256`) and as they came (`images`); `code`, which
+    code it was, see `source_code`. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order
+    of arrival.
+    """
+    reported = scaling_grid.chosen(validation)
+    rows = [row.merged[reported] if row.merged else None for row in callback.rows]
+    number, images = len(parts.scenario.test_stream), rows[0].total.tolist()
+    merged = accuracies(rows, number, parts.kinds)
+    return {
+        "choices": config.get("choices", {}),
+        "config": {key: value for key, value in config.items() if key != "choices"},
+        "scenario": measured(config, parts.scenario),
+        "fingerprint": fingerprint,
+        "code": parts.code,
+        "split": parts.evaluation.split,
+        "headline": {"name": parts.scenario.headline, "value": scaling_grid.at(merged, parts.scenario.headline)},
+        **merged,
+        "left_out": parts.left_out,
+        "scaling": parts.scalings[reported],
+        "scalings": scaling_grid.record(parts, callback, validation),
+        "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], number),
+        "tasks": _tasks(parts.scenario, images),
+        "datasets": [
+            {
+                "name": data.name,
+                "split": data.split,
+                "sha256": data.identity,
+                "images": data.images_identity,
+                "class_names": data.class_names,
+            }
+            for data in parts.scenario.datasets
+        ],
+        "training": callback.records,
+        "seconds": {
+            "training": sum(record["seconds"] for record in callback.records),
+            "merging": meter.seconds.get("merging", 0.0),
+            "evaluation": meter.seconds["evaluation"],
+        },
+        "peak_memory_mib": {
+            "training": max((record["peak_memory_mib"] for record in callback.records), default=None),
+            "merging": meter.peak_memory_mib.get("merging"),
+            "evaluation": meter.peak_memory_mib["evaluation"],
+        },
+        "seed": parts.seed,
+        "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+    }
+
+
+def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:
+    ends = list(itertools.accumulate(len(labels.class_names) for labels in scenario.labels))
+    whole = [set(range(end - len(labels.class_names), end)) for end, labels in zip(ends, scenario.labels, strict=True)]
+    every = [name for labels in scenario.labels for name in labels.class_names]
+    tasks = []
+    for train, test, count in zip(scenario.train_stream, scenario.test_stream, images, strict=True):
+        classes = test.class_masks[0].nonzero().flatten().tolist()
+        tasks.append(
+            {
+                "name": test.name,
+                "classes": len(test.classes_in_this_experience),
+                "images": count,
+                "training_images": len(train.samples),
+                "class_names": None if set(classes) in whole else [every[label] for label in classes],
+            }
+        )
+    return tasks
+
+
+def _finetuned(
+    parts: Parts, rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: int
+) -> dict[str, Any] | None:
+    if not any(rows):
+        return None
+    return accuracies([zero_shot, *rows], tasks, parts.kinds)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"

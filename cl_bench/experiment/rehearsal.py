@@ -1,0 +1,188 @@
+"""What others' classes will do in a run, they do once in small before anything is trained.
+
+What can only be seen in training is looked at there, before it is kept.
+"""
+
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_bench.backbones import Backbone
+from cl_bench.mergers import Merger
+from cl_bench.mergers.around import Around
+from cl_bench.mergers.checks import check_task
+from cl_bench.mergers.running_statistics import RunningStatistics, is_running_statistic
+from cl_bench.mergers.trial import trial
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.user_code import is_others, told
+from cl_bench.scenarios import Experience, Scenario
+from cl_bench.trainers import TaskTrainer, Weights
+
+log = logging.getLogger(__name__)
+
+
+def scenario(scenario: Scenario) -> None:
+    """Looks at the tasks of others' scenarios.
+
+    Raises:
+        UserError: Streams of different lengths, or of something else than tasks; labels that are no class's.
+    """
+    if not is_others(scenario):
+        return
+    what, classes = _named("scenario", scenario), sum(len(labels.class_names) for labels in scenario.labels)
+    streams = {name: list(stream) for name, stream in scenario.streams.items()}
+    for name in ("train", "test"):
+        if not streams.get(name):
+            raise UserError(f"{what} has no task in its {name}_stream.")
+    if len({len(stream) for stream in streams.values()}) > 1:
+        told_of = ", ".join(f"{len(stream)} in {name}_stream" for name, stream in streams.items())
+        raise UserError(f"{what} has different numbers of tasks: {told_of}; task i of each belongs together.")
+    for name, stream in streams.items():
+        for number, task in enumerate(stream, start=1):
+            where = f"{what}, {name}_stream, task {number}"
+            if not isinstance(task, Experience):
+                raise UserError(f"{where} is {_kind(task)}, not a cl_bench.scenarios.Experience.")
+            if task.class_masks.dim() != 2 or task.class_masks.shape[1] != classes:
+                shape = tuple(task.class_masks.shape)
+                raise UserError(f"{where}: class_masks have shape {shape}, not (groups, {classes}): one per class.")
+            if task.classes_in_this_experience and max(task.classes_in_this_experience) >= classes:
+                raise UserError(f"{where} has a label {max(task.classes_in_this_experience)} of {classes} classes.")
+
+
+def backbone(backbone: Backbone, head: Tensor) -> None:
+    """Has others' image encoders encode two black images.
+
+    Raises:
+        UserError: It fails, or its features do not have the width of the texts'.
+    """
+    if not is_others(backbone):
+        return
+    what, encoder = _named("backbone", backbone), backbone.encoder
+    was_training, size = encoder.training, backbone.transform.size
+    try:
+        with torch.no_grad():
+            features = encoder.eval()(torch.zeros(2, 3, size, size))
+    except Exception as error:
+        raise UserError(
+            f"{what}: its encoder cannot encode images of {size} x {size} pixels: {told(error)}; debug=true shows the "
+            "traceback."
+        ) from error
+    finally:
+        encoder.train(was_training)
+    expected = (2, head.shape[1])
+    if not isinstance(features, Tensor) or tuple(features.shape) != expected:
+        raise UserError(f"{what}: of two images its encoder makes {_kind(features)}, not features of shape {expected}.")
+
+
+def merger(
+    make: Callable[[], Merger], pretrained: Mapping[str, Tensor], frozen: int, statistics: RunningStatistics
+) -> None:
+    """Has others' mergers merge two random task vectors into θ₀, in the shapes of the run.
+
+    Args:
+        make: Makes the merger anew, since it may remember what it has seen.
+        pretrained: θ₀.
+        frozen: Parameters of the published model that are not in θ₀.
+        statistics: What becomes of normalization layers' statistics.
+
+    Raises:
+        UserError: It fails, changes what it is given, or makes no weights of it; names class, parameter and line.
+    """
+    others = [one for one in _chain(make()) if is_others(one)]
+    if not others:
+        return
+    what = _named("merger", others[0])
+    try:
+        differs = trial(make(), pretrained, frozen, statistics)
+    except Exception as error:
+        of = _parameter(make, pretrained, frozen, error)
+        raise UserError(
+            f"{what} cannot merge{of}: {told(error)}. So it was with random task vectors, before training; debug=true "
+            "shows the traceback."
+        ) from error
+    if not differs:
+        log.warning(
+            "%s merges random task vectors to the pre-trained weights themselves; fold changes the state in place, as "
+            "in state[0].add_(block.vector).",
+            what,
+        )
+
+
+def _chain(merger: Merger) -> Iterator[Merger]:
+    yield merger
+    if isinstance(merger, Around):
+        yield from _chain(merger.of)
+
+
+def _parameter(make: Callable[[], Merger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception) -> str:
+    """The first parameter that cannot be merged alone, either; nothing where it takes them all."""
+    weights = [name for name, tensor in pretrained.items() if tensor.is_floating_point()]
+    for name in itertools.filterfalse(is_running_statistic, weights):
+        try:
+            trial(make(), {name: pretrained[name]}, frozen)
+        except Exception as alone:
+            if type(alone) is type(error):
+                return f" {name!r} of shape {tuple(pretrained[name].shape)}"
+    return ""
+
+
+def trainer(trainer: TaskTrainer) -> None:
+    """Looks at each loss of others' trainers, before PyTorch does something with what is none.
+
+    A step without a loss would be left out in silence: a run that trains nothing.
+    """
+    if not is_others(trainer):
+        return
+    what, step = _named("trainer", trainer), trainer.training_step
+
+    @functools.wraps(step)
+    def checked(*arguments: Any, **options: Any) -> Any:
+        answer = step(*arguments, **options)
+        loss = answer.get("loss") if isinstance(answer, dict) else answer
+        if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            without = ", without a gradient" if isinstance(loss, Tensor) and not loss.requires_grad else ""
+            raise UserError(
+                f"{what}: training_step returns {_kind(loss)}{without}; it has to return the loss, a tensor of one "
+                "number that has a gradient."
+            )
+        return answer
+
+    trainer.training_step = checked  # type: ignore[method-assign]
+
+
+def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping[str, Weights]]:
+    """What a trainer has at the end of a task; of others' trainers it is looked at before it is stored.
+
+    Args:
+        trainer: Has trained a task.
+        before: The weights that the task started from, or others of the same shapes.
+
+    Raises:
+        UserError: Anything else than weights like those and the statistics that are to be kept.
+    """
+    answer = trainer.end_task()
+    if not is_others(trainer):
+        return answer
+    what = f"{_named('trainer', trainer)}: end_task"
+    if not isinstance(answer, tuple) or len(answer) != 2:
+        raise UserError(f"{what} returns {_kind(answer)}; it has to return the weights and the statistics, by name.")
+    try:
+        check_task(f"{what}: what it returns", answer[0], before)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
+    if missing := sorted((trainer.memory | trainer.keep) - answer[1].keys()):
+        raise UserError(f"{what} returns no {', '.join(missing)} among the statistics.")
+    return answer
+
+
+def _named(group: str, part: object) -> str:
+    return f"{group}={type(part).__module__}.{type(part).__qualname__}"
+
+
+def _kind(thing: object) -> str:
+    return f"a tensor of shape {tuple(thing.shape)}" if isinstance(thing, Tensor) else f"{type(thing).__name__}"

@@ -1,0 +1,84 @@
+"""Parts of a run from classes that anybody may have written: each has to be what its place needs."""
+
+import inspect
+import reprlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.instantiate import instantiate, located
+from cl_bench.runtime.user_code import is_others
+
+T = TypeVar("T")
+
+# What the constructors of base classes make, by which one sees that they were called.
+_MADE = {
+    "Merger": ("scaling",),
+    "TaskTrainer": ("encoder", "head", "optimization", "starts_from", "keep", "steps"),
+    "Scenario": ("streams", "datasets", "labels"),
+    "Backbone": ("encoder", "logit_scale", "transform", "identity"),
+}
+_MADE_BY_FUNCTIONS = ("ImageDataset",)
+_CALLED_OTHERWISE = ("__init__", "training_step")  # Lightning looks at what a training step takes
+
+
+def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
+    """Instantiates a node, and makes sure that it is of a kind.
+
+    Args:
+        kind: The base class.
+        node: See `instantiate`.
+        where: See `instantiate`.
+        **given: See `instantiate`.
+
+    Raises:
+        UserError: As `instantiate`; or the class has another base, lacks a method, has one that takes other
+            arguments, or does not call its base's constructor.
+    """
+    target = located(node, where)
+    what = f"{where}._target_={node['_target_']}"
+    if inspect.isclass(target) and kind.__name__ not in _MADE_BY_FUNCTIONS:
+        _check_class(target, kind, what)
+    part = instantiate(node, where, **given)
+    if not isinstance(part, kind):
+        raise UserError(f"{where}={reprlib.repr(part)} does not fit: {what} has to make a {_path(kind)}.")
+    missing = [name for name in _MADE.get(kind.__name__, ()) if not hasattr(part, name)]
+    if missing:
+        raise UserError(
+            f"{what} has no {', '.join(missing)}: its constructor has to call that of {kind.__name__}, "
+            f"super().__init__(…)."
+        )
+    return part
+
+
+def _check_class(target: type, kind: type, what: str) -> None:
+    if not issubclass(target, kind):
+        raise UserError(
+            f"{what} is no {kind.__name__}: derive the class from {_path(kind)}, "
+            f"class {target.__name__}({kind.__name__})."
+        )
+    if lacking := sorted(getattr(target, "__abstractmethods__", ())):
+        raise UserError(f"{what} lacks {', '.join(lacking)}: every {_path(kind)} has its own.")
+    if is_others(target):
+        for name, method in inspect.getmembers(kind, inspect.isfunction):
+            own = getattr(target, name, method)
+            if own is not method and name not in _CALLED_OTHERWISE and is_others(own):
+                _check_arguments(own, method, f"{what}: {name}")
+
+
+def _check_arguments(own: Callable[..., Any], method: Callable[..., Any], what: str) -> None:
+    """A method has to take what the method in whose place it stands takes."""
+    positional = [p for p in inspect.signature(method).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    try:
+        inspect.signature(own).bind(*positional)
+    except TypeError as error:
+        needed = ", ".join(p.name for p in positional)
+        raise UserError(f"{what}{inspect.signature(own)} does not fit: it has to take ({needed}).") from error
+
+
+def _path(kind: type) -> str:
+    """Where people import it from: the package, where that has it."""
+    package = kind.__module__.rpartition(".")[0]
+    short = getattr(sys.modules.get(package), kind.__name__, None) is kind
+    return f"{package if short else kind.__module__}.{kind.__name__}"

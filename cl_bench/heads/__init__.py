@@ -1,0 +1,1 @@
+"""Heads: one matrix for the whole scenario, made before training and never merged."""

@@ -1,0 +1,59 @@
+"""The zero-shot head: one row per class, from the text tower."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cl_bench.backbones.backbone import Backbone
+from cl_bench.runtime.source_code import outside
+from cl_bench.store import atomic
+
+# Heads of the first were known by weights and words alone, whatever the model's configuration; those of the second,
+# whatever the code of a backbone from outside the package.
+_SCHEMA = 3
+
+
+def zero_shot_head(
+    backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
+) -> Tensor:
+    """Row c is class c's classifier: logits = head @ features / |features|.
+
+    Per class, the normalized embeddings of all its prompts are averaged, the mean is normalized again and multiplied
+    by exp(logit_scale). Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4.
+
+    Words of class names that the text tower was not trained on get vectors of their own, see `unknown_words`.
+
+    Args:
+        backbone: Whose text tower is used.
+        class_names: C names.
+        prompts: Templates; `{}` is where the name goes.
+        cache: Folder in which heads are kept, so that no prompt is encoded twice.
+
+    Returns:
+        (C, D) float32.
+    """
+    path = None if cache is None else cache / f"{head_key(backbone, class_names, prompts)}.safetensors"
+    if path is not None and path.is_file():
+        cached = atomic.read_safetensors(path)
+        if cached is not None:
+            return cached["head"]
+    texts = [prompt.replace("{}", name) for name in class_names for prompt in prompts]
+    with backbone.telling_apart(class_names, prompts):
+        embeddings = backbone.encode_text(texts).view(len(class_names), len(prompts), -1)
+    means = torch.nn.functional.normalize(embeddings.mean(dim=1), dim=1)
+    head = (means * backbone.logit_scale).clone()
+    if path is not None:
+        atomic.write_safetensors(path, {"head": head})
+    return head
+
+
+def head_key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
+    """16 hex digits that differ whenever a head does: of the model, its code, the words, and their tokens."""
+    words = [list(class_names), list(prompts)]
+    tokens = [backbone.tokens(texts).tolist() for texts in words]
+    content = [_SCHEMA, backbone.text_identity, outside(type(backbone)), words, tokens]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

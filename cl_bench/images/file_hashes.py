@@ -1,0 +1,115 @@
+"""The SHA-256 of image files: each file is read once, and again only after somebody may have written to it.
+
+What was found is kept in one JSON file per folder of images. It is used again while a file's size, time of last change
+(mtime), time of last change of its entry (ctime) and inode agree. `cp -p` and rsync restore mtime, but not ctime.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cl_bench.runtime.cores import available_cores
+from cl_bench.runtime.errors import UserError, attempt, complete, each
+
+_Problem: TypeAlias = Callable[[Path, str], UserError]
+_State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, inode
+
+_FOLDER = "file_hashes"
+_SCHEMA = 1
+_SETTLED = 2_000_000_000  # ns after which another write gets another time, also where clocks are coarse
+_AT_ONCE = 64  # files per call of a thread: small ones are read faster than a thread is asked
+
+
+def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Problem) -> list[str]:
+    """SHA-256 (hex) of each file's content.
+
+    Args:
+        root: The folder that the names are relative to.
+        names: Paths of the files, with '/' between folders.
+        kept_in: Folder in which hashes are kept; None: all files are read. One that cannot be written or holds damaged
+            files costs time and nothing else.
+        error: Makes the exception from a path and what is wrong with it.
+
+    Raises:
+        UserError: From `error`: files that are missing or cannot be read; names up to ten of them.
+    """
+    states = each(names, lambda name: _state(root, name, error))
+    index = None if kept_in is None else _index(kept_in, root)
+    kept = {} if index is None else _read_index(index)
+    known = [_known(kept.get(name), state) for name, state in zip(names, states, strict=True)]
+    due = [row for row, found in enumerate(known) if found is None]
+    if not due:
+        return known
+    begin = time.time_ns()
+    for row, found in zip(due, complete([*_read_all(root, [names[row] for row in due], error)]), strict=True):
+        known[row] = found
+    # The states are those before reading: whoever has written to a file since then has changed its state.
+    settled = [row for row in due if begin - max(states[row][1:3]) >= _SETTLED]
+    kept |= {names[row]: [*states[row], known[row]] for row in settled}
+    if index is not None and settled:
+        _write_index(index, kept)
+    return known
+
+
+def _state(root: Path, name: str, error: _Problem) -> _State:
+    try:
+        status = os.stat(f"{root}/{name}")
+    except OSError as problem:
+        raise error(root / name, f"is missing ({problem.strerror})") from problem
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _known(entry: Any, state: _State) -> str | None:
+    """The hash of an entry, if it is one of this state."""
+    fits = isinstance(entry, list) and len(entry) == 5 and entry[:4] == state and isinstance(entry[4], str)
+    return entry[4] if fits else None
+
+
+def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str | UserError]:
+    from rich.progress import track
+
+    def read(some: Iterable[str]) -> list[str | UserError]:
+        return [attempt(lambda name: _sha256(root / name, error), name) for name in some]
+
+    parts = [names[first : first + _AT_ONCE] for first in range(0, len(names), _AT_ONCE)]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        found = pool.map(read, parts)
+        text = f"reading {root.name}"
+        for some in track(found, text, total=len(parts), disable=not sys.stdout.isatty(), transient=True):
+            yield from some
+
+
+def _sha256(path: Path, error: _Problem) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise error(path, f"cannot be read ({problem.strerror})") from problem
+
+
+def _index(kept_in: Path, root: Path) -> Path:
+    """Where the hashes of a folder are kept; whatever a link to it is called, it is the same file."""
+    place = os.path.realpath(root).encode(errors="surrogateescape")
+    return kept_in / _FOLDER / f"{hashlib.sha256(place).hexdigest()[:16]}.json"
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+        return dict(content["files"]) if content["schema"] == _SCHEMA else {}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _write_index(path: Path, kept: dict[str, Any]) -> None:
+    """Of two processes that write at the same time, the last one stays; what it lacks is read again."""
+    from cl_bench.store import atomic
+
+    with contextlib.suppress(OSError, UserError):
+        atomic.write_bytes(path, json.dumps({"schema": _SCHEMA, "files": kept}).encode())

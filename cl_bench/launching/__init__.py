@@ -1,0 +1,1 @@
+"""How runs are started: one process or many, one run or a sweep."""

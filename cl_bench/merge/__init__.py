@@ -1,0 +1,1 @@
+"""The merge command: weight files in, one merged file out."""

@@ -1,0 +1,124 @@
+"""Where and how a run computes: the settings of `pl.Trainer` that cl_bench exposes."""
+
+import contextlib
+import logging
+import warnings
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pydantic import Field
+from pytorch_lightning.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
+
+# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch, of modules that do
+# not learn, such as the encoder below a head that alone does, of a task that was stopped after its last step, and
+# wherever SLURM is installed.
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
+warnings.filterwarnings("ignore", message=r"Total length of `\w+` across ranks is zero")
+warnings.filterwarnings("ignore", message=r"The `srun` command is available")
+warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Settings of the group `lightning`.
+
+    Args:
+        accelerator: Kind of device; `auto` takes the best one there is.
+        devices: How many on each node, one process each; `auto` takes all there are.
+        nodes: Machines that work on a run together; the run is started on each of them: see `cl_bench.launching.nodes`.
+        precision: Of training and evaluation.
+        compile: Whether the encoder goes through `torch.compile`.
+        workers: Processes per device that fetch images; 0: the training process does. None: none for images in arrays,
+            up to eight for others.
+        limit_train_batches: Steps per epoch at most (a share, if it is no whole number); None: all.
+        checkpoint_steps: Steps within a task after which is written down how far it has come; None: time decides alone.
+        checkpoint_minutes: The same in minutes; None: steps decide alone.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
+    nodes: Annotated[int, Field(ge=1)] = 1
+    precision: Precision = "32-true"
+    compile: bool = False
+    workers: Annotated[int, Field(ge=0)] | None = None
+    limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None = None
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
+
+    @property
+    def kind(self) -> str:
+        """`cuda`, `mps` or `cpu`.
+
+        Raises:
+            UserError: The kind asked for is not there.
+        """
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        if self.accelerator == "auto":
+            return next(kind for kind, available in there.items() if available)
+        kind = "cuda" if self.accelerator == "gpu" else self.accelerator
+        if not there[kind]:
+            raise UserError(
+                f"lightning.accelerator={self.accelerator}: this machine has none; lightning=cpu uses the CPU."
+            )
+        return kind
+
+    @property
+    def count(self) -> int:
+        """Number of devices, and of processes, on this node.
+
+        Raises:
+            UserError: More GPUs are asked for than there are.
+        """
+        there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(self.kind)
+        if self.devices == "auto":
+            return there or 1
+        if there is not None and self.devices > there:
+            raise UserError(f"lightning.devices={self.devices}: this machine has {there}.")
+        return self.devices
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes on all nodes."""
+        return self.nodes * self.count
+
+    @property
+    def device(self) -> torch.device:
+        """This process's device."""
+        return torch.device(self.kind, distributed.local_rank()) if self.kind == "cuda" else torch.device(self.kind)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which the encoder runs outside of training."""
+        if self.precision == "32-true":
+            return contextlib.nullcontext()
+        return torch.autocast(self.kind, torch.bfloat16)
+
+    def trainer(self, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
+        """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing.
+
+        All steps of the task are one epoch to Lightning: the loader counts epochs itself, also of a task that a run
+        was stopped in.
+        """
+        return pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(self.kind, self.kind),
+            devices=self.count,
+            num_nodes=self.nodes,
+            strategy="ddp" if self.world_size > 1 else "auto",
+            plugins=[TorchElasticEnvironment() if self.world_size > 1 else LightningEnvironment()],  # never SLURM's
+            precision=self.precision,
+            max_epochs=1,
+            gradient_clip_val=gradient_clip,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )

@@ -1,0 +1,76 @@
+"""Settings and choices as the user types them, `task_order` and `merger=ties`, and not as the program finds them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import Container, DictConfig, OmegaConf
+
+from cl_bench.runtime.configurations import CONF
+from cl_bench.runtime.errors import UserError
+
+_CHOSEN_BY_CLASS = ("merger", "trainer", "dataset")  # in the other groups, many choices are of one class
+
+
+def choice(where: str, target: object) -> str:
+    """What is typed to choose a class or function: `merger=ties`, or `merger._target_=my_package.MyMerger`.
+
+    Args:
+        where: Its place in the configuration, such as `merger`, or `merger.of`.
+        target: The class or function.
+    """
+    module, name = str(getattr(target, "__module__", "")), str(getattr(target, "__qualname__", target))
+    paths = {f"{module}.{name}", f"{module.rpartition('.')[0]}.{name}"}  # the packages name what their modules hold
+    found = [file for file in CONF.glob("*/*.yaml") if paths & set(_targets(file))]
+    if not found:
+        return f"{where}._target_={module}.{name}"
+    group, word = found[0].parent.name, found[0].stem
+    if len(found) > 1 or group not in _CHOSEN_BY_CLASS:
+        return where
+    return f"{group}={word}" if where == group else f"{group}@{where}={word}"
+
+
+def _targets(file: Path) -> list[str]:
+    return re.findall(r"^ *_target_: (\S+)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+@contextmanager
+def told(config: DictConfig) -> Iterator[None]:
+    """Messages about a setting that is filled in from another one name that other one, which is what the user typed.
+
+    Args:
+        config: As it was composed, not resolved.
+
+    Raises:
+        UserError: As it comes from within.
+    """
+    try:
+        yield
+    except UserError as error:
+        text = renamed(str(error), config)
+        if text == str(error):
+            raise
+        raise UserError(text) from error
+
+
+def renamed(text: str, config: DictConfig) -> str:
+    """A message with `task_order` for `scenario.class_order`, where that is `${task_order}`."""
+    for setting, source in _filled_in(config, ""):
+        text = re.sub(rf"(?<![\w./]){re.escape(setting)}(?!\w)", source, text)
+    return text
+
+
+def _filled_in(node: Any, where: str) -> Iterator[tuple[str, str]]:
+    """Every setting that is nothing but another one, with that one."""
+    if not isinstance(node, Container):
+        return
+    for key in node.keys() if isinstance(node, DictConfig) else range(len(node)):
+        name = f"{where}.{key}".lstrip(".")
+        if OmegaConf.is_interpolation(node, key):
+            raw = str(node._get_node(key)._value())
+            if found := re.fullmatch(r"\$\{([a-z_.]+)\}", raw):
+                yield name, found.group(1)
+        elif not OmegaConf.is_missing(node, key):
+            yield from _filled_in(node._get_node(key), name)

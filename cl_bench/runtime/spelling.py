@@ -1,0 +1,13 @@
+"""What a misspelt word may have meant."""
+
+import difflib
+from collections.abc import Iterable
+
+_NEAREST = 3
+
+
+def nearest_first(word: str, known: Iterable[str]) -> list[str]:
+    """All names, those first that a misspelt word may have meant."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, _NEAREST)
+    return [*near, *(name for name in known if name not in near)]

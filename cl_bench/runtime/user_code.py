@@ -1,0 +1,66 @@
+"""Classes and functions that are not of this project: what went wrong in them, and where."""
+
+import os
+import sysconfig
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cl_bench.runtime.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def is_others(thing: Any) -> bool:
+    """Whether a class, a function or an object's class was written outside this project and PyTorch."""
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    return module.partition(".")[0] not in ("cl_bench", "torch", "pytorch_lightning", "builtins")
+
+
+@contextmanager
+def explained(what: str, target: Callable[..., Any], but: type[Exception] = UserError) -> Iterator[None]:
+    """Within, whatever fails in others' code becomes one message.
+
+    Args:
+        what: The setting that names the code.
+        target: The class or function.
+        but: Errors that speak for themselves.
+
+    Raises:
+        UserError: Names the setting, the error and the line.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        if not is_others(target) and _place(error) is None:
+            raise
+        raise UserError(f"{what} fails: {told(error)}; debug=true shows the traceback.") from error
+
+
+def told(error: BaseException) -> str:
+    """The error, and the line of others' code that it comes from: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
+    hint = "; call super().__init__(…) first" if "before Module.__init__()" in str(error) else ""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({_shown(error.filename)}, line {error.lineno})"
+    return f"{type(error).__name__}: {error}{_place(error) or ''}{hint}"
+
+
+def _place(error: BaseException) -> str | None:
+    """The last line of others' code on the way to the error."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_others_file(frame.filename)]
+    return f" ({_shown(frames[-1].filename)}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else None
+
+
+def _is_others_file(name: str) -> bool:
+    path = Path(name).resolve()
+    return not name.startswith("<") and not any(path.is_relative_to(folder) for folder in (_PACKAGE, *_INSTALLED))
+
+
+def _shown(file: str) -> str:
+    path = Path(file)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
