@@ -84,7 +84,7 @@ def test_settings_that_messages_name_are_there(messages):
 
 
 def test_no_message_names_an_order_by_where_it_is_filled_in(messages):
-    written = {"cl_bench/scenarios/order.py"}  # whose names `in_users_words.told` replaces
+    written = {"cl_bench/scenarios/order.py"}  # whose names `setting_names.told` replaces
     for where, text in messages:
         inside = re.search(r"scenario\.\w+_order|dataset_order|domain_order|class_order", text)
         assert not inside or where.partition(":")[0] in written or " " not in text.strip(), (where, text)

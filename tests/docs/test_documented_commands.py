@@ -69,11 +69,11 @@ NOT_RUN = {
     r"make test": "runs this test",
     r"source .*|pip install .*": "the environment is there already",
     r"srun .*|PET_NODE_RANK=0 .*": "waits for another machine; what it starts is composed",
-    r"python -m cl_bench\.datasets download .*": "fetches gigabytes: tests/datasets/test_download.py",
+    r"python -m cl_bench\.datasets download .*": "fetches gigabytes: tests/datasets/releases/test_download.py",
     r"python -m cl_bench\.backbones\.tiny_clip": "trains for ten minutes",
     r"python -m cl_bench\.reports\.cost .*": "takes seconds: tests/reports/test_cost.py",
-    r"python -m cl_bench\.merge .*….*": "names no files: tests/test_merge.py",
-    r"python -m benchmarks\.merge.*": "needs minutes, and the peers of `make bench-merge`: tests/test_bench_merge.py",
+    r"python -m cl_bench\.merge .*….*": "names no files: tests/merge/test_merge.py",
+    r"python -m benchmarks\.merge.*": "needs minutes, and the peers of `make bench-merge`: tests/benchmarks/test_bench_merge.py",
 }
 # What a run that has all it needs but data or weights is told.
 _FETCH = re.compile(

@@ -139,7 +139,7 @@ def test_code_belongs_to_what_it_shapes(configure):
         return parts.training["code"], parts.code
 
     stream, run = code(f"merger._target_={__name__}.Mine", "merger.scaling=1")
-    assert "tests/test_parts.py" in run["outside"] and run["versions"].keys() == {"trainer", "merger"}
+    assert "tests/experiment/test_parts.py" in run["outside"] and run["versions"].keys() == {"trainer", "merger"}
     assert not stream["outside"] and stream["versions"] == {"trainer": [["TaskTrainer", TaskTrainer.version]]}
     stream, run = code("trainer=independent", "trainer.starts_from=merged", "merger=ema")
     assert stream == run
@@ -157,7 +157,7 @@ def test_code_belongs_to_what_it_shapes(configure):
 )
 def test_the_users_own_code_belongs_to_the_stream_wherever_it_is_named(configure, setting, name):
     config = configure(*SHORT, f"{setting}._target_={__name__}.{name}")
-    assert "tests/test_parts.py" in build(config).training["code"]["outside"]
+    assert "tests/experiment/test_parts.py" in build(config).training["code"]["outside"]
 
 
 def test_another_version_of_a_trainer_is_another_stream(configure, monkeypatch):

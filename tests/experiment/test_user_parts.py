@@ -161,7 +161,7 @@ def test_a_loss_is_taken(right):
 def test_what_is_no_loss_is_refused(answer, told):
     trainer = Step(answer)
     rehearsal.trainer(trainer)
-    message = f"trainer=tests.test_others_parts.Step: training_step returns {told}; it has to return the loss"
+    message = f"trainer=tests.experiment.test_user_parts.Step: training_step returns {told}; it has to return the loss"
     with pytest.raises(UserError, match=re.escape(message)):
         trainer.training_step(None, 0)
 
@@ -177,7 +177,7 @@ def test_what_is_no_loss_is_refused(answer, told):
     ],
 )
 def test_what_a_task_leaves_behind_is_looked_at(answer, told):
-    with pytest.raises(UserError, match=f"^trainer=tests.test_others_parts.Step: end_task.*{re.escape(told)}"):
+    with pytest.raises(UserError, match=f"^trainer=tests.experiment.test_user_parts.Step: end_task.*{re.escape(told)}"):
         rehearsal.left_behind(Step(answer), MODEL)
     whole = (MODEL, {"grams": {}})
     assert rehearsal.left_behind(Step(whole), MODEL) is whole

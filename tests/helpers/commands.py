@@ -14,12 +14,12 @@ _PATIENCE = 200  # seconds for a command
 
 
 class Commands:
-    """Runs `python …` as copies of one process, see `tests/warm.py`; outputs lie in `folder`."""
+    """Runs `python …` as copies of one process, see `tests/helpers/warm.py`; outputs lie in `folder`."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self._folder, self._begun = folder, 0
         self._warm = subprocess.Popen(
-            [sys.executable, str(root / "tests" / "warm.py"), str(root)],
+            [sys.executable, str(root / "tests" / "helpers" / "warm.py"), str(root)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ _WORKER = """
 import os, sys
 from pathlib import Path
 from types import SimpleNamespace
-from cl_bench import own_device
+from cl_bench.launching import gpu_claim
 count = lambda: len(os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(","))
 sys.modules["torch"] = SimpleNamespace(cuda=SimpleNamespace(device_count=count))  # two GPUs, whatever the machine has
 gpu_claim.claim(Path(sys.argv[1]))

@@ -128,7 +128,7 @@ def test_two_nodes_are_as_good_as_one_device(run_py, begin_run_py, tmp_path):
 
     one, apart = (record(tmp_path / name / "result.json") for name in ("one", "node_0"))
     assert (one.pop("devices")["count"], apart.pop("devices")["count"]) == (1, 2)
-    assert numbers(apart) == numbers(one)  # which is what two devices find: tests/test_launch.py
+    assert numbers(apart) == numbers(one)  # which is what two devices find: tests/launching/test_launch.py
     for task in range(2):
         file = f"streams/{one['fingerprint']}/task_00{task}.safetensors"
         alone, together = (load_file(tmp_path / f"store_{name}" / file) for name in ("one", "nodes"))

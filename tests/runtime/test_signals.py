@@ -70,7 +70,7 @@ def test_a_signal_gives_its_code_and_one_line_and_a_second_one_nothing_more(numb
 
 def test_a_command_that_waits_within_a_library_is_ended():
     waits = """    import ctypes
-    from cl_bench import signals
+    from cl_bench.runtime import signals
     signals._PATIENCE, lock, library = 0.2, (ctypes.c_char * 64)(), ctypes.CDLL(None)
     while True: library.pthread_mutex_lock(lock)"""
     process = begun(sys.executable, "-c", WAITING + waits)
@@ -81,7 +81,7 @@ def test_a_command_that_waits_within_a_library_is_ended():
 
 
 HELD = """    import os, signal
-    from cl_bench import signals
+    from cl_bench.runtime import signals
     {before}
     signals.hold()
     os.kill(os.getpid(), signal.{name})

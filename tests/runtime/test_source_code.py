@@ -162,7 +162,7 @@ def test_versions_are_those_of_a_class_and_its_bases_also_within_others():
     assert code_of(config, ["trainer"])["versions"]["trainer"][0] == ["Twice", 2]
     inner = {"_target_": "cl_bench.mergers.Rescale", "of": {"_target_": "cl_bench.mergers.Last"}}
     assert list(code("cl_bench.mergers.Lines", of=inner)["versions"]) == ["merger", "merger.of", "merger.of.of"]
-    assert "tests/test_source_code.py" in code_of(config, ["trainer"])["outside"]
+    assert "tests/runtime/test_source_code.py" in code_of(config, ["trainer"])["outside"]
 
 
 def test_changes_are_told_by_file_and_by_class():
