@@ -46,7 +46,7 @@ def job(config: DictConfig) -> float | None:
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         _check_objective(config)
-        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug), setting_names.told(config):
+        with sweep.job(hydra_config.job.num, hydra_config.overrides.task, config.debug), setting_names.as_typed(config):
             jobs = _become_worker(hydra_config.runtime.choices["hydra/launcher"], hydra_config.launcher)
             plain = _plain(config)
             done = sweep.result(plain, folder)
@@ -55,7 +55,7 @@ def job(config: DictConfig) -> float | None:
             return value
         return None
     try:
-        with setting_names.told(config):
+        with setting_names.as_typed(config):
             return launch(_plain(config), folder)
     except (UserError, OSError) as error:
         reason = str(error) if isinstance(error, UserError) else unwritable(error, sweep.FOLDERS)

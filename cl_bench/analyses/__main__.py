@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of, trained_otherwise
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError, each
 from cl_bench.runtime.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
@@ -36,7 +36,7 @@ NAMES = (
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; the exit code is 2 where the user has to mend something."""
     parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=home.path, help="where the runs lie, multirun for example")
+    parser.add_argument("folder", type=tilde.path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--trust",

@@ -17,7 +17,7 @@ from cl_bench.datasets.releases.download import download, state
 from cl_bench.datasets.releases.release import Release
 from cl_bench.datasets.releases.verify import show, verify
 from cl_bench.images import prepared
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.quick_exit import quick_exit
 
@@ -68,10 +68,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _add_folders(parser: argparse.ArgumentParser, data_dir: Path | str, prepared_dir: str | None) -> None:
     """The same options before and after the command; after it, they have no default that would win."""
-    parser.add_argument("--data-dir", type=home.path, default=data_dir, metavar="DIR", help="of all data sets (data)")
+    parser.add_argument("--data-dir", type=tilde.path, default=data_dir, metavar="DIR", help="of all data sets (data)")
     parser.add_argument(
         "--prepared-dir",
-        type=home.path,
+        type=tilde.path,
         default=prepared_dir,
         metavar="DIR",
         help="of what `prepare` makes (DATA_DIR/prepared)",

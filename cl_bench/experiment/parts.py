@@ -32,7 +32,7 @@ from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import bound, validated
-from cl_bench.runtime.made_once import Known
+from cl_bench.runtime.memo import Memo
 from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, recordable, schema
@@ -188,7 +188,7 @@ def build_here(config: Mapping[str, Any]) -> Parts:
     return build({**config, "lightning": lightning, "logger": logger})
 
 
-def check(config: Mapping[str, Any], known: Known) -> Devices:
+def check(config: Mapping[str, Any], known: Memo) -> Devices:
     """Looks for whatever can be wrong with a configuration, without images, a head, or training.
 
     Args:
@@ -353,7 +353,7 @@ def _merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:
     return tuple(grid), _part({"merger": {**node, "scaling": grid[0]}}, "merger")
 
 
-def _scenario(config: Mapping[str, Any], known: Known | None = None) -> Scenario:
+def _scenario(config: Mapping[str, Any], known: Memo | None = None) -> Scenario:
     """The scenario; where its data set is the one of the group `dataset`, messages call it so."""
     node, dataset = _node(config, "scenario"), config.get("dataset")
     _check_has_order(node, config.get("task_order"))
@@ -364,7 +364,7 @@ def _scenario(config: Mapping[str, Any], known: Known | None = None) -> Scenario
     return _part({"scenario": node}, "scenario")
 
 
-def _read_once(node: Mapping[str, Any], dataset: Any, known: Known) -> dict[str, Any]:
+def _read_once(node: Mapping[str, Any], dataset: Any, known: Memo) -> dict[str, Any]:
     """The data sets of a scenario, those that are `_partial_` as functions that read them, each read once."""
 
     def read(one: Mapping[str, Any], where: str) -> ImageDataset:

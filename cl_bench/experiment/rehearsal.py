@@ -19,7 +19,7 @@ from cl_bench.mergers.checks import check_task
 from cl_bench.mergers.running_statistics import RunningStatistics, is_running_statistic
 from cl_bench.mergers.trial import trial
 from cl_bench.runtime.errors import UserError
-from cl_bench.runtime.user_code import is_others, told
+from cl_bench.runtime.user_code import describe, is_from_outside
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers import TaskTrainer, Weights
 
@@ -32,7 +32,7 @@ def scenario(scenario: Scenario) -> None:
     Raises:
         UserError: Streams of different lengths, or of something else than tasks; labels that are no class's.
     """
-    if not is_others(scenario):
+    if not is_from_outside(scenario):
         return
     what, classes = _named("scenario", scenario), sum(len(labels.class_names) for labels in scenario.labels)
     streams = {name: list(stream) for name, stream in scenario.streams.items()}
@@ -60,7 +60,7 @@ def backbone(backbone: Backbone, head: Tensor) -> None:
     Raises:
         UserError: It fails, or its features do not have the width of the texts'.
     """
-    if not is_others(backbone):
+    if not is_from_outside(backbone):
         return
     what, encoder = _named("backbone", backbone), backbone.encoder
     was_training, size = encoder.training, backbone.transform.size
@@ -69,8 +69,8 @@ def backbone(backbone: Backbone, head: Tensor) -> None:
             features = encoder.eval()(torch.zeros(2, 3, size, size))
     except Exception as error:
         raise UserError(
-            f"{what}: its encoder cannot encode images of {size} x {size} pixels: {told(error)}; debug=true shows the "
-            "traceback."
+            f"{what}: its encoder cannot encode images of {size} x {size} pixels: {describe(error)}; debug=true "
+            "shows the traceback."
         ) from error
     finally:
         encoder.train(was_training)
@@ -93,7 +93,7 @@ def merger(
     Raises:
         UserError: It fails, changes what it is given, or makes no weights of it; names class, parameter and line.
     """
-    others = [one for one in _chain(make()) if is_others(one)]
+    others = [one for one in _chain(make()) if is_from_outside(one)]
     if not others:
         return
     what = _named("merger", others[0])
@@ -102,8 +102,8 @@ def merger(
     except Exception as error:
         of = _parameter(make, pretrained, frozen, error)
         raise UserError(
-            f"{what} cannot merge{of}: {told(error)}. So it was with random task vectors, before training; debug=true "
-            "shows the traceback."
+            f"{what} cannot merge{of}: {describe(error)}. So it was with random task vectors, before training; "
+            "debug=true shows the traceback."
         ) from error
     if not differs:
         log.warning(
@@ -136,7 +136,7 @@ def trainer(trainer: TaskTrainer) -> None:
 
     A step without a loss would be left out in silence: a run that trains nothing.
     """
-    if not is_others(trainer):
+    if not is_from_outside(trainer):
         return
     what, step = _named("trainer", trainer), trainer.training_step
 
@@ -166,7 +166,7 @@ def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping
         UserError: Anything else than weights like those and the statistics that are to be kept.
     """
     answer = trainer.end_task()
-    if not is_others(trainer):
+    if not is_from_outside(trainer):
         return answer
     what = f"{_named('trainer', trainer)}: end_task"
     if not isinstance(answer, tuple) or len(answer) != 2:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate, located
-from cl_bench.runtime.user_code import is_others
+from cl_bench.runtime.user_code import is_from_outside
 
 T = TypeVar("T")
 
@@ -60,10 +60,10 @@ def _check_class(target: type, kind: type, what: str) -> None:
         )
     if lacking := sorted(getattr(target, "__abstractmethods__", ())):
         raise UserError(f"{what} lacks {', '.join(lacking)}: every {_path(kind)} has its own.")
-    if is_others(target):
+    if is_from_outside(target):
         for name, method in inspect.getmembers(kind, inspect.isfunction):
             own = getattr(target, name, method)
-            if own is not method and name not in _CALLED_OTHERWISE and is_others(own):
+            if own is not method and name not in _CALLED_OTHERWISE and is_from_outside(own):
                 _check_arguments(own, method, f"{what}: {name}")
 
 

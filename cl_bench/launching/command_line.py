@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.configurations import CONF
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.spelling import nearest_first
@@ -29,7 +29,7 @@ _SHOWN = 3
 
 def completed(arguments: Sequence[str]) -> list[str]:
     """What was typed, with `~` in paths expanded; `--cfg job` shows what settings come to, not where they come from."""
-    shown = [home.expanded(argument) for argument in arguments]
+    shown = [tilde.expanded(argument) for argument in arguments]
     of_job = any(argument in ("--cfg=job", "-c=job") for argument in shown) or any(
         pair in (("--cfg", "job"), ("-c", "job")) for pair in itertools.pairwise(shown)
     )

@@ -17,7 +17,7 @@ from cl_bench.experiment.parts import check as check_parts
 from cl_bench.launching.launch import check_cores
 from cl_bench.launching.sweep import MISTAKES, message
 from cl_bench.runtime.errors import Missing, UserError
-from cl_bench.runtime.made_once import Known
+from cl_bench.runtime.memo import Memo
 
 Job: TypeAlias = Any
 """Whatever `compose` knows a job by."""
@@ -50,7 +50,7 @@ def check(
         here: Whether they run on this machine, whose devices are then counted.
         at_a_time: So many of them.
     """
-    found, known, folders = Findings(), Known(), dict[Path, tuple[Job, Any]]()
+    found, known, folders = Findings(), Memo(), dict[Path, tuple[Job, Any]]()
     with _silence():
         for number, job in enumerate(jobs):
             try:

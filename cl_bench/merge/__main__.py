@@ -12,7 +12,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from cl_bench.launching import composition
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.configurations import CONF
 from cl_bench.runtime.quick_exit import quick_exit
 
@@ -159,7 +159,7 @@ def main() -> None:
     from cl_bench.runtime.errors import is_hydras
 
     mergers = ", ".join(sorted(path.stem for path in (CONF / "merger").glob("*.yaml")))
-    sys.argv[1:] = map(home.expanded, sys.argv[1:])
+    sys.argv[1:] = map(tilde.expanded, sys.argv[1:])
     OmegaConf.register_new_resolver("mergers", lambda: mergers)
     composition.install()
     try:

@@ -28,7 +28,7 @@ from cl_bench.reports.methods import position, readable
 from cl_bench.reports.runs import Run, differences, distinct
 from cl_bench.reports.scaling import chosen_only, scaling_of
 from cl_bench.reports.settings import differing, typed
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError
 
 _WIDTH = 120  # where the output is no terminal
@@ -152,8 +152,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m cl_bench.reports compare", description="Two sets of runs, pair by pair, with a paired t-test."
     )
-    parser.add_argument("a", type=home.path, help="folder of the runs to compare with")
-    parser.add_argument("b", type=home.path, help="folder of the runs that are compared")
+    parser.add_argument("a", type=tilde.path, help="folder of the runs to compare with")
+    parser.add_argument("b", type=tilde.path, help="folder of the runs that are compared")
     asked = parser.parse_args(arguments)
     read = [read_all(folder, IN_TABLES) for folder in (asked.a, asked.b)]
     together = scenarios.told_apart([*read[0], *read[1]])

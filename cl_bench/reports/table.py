@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError
 
 
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> None:
     name = asked.what[0]
     if name not in NAMES:
         _check_folders(asked.what, NAMES)
-        results = [result for folder in asked.what for result in read_all(home.path(folder), IN_TABLES)]
+        results = [result for folder in asked.what for result in read_all(tilde.path(folder), IN_TABLES)]
         for table in swept(told_apart(results)):
             print_table(table)
             if asked.out:
@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> None:
         parser.error(f"a table of the papers is written to a folder: table {name} FOLDER … OUT")
     if asked.out:
         parser.error(f"OUT is the last of table {name} FOLDER … OUT; --out is for the table of any runs")
-    *folders, out = map(home.path, asked.what[1:])
+    *folders, out = map(tilde.path, asked.what[1:])
     results = told_apart([result for folder in folders for result in read_all(folder, IN_TABLES)])
     for table in tables_named(name, results):
         _write(table, out)
@@ -120,13 +120,13 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
         epilog=f"NAME is one of {', '.join(names)}.",
     )
     parser.add_argument("what", nargs="+", metavar="FOLDER", help="where the runs lie; several are read together")
-    parser.add_argument("--out", type=home.path, help="also write it there, as sweep.md, .tex and .csv")
+    parser.add_argument("--out", type=tilde.path, help="also write it there, as sweep.md, .tex and .csv")
     return parser
 
 
 def _check_folders(given: Sequence[str], names: Sequence[str]) -> None:
     for folder in given:
-        if not home.path(folder).is_dir():
+        if not tilde.path(folder).is_dir():
             raise UserError(f"There is no folder {folder}, and no table of that name; tables are {', '.join(names)}.")
 
 

@@ -105,13 +105,13 @@ def _imported(module: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise UserError(f"{what}: {user_code.told(error)}.") from error
+            raise UserError(f"{what}: {user_code.describe(error)}.") from error
         raise UserError(
             f"{what}: there is no module {error.name!r} in this folder or among the installed packages. Start from "
             f"the folder that has it, or name that one: PYTHONPATH=FOLDER python run.py …"
         ) from error
     except Exception as error:
-        raise UserError(f"{what}: {user_code.told(error)}; debug=true shows the traceback.") from error
+        raise UserError(f"{what}: {user_code.describe(error)}; debug=true shows the traceback.") from error
 
 
 def _without(module: ModuleType, name: str) -> str:

@@ -37,7 +37,7 @@ def _targets(file: Path) -> list[str]:
 
 
 @contextmanager
-def told(config: DictConfig) -> Iterator[None]:
+def as_typed(config: DictConfig) -> Iterator[None]:
     """Messages about a setting that is filled in from another one name that other one, which is what the user typed.
 
     Args:

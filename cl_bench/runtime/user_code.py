@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
-def is_others(thing: Any) -> bool:
+def is_from_outside(thing: Any) -> bool:
     """Whether a class, a function or an object's class was written outside this project and PyTorch."""
     module = getattr(thing, "__module__", None) or type(thing).__module__
     return module.partition(".")[0] not in ("cl_bench", "torch", "pytorch_lightning", "builtins")
@@ -37,12 +37,12 @@ def explained(what: str, target: Callable[..., Any], but: type[Exception] = User
     except but:
         raise
     except Exception as error:
-        if not is_others(target) and _place(error) is None:
+        if not is_from_outside(target) and _place(error) is None:
             raise
-        raise UserError(f"{what} fails: {told(error)}; debug=true shows the traceback.") from error
+        raise UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.") from error
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The error, and the line of others' code that it comes from: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
     hint = "; call super().__init__(…) first" if "before Module.__init__()" in str(error) else ""
     if isinstance(error, SyntaxError) and error.filename:

@@ -56,7 +56,7 @@ class Optimization:
                 optimizer.step(lambda: number.detach().sum())
         except Exception as error:
             raise UserError(
-                f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {user_code.told(error)}; "
+                f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {user_code.describe(error)}; "
                 "debug=true shows the traceback."
             ) from error
         if not isinstance(optimizer, torch.optim.Optimizer):

@@ -172,10 +172,10 @@ def test_a_message_names_the_setting_that_was_typed():
         "logger.save_dir and my.dataset.root": "logger.save_dir and my.dataset.root",
         "dataset.roots": "dataset.roots",
     }.items():
-        with pytest.raises(UserError, match=f"^{re.escape(renamed)}$"), setting_names.told(config):
+        with pytest.raises(UserError, match=f"^{re.escape(renamed)}$"), setting_names.as_typed(config):
             raise UserError(text)
     config.scenario.class_order = 5  # typed as such
-    with pytest.raises(UserError, match=r"^scenario\.class_order=-1$"), setting_names.told(config):
+    with pytest.raises(UserError, match=r"^scenario\.class_order=-1$"), setting_names.as_typed(config):
         raise UserError("scenario.class_order=-1")
 
 

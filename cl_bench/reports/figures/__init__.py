@@ -25,7 +25,7 @@ from cl_bench.reports.figures.drawing import save
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import style
 from cl_bench.reports.scaling import chosen_only
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError, shortened
 
 _FIGURES = (
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str]) -> None:
         UserError: There is no record, or one is damaged.
     """
     parser = argparse.ArgumentParser(prog="python -m cl_bench.reports figures", description=__doc__)
-    parser.add_argument("folder", type=home.path, help="where the runs lie, multirun for example")
-    parser.add_argument("out", type=home.path, help="folder for the figures: .svg, .pdf, .png, and the caption in .txt")
+    parser.add_argument("folder", type=tilde.path, help="where the runs lie, multirun for example")
+    parser.add_argument("out", type=tilde.path, help="folder for .svg, .pdf and .png, with captions in .txt")
     chosen = parser.parse_args(arguments)
     write(chosen.folder, chosen.out)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from cl_bench.reports.markdown import IN_TABLES, read_all
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
@@ -31,9 +31,9 @@ def main(arguments: list[str]) -> None:
         prog="python -m cl_bench.reports page",
         description="One self-contained HTML file of all runs below a folder, with the papers' tables.",
     )
-    parser.add_argument("folder", type=home.path, help="where result.json files lie, such as multirun")
-    parser.add_argument("out", type=home.path, help="the file to write, such as report/index.html")
-    parser.add_argument("--figures", type=home.path, help="a folder of *.svg files, with captions in *.txt beside them")
+    parser.add_argument("folder", type=tilde.path, help="where result.json files lie, such as multirun")
+    parser.add_argument("out", type=tilde.path, help="the file to write, such as report/index.html")
+    parser.add_argument("--figures", type=tilde.path, help="a folder of *.svg files with captions in *.txt")
     given = parser.parse_args(arguments)
     from cl_bench.reports.tables import tables
 

@@ -7,7 +7,7 @@ from typing import Any
 from cl_bench.runtime.errors import UserError
 
 
-class Known:
+class Memo:
     """What was made, or could not be made, of some settings, so that it is made once for many configurations."""
 
     def __init__(self) -> None:

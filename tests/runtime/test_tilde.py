@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cl_bench.runtime import home
+from cl_bench.runtime import tilde
 from tests.conftest import FEW_STEPS, FEW_TESTED
 
 
@@ -24,12 +24,12 @@ from tests.conftest import FEW_STEPS, FEW_TESTED
 )
 def test_only_the_beginning_of_a_path_means_the_home_folder(typed, meant, monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    assert home.expanded(typed) == meant
+    assert tilde.expanded(typed) == meant
 
 
 def test_arguments_of_the_other_commands(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
-    assert home.path("~/runs") == Path("/home/me/runs") and home.path("runs") == Path("runs")
+    assert tilde.path("~/runs") == Path("/home/me/runs") and tilde.path("runs") == Path("runs")
 
 
 @pytest.mark.slow
