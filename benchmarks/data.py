@@ -24,7 +24,7 @@ from cl_bench.backbones import TinyClip
 from cl_bench.datasets import folder
 from cl_bench.heads.zero_shot import zero_shot_head
 from cl_bench.images import batches
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.images.prepared import prepare
 from cl_bench.images.samples import Samples

@@ -13,7 +13,7 @@ from pydantic import Field
 from cl_bench.datasets.releases import annotations, split
 from cl_bench.datasets.releases.class_folders import beside, list_all_images
 from cl_bench.datasets.releases.listing import SUFFIXES, Listing, images, subfolders
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.runtime.errors import Missing, UserError, shortened
 

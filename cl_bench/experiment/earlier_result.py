@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cl_bench.launching.sweep import what_counts
+from cl_bench.store.plain import to_plain
 
 log = logging.getLogger(__name__)
+
+_KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning")
+_LIGHTNING_WITH_NUMBERS = ("precision", "limit_train_batches")
 
 
 def set_aside(path: Path, config: Mapping[str, Any]) -> None:
@@ -34,3 +37,14 @@ def set_aside(path: Path, config: Mapping[str, Any]) -> None:
     aside = next(name for name in names if not name.exists())
     os.replace(path, aside)
     log.warning("%s was of another configuration, and is kept as %s", os.path.relpath(path), aside.name)
+
+
+def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that tell two results apart: all but those that shape no number.
+
+    Args:
+        config: A resolved configuration.
+    """
+    counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}
+    lightning = {key: config["lightning"].get(key) for key in _LIGHTNING_WITH_NUMBERS}
+    return to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")

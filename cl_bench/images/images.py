@@ -10,12 +10,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_bench.images.prepared import PreparedImages
 from cl_bench.runtime.errors import UserError
 
 
 class SingleImages(Protocol):
-    """A sequence of images of any size, decoded one by one: files, see `image_files`, or what others bring."""
+    """A sequence of images of any size, read one by one: from files, the prepared cache, or a class of the user's."""
 
     @property
     def identity(self) -> str:
@@ -27,7 +26,7 @@ class SingleImages(Protocol):
         """(H, W, 3) RGB."""
 
 
-Pixels: TypeAlias = NDArray[np.uint8] | SingleImages | PreparedImages
+Pixels: TypeAlias = NDArray[np.uint8] | SingleImages
 """One array of images of one size, (N, H, W, 3) RGB; or a sequence of (H, W, 3) images of any size."""
 
 

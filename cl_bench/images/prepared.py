@@ -18,20 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from cl_bench.images.image_files import looked_at_anew
+from cl_bench.images.files import refreshed
+from cl_bench.images.images import ImageDataset, SingleImages
 from cl_bench.images.resizing import resize_short_side
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError, attempt, complete
 from cl_bench.runtime.source_code import outside
-
-if TYPE_CHECKING:
-    from cl_bench.images.images import ImageDataset, SingleImages
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ class PreparedImages:
         return {name: value for name, value in vars(self).items() if name != "_pixels"}
 
 
-def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
+def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
     """The data set with its images decoded, and shrunk so that no short side is longer than `size` pixels.
 
     Shrinking is Resize(size, bicubic) of the evaluation transform, which therefore sees the same pixels as from the
@@ -89,7 +87,7 @@ def prepare(dataset: "ImageDataset", size: int, folder: Path) -> "ImageDataset":
     """
     if Path(dataset.name).name != dataset.name or dataset.name in ("", ".."):
         raise UserError(f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=…")
-    dataset = looked_at_anew(dataset, folder)
+    dataset = refreshed(dataset, folder)
     if not _singles(dataset):
         return dataset
     content = _content(dataset, size)
@@ -110,11 +108,11 @@ def sizes(name: str, folder: Path) -> list[int]:
     return sorted({int(parts[0]) for parts in found if len(parts) == 2 and parts[0].isdigit()})
 
 
-def _singles(dataset: "ImageDataset") -> "list[SingleImages]":
+def _singles(dataset: ImageDataset) -> list[SingleImages]:
     return [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
 
 
-def _content(dataset: "ImageDataset", size: int) -> str:
+def _content(dataset: ImageDataset, size: int) -> str:
     """SHA-256 (hex) of all that the prepared images depend on."""
     singles = _singles(dataset)
     images = [pixels.identity for pixels in singles]
@@ -175,7 +173,7 @@ def _alone(path: Path) -> FileLock:
         raise UserError(f"{path.parent} is not writable; name a folder of yours: paths.prepared_dir=…") from error
 
 
-def _write(path: Path, dataset: "ImageDataset", size: int, content: str) -> None:
+def _write(path: Path, dataset: ImageDataset, size: int, content: str) -> None:
     from safetensors.numpy import save_file
 
     from cl_bench.store import atomic
@@ -194,14 +192,14 @@ def _write(path: Path, dataset: "ImageDataset", size: int, content: str) -> None
         table = np.array(shapes, dtype=np.int64).reshape(-1, 2)
         metadata = {"format": _FORMAT, "sha256": digest.hexdigest()}
         save_file({"sizes": table}, temporary / "index.safetensors", metadata=metadata)
-        if _content(looked_at_anew(dataset, path.parent), size) != content:
+        if _content(refreshed(dataset, path.parent), size) != content:
             raise UserError(f"{dataset.name}: image files have changed while they were prepared. Start again.")
     gigabytes = 3 * table.prod(axis=1).sum() / 1e9
     seconds = time.perf_counter() - begin
     log.info("%s: %d images prepared in %.1f s, %.2f GB in %s", dataset.name, len(table), seconds, gigabytes, path)
 
 
-def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDArray[np.uint8]]:
+def _shrunk(splits: list[SingleImages], name: str, size: int) -> Iterator[NDArray[np.uint8]]:
     """All images in order, decoded by as many threads as there are cores; where some are damaged, all are looked at.
 
     Raises:
@@ -209,7 +207,7 @@ def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDAr
     """
     from rich.progress import track
 
-    def one(place: "tuple[SingleImages, int]") -> NDArray[np.uint8]:
+    def one(place: tuple[SingleImages, int]) -> NDArray[np.uint8]:
         split, row = place
         image = split[row]
         return resize_short_side(image, size) if min(image.shape[:2]) > size else image
@@ -226,7 +224,7 @@ def _shrunk(splits: "list[SingleImages]", name: str, size: int) -> Iterator[NDAr
     complete(errors)
 
 
-def _open(path: Path, dataset: "ImageDataset") -> "ImageDataset":
+def _open(path: Path, dataset: ImageDataset) -> ImageDataset:
     shapes, digest = _index(path)
     opened, first = {}, 0
     for split in ("train", "test"):

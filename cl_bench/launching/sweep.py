@@ -43,8 +43,6 @@ FOLDERS = "hydra.run.dir=…, in a sweep hydra.sweep.dir=…, or paths.store_dir
 
 _NOTES = "CL_BENCH_SWEEP"  # the folder of the notes; all jobs of a sweep inherit it
 _MAIN = "CL_BENCH_SWEEP_PROCESS"  # its number, for joblib's workers
-_KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning")
-_BUT_OF_LIGHTNING = ("precision", "limit_train_batches")
 
 
 @dataclass(frozen=True)
@@ -170,6 +168,7 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: There is such a result, but what it was made from is no longer there or has become wrong.
     """
+    from cl_bench.experiment.earlier_result import what_counts
     from cl_bench.store import fingerprint, read_result
 
     try:
@@ -198,12 +197,3 @@ def _what_has_changed(found: Mapping[str, Any], parts: "Parts") -> str:
     if before != [data.identity for data in parts.scenario.datasets]:
         changed.append("images have changed")
     return " and ".join(changed) or "the backbone's weights or what cl_bench makes of the data have changed"
-
-
-def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a configuration tells two results apart."""
-    from cl_bench.store.plain import to_plain
-
-    counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}
-    lightning = {key: config["lightning"].get(key) for key in _BUT_OF_LIGHTNING}
-    return to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")

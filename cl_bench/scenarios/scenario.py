@@ -14,7 +14,7 @@ from avalanche.benchmarks.utils.data_attribute import DataAttribute
 from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 
-from cl_bench.images.image_files import looked_at_anew
+from cl_bench.images.files import refreshed
 from cl_bench.images.images import ImageDataset
 from cl_bench.images.prepared import prepare
 from cl_bench.images.samples import Samples
@@ -103,7 +103,7 @@ class Scenario(CLScenario):
         Args:
             folder: Where the SHA-256 of files are kept, which is that of prepared data sets.
         """
-        self._read_from([looked_at_anew(data, folder) for data in self.datasets], None)
+        self._read_from([refreshed(data, folder) for data in self.datasets], None)
 
     def _read_from(self, ready: Sequence[ImageDataset], size: int | None) -> None:
         sources = {}

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from cl_bench.images import prepared
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.images.prepared import prepare
 from cl_bench.images.transforms import ImageTransform
@@ -119,7 +119,7 @@ def test_files_of_other_content_are_prepared_anew_whatever_else_is_as_before(tmp
 
 
 DECODER = """
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 
 
 class Darker(ImageFiles):
@@ -263,7 +263,7 @@ def test_a_folder_that_cannot_be_written_is_named(dataset, tmp_path):
 SLOW = """
 import logging, sys, time
 from pathlib import Path
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from tests.datasets.test_prepared import made, prepare
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 decode = ImageFiles.__getitem__

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import Images
 
 SEED = 0

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cl_bench.datasets.releases.release import Release
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.runtime.errors import shortened
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torchvision
 
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.runtime.errors import UserError
 from tests.helpers.releases import WRITERS, refusal
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cl_bench.datasets import image_clef, office31, office_home
 from cl_bench.datasets.releases import split
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 
 STRATA = st.lists(st.integers(0, 12), min_size=1, max_size=80).map(lambda values: np.array(values, dtype=np.int64))
 

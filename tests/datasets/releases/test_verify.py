@@ -6,7 +6,7 @@ from rich.console import Console
 
 from cl_bench.datasets.releases.release import Release
 from cl_bench.datasets.releases.verify import show, verify
-from cl_bench.images.image_files import ImageFiles
+from cl_bench.images.files import ImageFiles
 from cl_bench.images.images import ImageDataset, Images
 
 RELEASE = Release(

@@ -1,4 +1,4 @@
-"""Images that lie in files of any size, decoded when they are asked for."""
+"""Images in files of any size, decoded when they are asked for."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,17 +6,14 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cl_bench.images.file_hashes import hashes
+from cl_bench.images.images import ImageDataset
 from cl_bench.runtime.errors import UserError
-
-if TYPE_CHECKING:
-    from cl_bench.images.images import ImageDataset
 
 
 class ImageFiles:
@@ -25,8 +22,8 @@ class ImageFiles:
     Args:
         root: The folder that the names are relative to.
         names: Paths of the files, with '/' between folders.
-        remedy: What mends a missing or damaged file, for the message.
-        kept_in: Folder in which the SHA-256 of files are kept, see `file_hashes`; None: all files are read for them.
+        remedy: How to mend a missing or damaged file, for the message.
+        kept_in: Folder that keeps the SHA-256 of each file, see `file_hashes`; None: every file is read for it.
     """
 
     def __init__(self, root: Path, names: Sequence[str], remedy: str, kept_in: Path | None = None) -> None:
@@ -44,49 +41,53 @@ class ImageFiles:
         path = self.root / self.names[row]
         try:
             with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):  # which Pillow would clip, nearly all of it to white or black
+                if image.mode.startswith(("I", "F")):  # Pillow would clip nearly all of it to white or black
                     raise ValueError("it has more than 8 bits per channel: save it with 8")
                 return np.array(image.convert("RGB"))
         except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
             raise UserError(f"{path} is missing or damaged ({error}).\n{self._remedy}") from error
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "ImageFiles":
-        """The images of these rows, or where a mask is true."""
-        some = copy(self)
-        vars(some).pop("identity", None)
-        some.names = tuple(np.array(self.names, dtype=object)[rows].tolist())
-        return some
+        """The images of these rows, or those where a mask is true."""
+        selected = self._copy()
+        selected.names = tuple(np.array(self.names, dtype=object)[rows].tolist())
+        return selected
+
+    def refreshed(self, kept_in: Path) -> "ImageFiles":
+        """The same files, not read yet; their hashes are kept in `kept_in`."""
+        again = self._copy()
+        again._kept_in = kept_in
+        return again
 
     @cached_property
     def identity(self) -> str:
-        """SHA-256 (hex) of all files' contents, one after another; what the files are called does not matter.
+        """SHA-256 (hex) of all files' contents in their order, whatever the files are called.
 
         Raises:
-            UserError: Files are missing, or cannot be read; names up to ten of them.
+            UserError: Files are missing or cannot be read; names up to ten of them.
         """
         contents = hashes(self.root, self.names, self._kept_in, self._problem)
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 
-    def _anew(self, kept_in: Path) -> "ImageFiles":
-        """The same files, not looked at yet; of the same class, which may decode them in a way of its own."""
+    def _copy(self) -> "ImageFiles":
+        """A copy without the identity; it keeps the class, since a subclass may decode its files in its own way."""
         again = copy(self)
         vars(again).pop("identity", None)
-        again._kept_in = kept_in
         return again
 
     def _problem(self, path: Path, problem: str) -> UserError:
         return UserError(f"{path} {problem}.\n{self._remedy}")
 
 
-def looked_at_anew(dataset: "ImageDataset", kept_in: Path) -> "ImageDataset":
-    """The data set with its image files as they are now; a process that does many runs may have read it long ago.
+def refreshed(dataset: ImageDataset, kept_in: Path) -> ImageDataset:
+    """The data set with its image files as they are now: a process that does many runs may have read them long ago.
 
     Args:
         dataset: The data set.
-        kept_in: Folder in which the SHA-256 of files are kept, see `file_hashes`.
+        kept_in: Folder that keeps the SHA-256 of each file, see `file_hashes`.
     """
     splits = {
-        name: replace(images, pixels=images.pixels._anew(kept_in))
+        name: replace(images, pixels=images.pixels.refreshed(kept_in))
         for name, images in (("train", dataset.train), ("test", dataset.test))
         if isinstance(images.pixels, ImageFiles)
     }
