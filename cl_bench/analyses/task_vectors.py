@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import flat, spans, working_dtype
-from cl_bench.mergers.running_statistics import is_running_statistic
+from cl_bench.mergers.engine.blocks import flat, spans, working_dtype
+from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.trainers import Weights
 
 

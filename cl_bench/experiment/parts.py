@@ -27,7 +27,7 @@ from cl_bench.experiment.user_parts import made
 from cl_bench.heads.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.images.images import ImageDataset
 from cl_bench.mergers import Merger
-from cl_bench.mergers.running_statistics import RunningStatistics
+from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from cl_bench.backbones import Backbone
 from cl_bench.mergers import Merger
-from cl_bench.mergers.around import Around
-from cl_bench.mergers.checks import check_task
-from cl_bench.mergers.running_statistics import RunningStatistics, is_running_statistic
-from cl_bench.mergers.trial import trial
+from cl_bench.mergers.engine.around import Around
+from cl_bench.mergers.engine.checks import check_task
+from cl_bench.mergers.engine.running_statistics import RunningStatistics, is_running_statistic
+from cl_bench.mergers.engine.trial import trial
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.user_code import describe, is_from_outside
 from cl_bench.scenarios import Experience, Scenario

@@ -32,7 +32,7 @@ from cl_bench.experiment.scenario_name import measured
 from cl_bench.images import batches
 from cl_bench.loggers import explained, logged
 from cl_bench.mergers import Last, RunningMerge
-from cl_bench.mergers.running_statistics import is_running_statistic
+from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.runtime import distributed, seeds, signals, source_code
 from cl_bench.runtime.meter import Meter
 from cl_bench.scenarios import Experience

@@ -40,7 +40,7 @@ def merge(config: Mapping[str, Any]) -> None:
 
     from cl_bench.experiment.user_parts import made
     from cl_bench.mergers import Merger
-    from cl_bench.mergers.running_statistics import RunningStatistics
+    from cl_bench.mergers.engine.running_statistics import RunningStatistics
     from cl_bench.runtime.cores import limit_threads
     from cl_bench.runtime.errors import UserError
     from cl_bench.runtime.instantiate import validated

@@ -5,7 +5,6 @@
 """
 
 from cl_bench.mergers.average import Average
-from cl_bench.mergers.base import Merger
 from cl_bench.mergers.breadcrumbs import Breadcrumbs
 from cl_bench.mergers.cmm import CMM
 from cl_bench.mergers.cofima import CoFiMA
@@ -14,6 +13,8 @@ from cl_bench.mergers.dare import Dare
 from cl_bench.mergers.della import Della
 from cl_bench.mergers.dop import DOP
 from cl_bench.mergers.ema import EMA
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.running import RunningMerge
 from cl_bench.mergers.fisher import Fisher
 from cl_bench.mergers.iso_c import IsoC
 from cl_bench.mergers.iso_cts import IsoCTS
@@ -26,7 +27,6 @@ from cl_bench.mergers.pcb import PCB
 from cl_bench.mergers.rand_mix import RandMix
 from cl_bench.mergers.regmean import RegMean
 from cl_bench.mergers.rescale import Rescale
-from cl_bench.mergers.running import RunningMerge
 from cl_bench.mergers.svc import SVC
 from cl_bench.mergers.task_arithmetic import TaskArithmetic
 from cl_bench.mergers.ties import Ties

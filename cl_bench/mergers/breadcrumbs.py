@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import TaskBlock
-from cl_bench.mergers.sparse import SparseMerger
+from cl_bench.mergers.engine.blocks import TaskBlock
+from cl_bench.mergers.engine.sparse import SparseMerger
 
 
 class Breadcrumbs(SparseMerger):

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack, sum_in_order
+from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers.engine.blocks import Stack, sum_in_order
 
 
 class Consensus(StackMerger):

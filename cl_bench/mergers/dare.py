@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import TaskBlock
-from cl_bench.mergers.sparse import CombinationName, SparseMerger
+from cl_bench.mergers.engine.blocks import TaskBlock
+from cl_bench.mergers.engine.sparse import CombinationName, SparseMerger
 
 
 class Dare(SparseMerger):

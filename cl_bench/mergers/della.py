@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import TaskBlock
-from cl_bench.mergers.sparse import SparseMerger
+from cl_bench.mergers.engine.blocks import TaskBlock
+from cl_bench.mergers.engine.sparse import SparseMerger
 
 _SORTED = 2**16
 """Elements of the rows that are sorted at a time: few enough for the cache."""

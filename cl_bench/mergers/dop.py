@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest, is_outside_layers
-from cl_bench.mergers.products import product
-from cl_bench.mergers.singular import singular
+from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, is_outside_layers
+from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.singular import singular
 
 OutsideLayers = Literal["pretrained", "first", "merged"]
 

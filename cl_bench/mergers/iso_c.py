@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
-from cl_bench.mergers.products import product
-from cl_bench.mergers.singular import singular
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.singular import singular
 
 
 class IsoC(MatrixMerger):

@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
-from cl_bench.mergers.products import product
-from cl_bench.mergers.side_by_side import side_by_side
-from cl_bench.mergers.singular import orthogonal_factor, singular
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.side_by_side import side_by_side
+from cl_bench.mergers.numerics.singular import orthogonal_factor, singular
 
 
 class IsoCTS(MatrixMerger):

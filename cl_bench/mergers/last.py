@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from cl_bench.mergers.blocks import State, TaskBlock
-from cl_bench.mergers.running_model import RunningModel
+from cl_bench.mergers.engine.blocks import State, TaskBlock
+from cl_bench.mergers.engine.running_model import RunningModel
 
 
 class Last(RunningModel):

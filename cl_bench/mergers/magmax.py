@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock
 
 
 class MagMax(Merger):

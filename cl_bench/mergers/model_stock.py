@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
 
 _PIECE = 2**14
 """Elements that torch adds up in one thread; a sum of such sums has the same bits with any number of threads."""

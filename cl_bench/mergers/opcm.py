@@ -7,12 +7,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Stack, Weights
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest, combine_rest, is_outside_layers
-from cl_bench.mergers.one_thread import one_thread
-from cl_bench.mergers.products import product
-from cl_bench.mergers.side_by_side import side_by_side
-from cl_bench.mergers.singular import singular
+from cl_bench.mergers.engine.blocks import Stack, Weights
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, combine_rest, is_outside_layers
+from cl_bench.mergers.numerics.one_thread import one_thread
+from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.side_by_side import side_by_side
+from cl_bench.mergers.numerics.singular import singular
 
 
 class OPCM(MatrixMerger):

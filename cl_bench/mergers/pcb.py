@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack, Weights, sum_in_order
-from cl_bench.mergers.selection import kth_largest_of_each
+from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers.engine.blocks import Stack, Weights, sum_in_order
+from cl_bench.mergers.numerics.selection import kth_largest_of_each
 
 _TAIL = 1e-4  # share of each task vector's magnitudes that is cut off at either end
 

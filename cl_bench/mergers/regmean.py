@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.one_thread import one_thread
-from cl_bench.mergers.products import product
+from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.numerics.one_thread import one_thread
+from cl_bench.mergers.numerics.products import product
 
 
 class RegMean(StackMerger):

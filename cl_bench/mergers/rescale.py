@@ -8,10 +8,10 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from cl_bench.mergers.around import Around, Merged, Whole
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Weights
-from cl_bench.mergers.one_thread import one_thread
+from cl_bench.mergers.engine.around import Around, Merged, Whole
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers.numerics.one_thread import one_thread
 
 
 class Rescale(Around):

@@ -7,12 +7,12 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from cl_bench.mergers.around import Around, Merged, Whole
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.matrices import Matrices, check_matrices, is_fused_attention, is_matrix
-from cl_bench.mergers.products import product
-from cl_bench.mergers.side_by_side import side_by_side
-from cl_bench.mergers.singular import singular
+from cl_bench.mergers.engine.around import Around, Merged, Whole
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.matrices import Matrices, check_matrices, is_fused_attention, is_matrix
+from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.side_by_side import side_by_side
+from cl_bench.mergers.numerics.singular import singular
 
 
 class SVC(Around):

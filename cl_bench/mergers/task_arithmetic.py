@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
 
 
 class TaskArithmetic(Merger):

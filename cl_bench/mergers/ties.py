@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.blocks import TaskBlock, TaskVector
-from cl_bench.mergers.selection import kth_largest
-from cl_bench.mergers.sparse import SparseMerger
+from cl_bench.mergers.engine.blocks import TaskBlock, TaskVector
+from cl_bench.mergers.engine.sparse import SparseMerger
+from cl_bench.mergers.numerics.selection import kth_largest
 
 
 class Ties(SparseMerger):

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, Rest
-from cl_bench.mergers.products import in_rows, product
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest
+from cl_bench.mergers.numerics.products import in_rows, product
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 
 class Wudi(MatrixMerger):

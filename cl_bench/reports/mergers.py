@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from cl_bench.mergers.around import Around
-from cl_bench.mergers.base import Merger, StackMerger
+from cl_bench.mergers.engine.around import Around
+from cl_bench.mergers.engine.base import Merger, StackMerger
 from cl_bench.reports.markdown import Result, cell, grid, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of

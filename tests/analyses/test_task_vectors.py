@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cl_bench.analyses.task_vectors import TaskVectors, thresholds
-from cl_bench.mergers import blocks
+from cl_bench.mergers.engine import blocks
 from tests.analyses.models import made, oracle
 
 

@@ -10,7 +10,7 @@ from cl_bench.backbones import TinyClip
 from cl_bench.datasets.digits import load as digits
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.mergers import MagMax, Merger
-from cl_bench.mergers.base import StackMerger
+from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.scenarios import ClassIncremental, DomainIncremental, Scenario
 from cl_bench.trainers import EWC, Sequential, TaskTrainer
 

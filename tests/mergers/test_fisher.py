@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_bench.mergers import Fisher, blocks
+from cl_bench.mergers import Fisher
+from cl_bench.mergers.engine import blocks
 from tests.mergers.diagonals import drawn
 
 

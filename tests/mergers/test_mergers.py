@@ -43,8 +43,8 @@ from cl_bench.mergers import (
     TaskArithmetic,
     Ties,
     Wudi,
-    blocks,
 )
+from cl_bench.mergers.engine import blocks
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
 

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, spans
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock, spans
 
 
 class Combination(Protocol):

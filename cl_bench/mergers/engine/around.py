@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger, StackMerger
-from cl_bench.mergers.blocks import MergeBlock, State, TaskBlock, Weights, checked
-from cl_bench.mergers.checks import check_task
-from cl_bench.mergers.running import RunningMerge, without_statistics
-from cl_bench.mergers.running_statistics import RunningStatistics
+from cl_bench.mergers.engine.base import Merger, StackMerger
+from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock, Weights, checked
+from cl_bench.mergers.engine.checks import check_task
+from cl_bench.mergers.engine.running import RunningMerge, without_statistics
+from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.store.models import Model, weights_of
 
 

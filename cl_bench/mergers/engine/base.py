@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights, checked
+from cl_bench.mergers.engine.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights, checked
 from cl_bench.store.models import Model
 
 if TYPE_CHECKING:
-    from cl_bench.mergers.running import RunningMerge
-    from cl_bench.mergers.running_statistics import RunningStatistics
+    from cl_bench.mergers.engine.running import RunningMerge
+    from cl_bench.mergers.engine.running_statistics import RunningStatistics
 
 
 class Merger(ABC):
@@ -142,7 +142,7 @@ class Merger(ABC):
                 one, as quantized weights have; a value is NaN or infinite, or becomes too large for its type; or
                 statistics that the method requires are missing.
         """
-        from cl_bench.mergers.running import RunningMerge  # which needs to know what a merger is
+        from cl_bench.mergers.engine.running import RunningMerge  # which needs to know what a merger is
 
         running, left_behind = RunningMerge(self, pretrained, frozen_parameters, running_statistics), iter(statistics)
         if isinstance(finetuned, Sequence) and finetuned:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger, StackMerger
-from cl_bench.mergers.blocks import (
+from cl_bench.mergers.engine.base import Merger, StackMerger
+from cl_bench.mergers.engine.blocks import (
     BLOCK_ELEMENTS,
     Array,
     MergeBlock,
@@ -30,7 +30,7 @@ from cl_bench.mergers.blocks import (
     spans,
     working_dtype,
 )
-from cl_bench.mergers.checks import (
+from cl_bench.mergers.engine.checks import (
     check_kind,
     check_names,
     check_range,
@@ -40,8 +40,8 @@ from cl_bench.mergers.checks import (
     is_finite,
     needed_statistics,
 )
-from cl_bench.mergers.running_statistics import PREFIX, Averages, RunningStatistics, is_running_statistic
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.engine.running_statistics import PREFIX, Averages, RunningStatistics, is_running_statistic
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 from cl_bench.store.models import Model, weights_of
 
 

@@ -22,8 +22,8 @@ from cl_bench.mergers import (
     RandMix,
     TaskArithmetic,
     Ties,
-    blocks,
 )
+from cl_bench.mergers.engine import blocks
 
 SHAPES = {"matrix": (60, 50), "vector": (70,), "number": (), "empty": (0, 3)}
 MERGERS = [

@@ -7,8 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Weights, flat, spans, working_dtype
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Weights, flat, spans, working_dtype
 from cl_bench.store.models import Model, weights_of
 
 

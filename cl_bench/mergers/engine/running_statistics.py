@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.blocks import Weights
-from cl_bench.mergers.checks import check_names, check_saved, check_values
+from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers.engine.checks import check_names, check_saved, check_values
 
 RunningStatistics: TypeAlias = Literal["pretrained", "average"]
 """What becomes of them: θ_0's are taken, or the mean over all tasks."""

@@ -22,9 +22,9 @@ from cl_bench.mergers import (
     Ties,
     Wudi,
 )
-from cl_bench.mergers.around import Around, Merged, Whole
-from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack, Weights
+from cl_bench.mergers.engine.around import Around, Merged, Whole
+from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers.engine.blocks import Stack, Weights
 from tests.mergers.test_mergers import METHODS
 
 STATISTICS = ("1.running_mean", "1.running_var")

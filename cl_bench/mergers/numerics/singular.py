@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.products import product
+from cl_bench.mergers.numerics.products import product
 
 
 def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_bench.mergers.selection import kth_largest
+from cl_bench.mergers.numerics.selection import kth_largest
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

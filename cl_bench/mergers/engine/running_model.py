@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import MergeBlock, State
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import MergeBlock, State
 
 
 class RunningModel(Merger):

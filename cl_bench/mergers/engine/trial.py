@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import Merger
-from cl_bench.mergers.blocks import Weights
-from cl_bench.mergers.checks import check_values
-from cl_bench.mergers.running import RunningMerge
-from cl_bench.mergers.running_statistics import RunningStatistics
+from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers.engine.checks import check_values
+from cl_bench.mergers.engine.running import RunningMerge
+from cl_bench.mergers.engine.running_statistics import RunningStatistics
 
 _OF_A_PARAMETERS_SHAPE = {"second_moments", "fisher_diagonal", "squared_gradients"}
 _LENGTH = 0.01  # of the task vectors' elements, in standard deviations of the parameter's

@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from cl_bench.mergers.one_thread import one_thread
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.numerics.one_thread import one_thread
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 
 @pytest.fixture(params=[1, 2, 3])

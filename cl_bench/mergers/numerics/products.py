@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 ROWS = 128
 """Rows that one thread multiplies at a time: a tenth slower than all at once, and even 768 keep six threads busy."""

@@ -25,8 +25,8 @@ from cl_bench.mergers import (
     TaskArithmetic,
     Ties,
 )
-from cl_bench.mergers.around import Around, Merged, Whole
-from cl_bench.mergers.blocks import Stack
+from cl_bench.mergers.engine.around import Around, Merged, Whole
+from cl_bench.mergers.engine.blocks import Stack
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
 from tests.conftest import ROOT

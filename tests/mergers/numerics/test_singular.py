@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_bench.mergers.singular import orthogonal_factor, singular
+from cl_bench.mergers.numerics.singular import orthogonal_factor, singular
 from tests.mergers.matrix_models import low_rank, partial_isometry
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(0, 2**31))

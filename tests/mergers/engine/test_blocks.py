@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cl_bench.mergers.blocks import give_back_freed_memory, keep_freed_memory
+from cl_bench.mergers.engine.blocks import give_back_freed_memory, keep_freed_memory
 
 
 def anonymous_mib() -> float:

@@ -6,9 +6,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.base import StackMerger
-from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 Matrices = Literal["all", "no_embeddings", "linear"]
 """Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "no_embeddings", the same

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from cl_bench.mergers.one_thread import one_thread
-from cl_bench.mergers.products import ROWS, product
-from cl_bench.mergers.side_by_side import side_by_side
+from cl_bench.mergers.numerics.one_thread import one_thread
+from cl_bench.mergers.numerics.products import ROWS, product
+from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 
 @pytest.mark.parametrize("rows", [0, 1, ROWS, ROWS + 1, 2 * ROWS + 1, 5 * ROWS - 3])

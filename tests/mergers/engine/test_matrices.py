@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers import DOP, OPCM, TSV, IsoC, IsoCTS, Wudi
-from cl_bench.mergers.blocks import Stack
-from cl_bench.mergers.matrices import Matrices, MatrixMerger, is_fused_attention, is_matrix, is_outside_layers
+from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, is_fused_attention, is_matrix, is_outside_layers
 from tests.mergers.matrix_models import FUSED, OUTSIDE_LAYERS, SHAPES, WIDTH, by_hand, encoders
 
 

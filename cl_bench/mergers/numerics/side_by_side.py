@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.one_thread import one_thread, threads_outside
+from cl_bench.mergers.numerics.one_thread import one_thread, threads_outside
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
