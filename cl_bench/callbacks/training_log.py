@@ -1,26 +1,24 @@
-"""Loss and learning rate for the loggers, along one axis of steps through all tasks."""
+"""Loss and learning rate for the logger, along one axis of steps through all tasks."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import Logger
-
-from cl_bench.loggers import explained
 
 _EVERY = 10
 
 
 class TrainingLog(pl.Callback):
-    """Logs every tenth step of every task to a logger that outlives the tasks' trainers.
+    """Logs every tenth step of a task.
 
     Args:
-        logger: Where to log.
+        log: Called with the metrics and the step; see `loggers.log_metrics`.
         first_step: Steps of all tasks before this one.
         task: Number of the task, from 1.
     """
 
-    def __init__(self, logger: Logger, first_step: int, task: int) -> None:
-        self._logger, self._first_step, self._task = logger, first_step, task
+    def __init__(self, log: Callable[[Mapping[str, float], int], None], first_step: int, task: int) -> None:
+        self._log, self._first_step, self._task = log, first_step, task
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -32,5 +30,4 @@ class TrainingLog(pl.Callback):
                 "train/lr": trainer.optimizers[0].param_groups[0]["lr"],
                 "train/task": self._task,
             }
-            with explained(self._logger):
-                self._logger.log_metrics(metrics, step=self._first_step + trainer.global_step)
+            self._log(metrics, self._first_step + trainer.global_step)

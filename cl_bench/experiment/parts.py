@@ -22,9 +22,9 @@ from cl_bench.datasets.releases.catalog import releases
 from cl_bench.datasets.releases.verify import sizes
 from cl_bench.evaluation import KINDS, Evaluator, Kind, Settings
 from cl_bench.experiment import rehearsal
+from cl_bench.experiment.head import head_identity, left_out, scenario_head
 from cl_bench.experiment.scenario_name import are_ours
 from cl_bench.experiment.user_parts import made
-from cl_bench.heads.scenario_head import head_identity, left_out, scenario_head
 from cl_bench.images.images import ImageDataset
 from cl_bench.mergers import Merger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics

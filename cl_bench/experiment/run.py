@@ -30,7 +30,7 @@ from cl_bench.experiment.parts import Parts, build
 from cl_bench.experiment.record import compose
 from cl_bench.experiment.scenario_name import measured
 from cl_bench.images import batches
-from cl_bench.loggers import explained, logged
+from cl_bench.loggers import log_metrics, logged
 from cl_bench.mergers import Last, RunningMerge
 from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.runtime import distributed, seeds, signals, source_code
@@ -191,7 +191,7 @@ def _learn(
         StepSeeds(seed, task, done),
         progress,
         FiniteLoss(task + 1, done),
-        TrainingLog(parts.logger, _steps(callback) + done, task + 1),
+        TrainingLog(partial(log_metrics, parts.logger), _steps(callback) + done, task + 1),
         callback,
         _checkpoint(parts, stream, callback, kept, task, done),
     ]
@@ -297,9 +297,7 @@ def _log_row(parts: Parts, callback: MergeAndEvaluate, row: Row) -> None:
     for scaling, counts in zip(parts.scalings, row.merged, strict=False):
         under = parts.evaluation.split if len(parts.scalings) == 1 else f"{parts.evaluation.split}/scaling_{scaling:g}"
         metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in parts.kinds}
-        with explained(parts.logger):
-            parts.logger.log_metrics(metrics, step=_steps(callback))
-            parts.logger.save()
+        log_metrics(parts.logger, metrics, _steps(callback), save=True)
 
 
 def _shown(parts: Parts, row: Row) -> str:

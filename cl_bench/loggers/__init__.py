@@ -1,5 +1,5 @@
-"""Where a run is logged: one entry per run, whatever the number of tasks; CSV and TensorBoard are Lightning's own."""
+"""Loggers: one entry per run, whatever the number of tasks. CSV and TensorBoard are Lightning's own."""
 
-from cl_bench.loggers.logged import explained, logged
+from cl_bench.loggers.logged import log_metrics, logged
 
-__all__ = ["explained", "logged"]
+__all__ = ["log_metrics", "logged"]

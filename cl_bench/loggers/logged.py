@@ -1,4 +1,4 @@
-"""The beginning and the end of what a logger is told of a run."""
+"""What a run tells its logger: its settings at the beginning, metrics on the way, and how it ended."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,15 +16,18 @@ _FILES = ("metrics.csv", "hparams.yaml", "events.out.tfevents.*")
 
 @contextmanager
 def logged(logger: Logger, config: Mapping[str, Any], scenario: str) -> Iterator[None]:
-    """Logs the resolved configuration and what is measured, once, and closes the logger at the end, however it comes.
+    """Logs the resolved configuration and the scenario's name once, and closes the logger at the end of the run.
 
-    A logger that is left open would take in the next run of the same process, too; and what a run that was killed has
-    logged in the same folder would mix with this one's.
+    The logger is closed however the run ends: one that stays open would also record the next run of the same process.
+    Files that an earlier run left in the same folder are removed first, so that the two do not mix.
+
+    Raises:
+        UserError: The logger fails.
     """
     if distributed.is_main():
         if logger.log_dir is not None:
             _clear(Path(logger.log_dir))
-        with explained(logger):
+        with _explained(logger):
             if isinstance(logger, Named):
                 logger.call(scenario)
             logger.log_hyperparams({**config, "measured": scenario})
@@ -36,9 +39,27 @@ def logged(logger: Logger, config: Mapping[str, Any], scenario: str) -> Iterator
     logger.finalize("success")
 
 
+def log_metrics(logger: Logger, metrics: Mapping[str, float], step: int, save: bool = False) -> None:
+    """Logs numbers at a step.
+
+    Args:
+        logger: Gets them.
+        metrics: The numbers by name.
+        step: Steps of all tasks so far.
+        save: Whether the logger writes them to disk at once.
+
+    Raises:
+        UserError: The logger fails.
+    """
+    with _explained(logger):
+        logger.log_metrics(dict(metrics), step=step)
+        if save:
+            logger.save()
+
+
 @contextmanager
-def explained(logger: Logger) -> Iterator[None]:
-    """Turns what a logger raises into one message: its settings, its server or its folder are the user's to mend."""
+def _explained(logger: Logger) -> Iterator[None]:
+    """Turns what a logger raises into one message, since its settings, server or folder are the user's to mend."""
     try:
         yield
     except (UserError, OSError):

@@ -3,6 +3,7 @@
 import io
 import math
 import time
+from functools import partial
 
 import pytest
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from cl_bench.callbacks import FiniteLoss, Progress, TrainingLog
 from cl_bench.images import batches
+from cl_bench.loggers import log_metrics
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import Sequential
@@ -46,7 +48,7 @@ def test_a_loss_that_stays_finite_stops_nothing():
 
 def test_training_is_logged_along_one_axis_through_all_tasks(tmp_path):
     logger = CSVLogger(tmp_path, name=None, version="log")
-    _fit([TrainingLog(logger, first_step=100, task=3)])
+    _fit([TrainingLog(partial(log_metrics, logger), first_step=100, task=3)])
     logger.save()
     lines = (tmp_path / "log" / "metrics.csv").read_text().splitlines()
     columns = lines[0].split(",")

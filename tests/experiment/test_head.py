@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from cl_bench.backbones import TinyClip
+from cl_bench.experiment.head import left_out
 from cl_bench.experiment.parts import build
 from cl_bench.heads.alike import CLOSE, SAME
-from cl_bench.heads.scenario_head import left_out
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import ClassIncremental, SeveralDatasets
 from tests.helpers.releases import write_mnist

@@ -1,0 +1,122 @@
+"""The head of a run: made of the scenario's class names, and searched for classes that it cannot tell apart."""
+
+import itertools
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cl_bench.backbones import Backbone
+from cl_bench.heads.alike import alike
+from cl_bench.heads.naming import listed, named_clusters
+from cl_bench.heads.zero_shot import head_key, zero_shot_head
+from cl_bench.runtime import distributed
+from cl_bench.runtime.errors import UserError
+from cl_bench.scenarios import Scenario
+
+log = logging.getLogger(__name__)
+
+
+def scenario_head(backbone: Backbone, scenario: Scenario, folder: Path) -> Tensor:
+    """Makes the (C, D) head: the rows of all data sets, one after another.
+
+    Words of class names that the model does not know are named in a warning.
+
+    Args:
+        backbone: Its text tower makes the rows.
+        scenario: Has the class names and prompts.
+        folder: Where heads are kept.
+    """
+    heads = []
+    for data, (class_names, prompts) in zip(scenario.datasets, scenario.labels, strict=True):
+        if unknown := backbone.unknown_words(class_names):
+            log.warning(
+                "%s: %s was not trained on these words of the class names: %s; each stands for itself, without a "
+                "meaning until training gives it one.",
+                *(data.name, backbone.name, listed(unknown)),
+            )
+        heads.append(zero_shot_head(backbone, class_names, prompts, folder))
+    return torch.cat(heads)
+
+
+def head_identity(backbone: Backbone, scenario: Scenario) -> list[str]:
+    """Plain data that differ whenever the head does."""
+    return [head_key(backbone, class_names, prompts) for class_names, prompts in scenario.labels]
+
+
+def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dict[str, str]:
+    """Refuses a head that cannot tell competing classes apart, and says which accuracies mean nothing.
+
+    An accuracy means nothing where classes of several data sets have the same row, so that a tie would decide.
+
+    Args:
+        head: (C, D).
+        scenario: Says which classes compete for an image.
+        config: The run's configuration, whose settings the remedy names.
+
+    Returns:
+        The kinds of accuracy that are left out, each with the reason.
+
+    Raises:
+        UserError: Two classes that compete for an image have the same row.
+    """
+    names = [name for labels in scenario.labels for name in labels.class_names]
+    found = alike(head, _competing(scenario))
+    if found.confused:
+        dataset = _dataset_name(found.confused[0].first, scenario)
+        raise UserError(
+            "The head cannot tell these classes apart, since their rows are the same: "
+            f"{named_clusters(found.confused, names)}.\n{_remedy(config, dataset)}"
+        )
+    if found.close and distributed.is_main():
+        log.warning(
+            "The head's rows are nearly the same for: %s; images of these classes are hard to tell apart.",
+            named_clusters(found.close, names),
+        )
+    if not found.tied:
+        return {}
+    tied = named_clusters(found.tied, names)
+    return {"task_agnostic": f"data sets share words, and among all classes a tie would decide between {tied}"}
+
+
+def _competing(scenario: Scenario) -> Tensor:
+    """(G, C) bool: which classes compete for an image.
+
+    All classes do where the headline is an accuracy among all of them. Elsewhere it is those that some image is
+    compared with.
+    """
+    masks = torch.cat([experience.class_masks for stream in scenario.streams.values() for experience in stream])
+    if scenario.one_label_space or "task_aware" not in scenario.headline:
+        return torch.ones_like(masks[:1])
+    return torch.unique(masks, dim=0)
+
+
+def _dataset_name(label: int, scenario: Scenario) -> str:
+    """The name of the data set that a class belongs to."""
+    ends = itertools.accumulate(len(labels.class_names) for labels in scenario.labels)
+    return next(data.name for data, end in zip(scenario.datasets, ends, strict=True) if label < end)
+
+
+def _remedy(config: Mapping[str, Any], dataset: str) -> str:
+    """What the user can do about classes that look the same."""
+    other = "choose another backbone, such as backbone=vit_b_16"
+    setting = _class_names_setting(config, dataset)
+    if setting is None:
+        return f"These names are the data set's, so {other}."
+    return f"Name them with other words (letter case and spaces make no difference), {setting}, or {other}."
+
+
+def _class_names_setting(config: Mapping[str, Any], dataset: str) -> str | None:
+    """The setting that renames the classes of a data set, as the user types it; None where there is no such setting."""
+    node, scenario = config.get("dataset"), config["scenario"]
+    if node is not None and scenario.get("dataset") == node and "class_names" in node:
+        return "'dataset.class_names={folder: name}'"
+    if "class_names" in scenario:
+        return "'scenario.class_names=[…]'"
+    for name, node in scenario.get("datasets", {}).items():
+        if "cl_bench.datasets.folder." in node.get("_target_", "") and name == dataset:
+            return f"'++scenario.datasets.{name}.class_names={{folder: name}}'"
+    return None
