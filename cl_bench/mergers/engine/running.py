@@ -516,8 +516,11 @@ class RunningMerge:
 
     def _states(self) -> Iterator[Iterator[State]]:
         """Of each parameter, its state block by block."""
-        for state in self._state.values():
-            yield (tuple(part[span] for part in state) for span in self._spans(state[0].numel()))
+
+        def in_blocks(state: State) -> Iterator[State]:  # bound to its own state, whenever it is walked through
+            return (tuple(part[span] for part in state) for span in self._spans(state[0].numel()))
+
+        return map(in_blocks, self._state.values())
 
     def _looked_back(self, states: Iterator[Iterator[State]]) -> float:
         """What the method sees in the whole state: the sum over blocks."""

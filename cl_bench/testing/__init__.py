@@ -1,0 +1,5 @@
+"""Holds one's own mergers, trainers and data sets against what this project's own have to keep."""
+
+from cl_bench.testing.merger import check_merger
+
+__all__ = ["check_merger"]

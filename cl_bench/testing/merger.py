@@ -1,0 +1,332 @@
+"""What every merger owes, whoever wrote it: this project's own mergers pass the same checks."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from cl_bench.mergers import Merger, RunningMerge
+from cl_bench.mergers.engine import blocks
+
+Make = Callable[[], Merger]
+Weights = Mapping[str, Tensor]
+
+_SHAPES = {"matrix": (5, 3), "vector": (4,), "number": (), "empty": (0, 2)}
+_SCALINGS = (0.3, 1.0, -2.0)
+
+
+def check_merger(make: Make, any_order: bool = False) -> None:
+    """Checks that a merger keeps what every merger promises.
+
+    It takes about a second, on small random models that are the same each time, and needs neither pytest nor data.
+
+    - Merging leaves its inputs alone. The result has the names, shapes and types of the pre-trained model.
+    - λ = 0 gives the pre-trained model, and every other λ multiplies the merged task vector.
+    - Integer buffers pass through.
+    - Merging task by task gives the bits of merging all at once, and so does a merge that was saved and resumed.
+    - Block size, number of threads and layout in memory change no bit.
+    - Half types are computed in single precision, and types may be mixed.
+    - Weights that cannot be merged are refused by the name of the parameter, and leave a running merge as it was.
+
+    Whether the formula is right, nobody but you can check: hold it against a few lines of plain PyTorch.
+
+    Args:
+        make: Makes the merger with the settings to check, such as ``lambda: MyMerger(density=0.2)``. It is called
+            often.
+        any_order: Whether the order of the tasks must not matter.
+
+    Raises:
+        AssertionError: The merger breaks a promise. Says which one and what to do.
+    """
+    _check_inputs_and_result(make)
+    _check_buffers(make)
+    _check_again(make)
+    _check_scaling(make)
+    _check_task_by_task(make)
+    _check_resume(make)
+    _check_blocks(make)
+    _check_threads(make)
+    _check_layouts(make)
+    _check_half_types(make)
+    _check_mixed_types(make)
+    _check_refusals(make)
+    if any_order:
+        _check_any_order(make)
+
+
+def _check_inputs_and_result(make: Make) -> None:
+    models = _models(tasks=3, seed=1)
+    before = [{name: tensor.clone() for name, tensor in model.items()} for model in models]
+    merged = _merge(make(), models)
+    for model, kept in zip(models, before, strict=True):
+        _assert_same(model, kept, "The merger changes the weights that it is given; change your own copies")
+    assert _kinds(merged) == _kinds(models[0]), (
+        f"The merged model has {_kinds(merged)}, but the pre-trained one {_kinds(models[0])}; keep names, shapes and "
+        "types"
+    )
+    for tensor in merged.values():
+        tensor.fill_(99)
+    for model, kept in zip(models, before, strict=True):
+        _assert_same(model, kept, "The merged model shares memory with what was merged; return new tensors")
+
+
+def _check_buffers(make: Make) -> None:
+    pretrained = {"w": torch.zeros(2), "count": torch.tensor(3), "mask": torch.tensor([True, False])}
+    finetuned = {"w": torch.ones(2), "count": torch.tensor(9), "mask": torch.tensor([False, False])}
+    merged = _merge(make(), [pretrained, finetuned])
+    for name in ("count", "mask"):
+        what = f"{name!r} is no floating-point weight and has to be a copy of the pre-trained model's"
+        _assert_same({name: merged[name]}, {name: pretrained[name]}, what)
+        assert merged[name].data_ptr() != pretrained[name].data_ptr(), what
+    for model in ({}, {"steps": torch.tensor(1)}, {"w": torch.zeros(0)}):
+        what = f"A model without weights, {model}, has to come back as it is"
+        _assert_same(_merge(make(), [model, model, model]), model, what)
+
+
+def _check_scaling(make: Make) -> None:
+    for tasks in range(1, 6):
+        models = _models(tasks, seed=10 + tasks)
+        what = "With scaling=0 the result has to be the pre-trained model; leave λ to Merger.apply"
+        _assert_same(_merge(_scaled(make, 0.0), models), models[0], what)
+        whole = _merge(_scaled(make, 1.0), models)
+        for scaling in _SCALINGS:
+            merged = _merge(_scaled(make, scaling), models)
+            for name in _SHAPES:
+                expected = models[0][name] + scaling * (whole[name] - models[0][name])
+                assert torch.allclose(merged[name], expected, rtol=1e-5, atol=1e-5), (
+                    f"With scaling={scaling}, {name!r} is not θ_0 + {scaling} · (what scaling=1 adds to it); leave λ "
+                    "to Merger.apply"
+                )
+
+
+def _check_task_by_task(make: Make) -> None:
+    for tasks, scaling in itertools.product(range(1, 6), _SCALINGS):
+        models, merger = _models(tasks, seed=20 + tasks), _scaled(make, scaling)
+        running = RunningMerge(merger, models[0])
+        _assert_same(running.merged(), models[0], "Before the first task, the merged model is not the pre-trained one")
+        for number in range(1, tasks + 1):
+            running.add(models[number], _statistics(merger, models[0], number))
+            assert running.tasks == number, f"After {number} tasks, RunningMerge.tasks is {running.tasks}"
+            _assert_same(
+                _merge(_scaled(make, scaling), models[: number + 1], one_by_one=True),
+                running.merged(),
+                f"Merging {number} tasks at once gives other bits than merging them one by one; keep in the state all "
+                "that the result needs",
+            )
+        what = f"Merging a list of {tasks} tasks gives other bits than merging them one by one"
+        _assert_same(_merge(_scaled(make, scaling), models), running.merged(), what)
+
+
+def _check_again(make: Make) -> None:
+    models, merger = _models(tasks=3, seed=2), make()
+    what = "The same merge gives other bits the second time; keep nothing on self, and draw from block.generator"
+    _assert_same(_merge(merger, models), _merge(merger, models), what)
+    running = RunningMerge(merger, models[0])
+    for number in (1, 2, 3):
+        running.add(models[number], _statistics(merger, models[0], number))
+    _assert_same(running.merged(), running.merged(), what)
+
+
+def _check_resume(make: Make) -> None:
+    for tasks in range(1, 6):
+        for stop in range(tasks + 1):
+            _check_resume_after(make, stop, tasks)
+
+
+def _check_resume_after(make: Make, stop: int, tasks: int) -> None:
+    models, merger = _models(tasks, seed=30 + tasks), make()
+    whole, resumed = RunningMerge(merger, models[0]), RunningMerge(make(), models[0])
+    for number in range(1, stop + 1):
+        whole.add(models[number], _statistics(merger, models[0], number))
+    resumed.load_state_dict(whole.state_dict())
+    for number in range(stop + 1, tasks + 1):
+        for running in (whole, resumed):
+            running.add(models[number], _statistics(merger, models[0], number))
+    what = f"A merge of {tasks} tasks that was saved after {stop} and resumed"
+    assert resumed.tasks == whole.tasks, f"{what} has {resumed.tasks} tasks"
+    _assert_same(resumed.merged(), whole.merged(), f"{what} gives other bits; keep all that it needs in the state")
+    _assert_same(resumed.state_dict(), whole.state_dict(), f"{what} has another state")
+
+
+def _check_blocks(make: Make) -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        models, merged = _rough_models(203, dtype), []
+        for size in (1, 7, 64, 2**18):
+            with _blocks_of(size):
+                merged.append(_merge(_scaled(make, 0.7), models))
+            _assert_same(
+                merged[-1],
+                merged[0],
+                f"In blocks of {size} {dtype} elements the result has other bits than in blocks of one; treat each "
+                "element by itself, or set whole_parameters = True",
+            )
+        assert merged[0]["weight"].dtype == dtype, f"Weights of {dtype} come back as {merged[0]['weight'].dtype}"
+
+
+def _check_threads(make: Make) -> None:
+    models, threads, merged = _rough_models(300_001, torch.float32), torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            merged.append(_merge(_scaled(make, 0.7), models))
+    finally:
+        torch.set_num_threads(threads)
+    _assert_same(
+        *merged,
+        "With three threads the result has other bits than with one; write to nothing that blocks share, and add up in "
+        "a fixed order",
+    )
+
+
+def _check_layouts(make: Make) -> None:
+    ordinary = [{"weight": model["weight"].view(59, 17)} for model in _rough_models(1003, torch.float32)]
+    transposed = [{"weight": model["weight"].t().contiguous().t()} for model in ordinary]
+    wrapped = [{"weight": torch.nn.Parameter(model["weight"])} for model in ordinary]
+    expected = _merge(_scaled(make, 0.7), ordinary)
+    for kind, models in (("transposed in memory", transposed), ("parameters of a module", wrapped)):
+        merged = _merge(_scaled(make, 0.7), models)
+        _assert_same(merged, expected, f"Weights that are {kind} give other bits; make contiguous copies")
+        assert not merged["weight"].requires_grad, "The merged weights require a gradient; detach them"
+
+
+def _check_half_types(make: Make) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        half = _rough_models(501, dtype)
+        single = [{"weight": model["weight"].float()} for model in half]
+        rounded = {"weight": _merge(_scaled(make, 0.7), single)["weight"].to(dtype)}
+        _assert_same(
+            _merge(_scaled(make, 0.7), half),
+            rounded,
+            f"Weights of {dtype} have to be merged in float32 and rounded once, at the end; compute in block.vector's "
+            "type",
+        )
+
+
+def _check_mixed_types(make: Make) -> None:
+    values = torch.randint(-40, 40, (80,), generator=torch.Generator().manual_seed(0)) / 4
+    finetuned = [{"a": values[:40].roll(t), "b": values[40:].roll(t)} for t in range(3)]
+    pretrained = {"a": torch.zeros(40, dtype=torch.float64), "b": torch.zeros(40, dtype=torch.bfloat16)}
+    merged = _merge(_scaled(make, 1.0), [pretrained, *finetuned])
+    uniform = _merge(_scaled(make, 1.0), [{name: torch.zeros(40) for name in "ab"}, *finetuned])
+    assert _kinds(merged) == _kinds(pretrained), f"The merged model has {_kinds(merged)}, not {_kinds(pretrained)}"
+    for name, tensor in merged.items():
+        expected = uniform[name].to(tensor.dtype).float()
+        assert torch.allclose(tensor.float(), expected, rtol=1.3e-6, atol=1e-5), (
+            f"Beside a parameter of another type, one of {tensor.dtype} is merged otherwise than alone"
+        )
+
+
+def _check_refusals(make: Make) -> None:
+    pretrained = {"layer.weight": torch.zeros(2, 3), "layer.bias": torch.zeros(2), "steps": torch.tensor(1)}
+    good = {name: torch.ones_like(tensor) for name, tensor in pretrained.items()}
+    without_bias = {name: tensor for name, tensor in good.items() if name != "layer.bias"}
+    for why, named, bad in (
+        ("lacks a parameter", "layer.bias", without_bias),
+        ("has an unknown parameter", "other", good | {"other": torch.ones(1)}),
+        ("has another shape", "layer.bias", good | {"layer.bias": torch.ones(3)}),
+        ("has another shape of the same size", "layer.weight", good | {"layer.weight": torch.ones(3, 2)}),
+        ("has a buffer of another shape", "steps", good | {"steps": torch.ones(1, dtype=torch.int64)}),
+        ("has a NaN", "layer.weight", good | {"layer.weight": torch.full((2, 3), torch.nan)}),
+        ("has an infinite value", "layer.bias", good | {"layer.bias": torch.tensor([0.0, torch.inf])}),
+        ("has both infinities", "layer.bias", good | {"layer.bias": torch.tensor([-torch.inf, torch.inf])}),
+        ("is complex", "layer.bias", good | {"layer.bias": torch.ones(2, dtype=torch.complex64)}),
+        ("is quantized", "layer.bias", good | {"layer.bias": torch.ones(2, dtype=torch.int8)}),
+    ):
+        _check_refusal(make, why, named, pretrained, good, bad)
+    _assert_refused("is missing, since the list is empty,", "finetuned", make().merge, pretrained, [])
+
+
+def _check_refusal(make: Make, why: str, named: str, pretrained: Weights, good: Weights, bad: Weights) -> None:
+    merger = make()
+    _assert_refused(why, named, _merge, merger, [pretrained, good, bad])
+    running = RunningMerge(merger, pretrained)
+    running.add(good, _statistics(merger, pretrained, 1))
+    merged, state = running.merged(), running.state_dict()
+    _assert_refused(why, named, running.add, bad, _statistics(merger, pretrained, 2))
+    what = f"A task whose model {why} is refused, but leaves a trace; check it before anything is changed"
+    assert running.tasks == 1, what
+    _assert_same(running.merged(), merged, what)
+    _assert_same(running.state_dict(), state, what)
+
+
+def _check_any_order(make: Make) -> None:
+    pretrained, *finetuned = _rough_models(203, torch.float64)
+    merged = [_merge(make(), [pretrained, *order])["weight"] for order in itertools.permutations(finetuned)]
+    for other in merged:
+        assert torch.allclose(other, merged[0], rtol=1e-9, atol=1e-9), (
+            "The order of the tasks changes the result; leave any_order out if it may"
+        )
+
+
+def _merge(merger: Merger, models: Sequence[Weights], one_by_one: bool = False) -> dict[str, Tensor]:
+    """θ_0 and the tasks' weights merged, with the statistics that the merger asks for."""
+    pretrained, *finetuned = models
+    statistics = (_statistics(merger, pretrained, number) for number in itertools.count(1))
+    return merger.merge(pretrained, iter(finetuned) if one_by_one else finetuned, statistics=statistics)
+
+
+def _scaled(make: Make, scaling: float) -> Merger:
+    merger = make()
+    merger.scaling = scaling
+    return merger
+
+
+def _statistics(merger: Merger, pretrained: Weights, task: int) -> dict[str, dict[str, Tensor]]:
+    """Made-up statistics of a task: squares of a parameter's shape, or Gram matrices where only those fit."""
+    generator = torch.Generator().manual_seed(task)
+    made: dict[str, dict[str, Tensor]] = {name: {} for name in merger.requires}
+    for name, parameter in pretrained.items() if made else ():
+        squares = torch.randn(parameter.shape, generator=generator).square()
+        inputs = torch.randn(20, parameter.shape[-1], generator=generator) if parameter.dim() == 2 else squares
+        for statistic in (squares, inputs.mT @ inputs if parameter.dim() == 2 else squares):
+            if parameter.is_floating_point() and merger.fits(statistic, parameter):
+                for tensors in made.values():
+                    tensors.setdefault(name, statistic)
+    return made
+
+
+def _models(tasks: int, seed: int) -> list[dict[str, Tensor]]:
+    """θ_0 to θ_T with quarters as values: sums are exact, so that equal magnitudes and sums of zero occur."""
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        {name: torch.randint(-5, 6, shape, generator=generator) / 4 for name, shape in _SHAPES.items()}
+        | {"steps": torch.tensor(7)}
+        for _ in range(tasks + 1)
+    ]
+
+
+def _rough_models(elements: int, dtype: torch.dtype) -> list[dict[str, Tensor]]:
+    """θ_0 and three tasks with one parameter, whose sums are rounded."""
+    generator = torch.Generator().manual_seed(elements)
+    return [{"weight": torch.randn(elements, generator=generator).to(dtype)} for _ in range(4)]
+
+
+@contextmanager
+def _blocks_of(elements: int) -> Iterator[None]:
+    usual, blocks.BLOCK_ELEMENTS = blocks.BLOCK_ELEMENTS, elements
+    try:
+        yield
+    finally:
+        blocks.BLOCK_ELEMENTS = usual
+
+
+def _kinds(model: Weights) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in model.items()}
+
+
+def _assert_same(one: Weights, other: Weights, what: str) -> None:
+    assert one.keys() == other.keys(), f"{what} (only one of them has {sorted(one.keys() ^ other.keys())})."
+    for name, tensor in one.items():
+        same = tensor.dtype == other[name].dtype and torch.equal(tensor, other[name])
+        assert same, f"{what} ({name!r} is {tensor}, not {other[name]})."
+
+
+def _assert_refused(why: str, named: str, merge: Callable[..., object], *arguments: object) -> None:
+    try:
+        merge(*arguments)
+    except ValueError as error:
+        assert named in str(error), f"The refusal of a model that {why} does not name {named!r}: {error}"
+    else:
+        raise AssertionError(f"A model that {why} is merged; raise a ValueError that names {named!r}")
