@@ -175,4 +175,4 @@ tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or
 	$(BIN)/python -m cl_bench.backbones.tiny_clip
 
 clean:  ## remove the environment, outputs, stored streams and caches
-	rm -rf .venv outputs multirun store $(REPORT) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv outputs multirun store $(REPORT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
