@@ -25,7 +25,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench.launching import sweep_folders
-from cl_bench.launching.command_line import message
+from cl_bench.launching.messages import message
 from cl_bench.runtime import signals
 from cl_bench.runtime.errors import UserError, unwritable
 
