@@ -14,14 +14,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cl_bench.launching import composition, sweep_folders
+from cl_bench.launching import composition
 from tests.helpers.commands import Commands
 
-composition.install()  # as run.py does
-gc.disable()  # as run.py does, until all is imported
-sweep_folders.register()
+composition.install()  # as the commands do
+gc.disable()  # as they do, until all is imported
 ROOT = Path(__file__).resolve().parent.parent
-os.environ["CL_BENCH_ROOT"] = str(ROOT)
 
 FEW_STEPS = ("optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
 FEW_TESTED = "+dataset.test=90"  # of the digits, where the accuracy does not matter

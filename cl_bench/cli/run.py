@@ -32,13 +32,13 @@ def main(arguments: Sequence[str]) -> int:
     """
     _prepare_process()
     sys.argv[1:] = command_line.completed(arguments)
-    composition.install(command_line.config_dir(sys.argv[1:]))
     Sweeper.validate_batch_is_legal = multirun.look_ahead
     sweep.begin()
     signals.before_end(sweep.end_workers)
     end = None
     try:
         command_line.check(sys.argv[1:])
+        composition.install(command_line.config_dir(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except signals.Stopped:
         sweep.failures()  # each was reported when it failed; what the signal stopped is none
@@ -69,7 +69,7 @@ def job(config: DictConfig) -> float | None:
     from cl_bench.launching.launch import launch
 
     try:
-        with setting_names.told(config):
+        with setting_names.as_typed(config):
             return launch(resolved(config), Path(HydraConfig.get().runtime.output_dir))
     except (UserError, OSError) as error:
         reason = str(error) if isinstance(error, UserError) else unwritable(error, sweep.FOLDERS)
@@ -85,7 +85,7 @@ def _job_of_sweep(config: DictConfig) -> float | None:
     settings = HydraConfig.get()
     number, folder = settings.job.num, Path(settings.runtime.output_dir)
     check_objective(config)
-    with sweep.job(number, settings.overrides.task, config.debug), setting_names.told(config):
+    with sweep.job(number, settings.overrides.task, config.debug), setting_names.as_typed(config):
         jobs = multirun.become_worker(settings.runtime.choices["hydra/launcher"], settings.launcher)
         plain = resolved(config)
         done = sweep.result(plain, folder)
@@ -126,10 +126,10 @@ def _conclude(end: Exception | None) -> int:
 
 def _reason(error: Exception) -> str | None:
     """What the user has to mend about an error that ended the command; None where it is a fault of the program."""
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return messages.message(error)
     if isinstance(error, OSError):  # Hydra makes folders before any job begins
         return unwritable(error, sweep.FOLDERS)
     if (refusal := slurm.refusal(error)) is not None:
         return refusal
-    if isinstance(error, (HydraException, OmegaConfBaseException)) or is_hydras(error):
-        return messages.message(error)
-    return None
+    return messages.message(error) if is_hydras(error) else None

@@ -80,9 +80,7 @@ def separate(config: DictConfig, files: Sequence[File], overrides: Sequence[Over
     _rename(config, renamed, files)
 
 
-def _check_rate(
-    config: DictConfig, renamed: Sequence[_Renamed], files: Sequence[File], typed: Sequence[File]
-) -> None:
+def _check_rate(config: DictConfig, renamed: Sequence[_Renamed], files: Sequence[File], typed: Sequence[File]) -> None:
     """A learning rate that belongs to a trainer does not reach another one in its place."""
     of_trainer = [file for file in files if file.path.startswith("trainer/optim/")]
     says_so = any("lr" in (_select(file.content, ("optim",)) or {}) for file in typed)

@@ -63,7 +63,7 @@ def config_dir(arguments: Sequence[str]) -> Path | None:
         return None
     if not Path(named).is_dir():
         raise HydraException(
-            f"--config-dir {named}: there is no such folder; it holds your own GROUP/CHOICE.yaml, such as merger/my.yaml."
+            f"--config-dir {named}: there is no such folder; it holds choices of your own, such as merger/my.yaml."
         )
     return Path(named)
 

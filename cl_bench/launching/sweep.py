@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench.launching import sweep_folders
 from cl_bench.launching.messages import message
 from cl_bench.runtime import signals
 from cl_bench.runtime.errors import UserError, unwritable
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from cl_bench.experiment.parts import Parts
 
 log = logging.getLogger(__name__)
-sweep_folders.register()  # before Hydra names the folder of the first job; launchers hand it on to their processes
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
 """Errors that are for the user to mend."""

@@ -46,6 +46,11 @@ def files(group: str) -> list[Path]:
     return [file for folder in folders() for file in sorted((folder / group).glob("*.yaml"))]
 
 
+def all_files() -> list[Path]:
+    """The choices of all groups that a run chooses from."""
+    return [file for group in groups() for file in files(group)]
+
+
 def choices(group: str) -> list[str]:
     """Their names, sorted."""
     return sorted({file.stem for file in files(group)})

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import Container, DictConfig, OmegaConf
 
-from cl_bench.runtime.configurations import CONF
+from cl_bench.runtime import configurations
 from cl_bench.runtime.errors import UserError
 
 _CHOSEN_BY_CLASS = ("merger", "trainer", "dataset")  # in the other groups, many choices are of one class
@@ -23,7 +23,7 @@ def choice(where: str, target: object) -> str:
     """
     module, name = str(getattr(target, "__module__", "")), str(getattr(target, "__qualname__", target))
     paths = {f"{module}.{name}", f"{module.rpartition('.')[0]}.{name}"}  # the packages name what their modules hold
-    found = [file for file in CONF.glob("*/*.yaml") if paths & set(_targets(file))]
+    found = [file for file in configurations.all_files() if paths & set(_targets(file))]
     if not found:
         return f"{where}._target_={module}.{name}"
     group, word = found[0].parent.name, found[0].stem

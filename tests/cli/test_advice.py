@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from cl_bench.datasets.__main__ import main as datasets
 from cl_bench.datasets.releases.catalog import release
 from cl_bench.experiment import parts
+from cl_bench.runtime.commands import COMMANDS
 from cl_bench.runtime.instantiate import arguments_of
 from tests.conftest import ROOT
 
@@ -109,6 +110,7 @@ def test_choices_that_messages_name_are_there(messages):
 
 def test_modules_that_messages_name_can_be_started(messages):
     modules = {module for _, text in messages for module in _COMMAND.findall(text)}
+    modules |= {module.removesuffix(".__main__") for module, _ in COMMANDS.values()}
     assert {"cl_bench.datasets", "cl_bench.merge", "cl_bench.analyses", "cl_bench.reports"} <= modules
     for module in modules:
         spec = find_spec(module)

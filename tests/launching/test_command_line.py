@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cl_bench.launching import command_line
+from cl_bench.launching import command_line, messages
 from cl_bench.mergers import Ties
 from cl_bench.runtime import setting_names
 from cl_bench.runtime.errors import UserError
@@ -19,7 +19,7 @@ from tests.conftest import configuration
 def told(folder, *overrides):
     with pytest.raises((HydraException, OmegaConfBaseException)) as refused:
         configuration(folder, *overrides)
-    return command_line.message(refused.value)
+    return messages.message(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from cl_bench.merge.__main__ import merge as merge_files
+from cl_bench.merge.merge_files import merge_files
 from cl_bench.mergers import CMM, MagMax
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic

@@ -1,0 +1,151 @@
+"""Merges checkpoint files, as plain settings say: reads the models, merges them and writes one file."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from rich import progress
+from safetensors import SafetensorError
+from torch import Tensor
+
+from cl_bench.experiment.user_parts import made
+from cl_bench.mergers import Merger
+from cl_bench.mergers.engine.running_statistics import RunningStatistics
+from cl_bench.runtime.commands import typed
+from cl_bench.runtime.cores import limit_threads
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.instantiate import validated
+from cl_bench.runtime.setting_names import choice
+from cl_bench.runtime.user_code import explained
+from cl_bench.store.atomic import write_safetensors
+from cl_bench.store.layouts.alike import Models
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `conf/merge.yaml` says, checked.
+
+    Attributes:
+        merger: The rule.
+        pretrained: The file of θ₀.
+        finetuned: The files of θ₁ to θ_T, in the order of the tasks.
+        out: The file to write.
+        statistics: For each task the files of what its training left behind, by name.
+        running_statistics: Whose running means and variances the merged model gets.
+        frozen_parameters: Parameters of the published model beside those in the files.
+        overwrite: Whether `out` may be replaced.
+    """
+
+    merger: Merger
+    pretrained: Path
+    finetuned: list[Path]
+    out: Path
+    statistics: list[dict[str, Path]]
+    running_statistics: RunningStatistics
+    frozen_parameters: int
+    overwrite: bool
+
+
+def merge_files(config: Mapping[str, Any]) -> None:
+    """Merges the files that a configuration names, and prints what was written; after a failure nothing is.
+
+    Args:
+        config: Plain data, as in `conf/merge.yaml`.
+
+    Raises:
+        UserError: A setting, a file or a model does not fit.
+    """
+    begin = time.perf_counter()
+    limit_threads()
+    settings = _settings(config)
+    _check_out(settings)
+    _check_statistics(settings)
+    try:
+        models = Models(settings.pretrained, settings.finetuned)
+        with explained(f"merger={type(settings.merger).__name__}", type(settings.merger), but=ValueError):
+            merged = _merged(settings, models)
+    except ValueError as error:
+        raise UserError(f"{str(error).removesuffix('.')}.") from error
+    if not merged:
+        raise UserError(f"pretrained={settings.pretrained} has no tensors: there is nothing to merge.")
+    try:
+        write_safetensors(settings.out, models.whole(merged))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"out={settings.out} cannot be written ({error}).") from error
+    seconds = time.perf_counter() - begin
+    if models.kept:
+        print(f"{len(models.kept)} tensors that none of the models has are those of {settings.pretrained}")
+    rule = type(settings.merger).__name__
+    print(f"{settings.out}: {len(settings.finetuned)} models merged by {rule} in {seconds:.1f} s")
+
+
+def _settings(config: Mapping[str, Any]) -> Settings:
+    for name in ("pretrained", "finetuned", "out"):
+        if config.get(name, "???") == "???":
+            raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
+    return Settings(
+        merger=made(Merger, config.get("merger"), "merger"),
+        pretrained=validated(config["pretrained"], Path, "pretrained"),
+        finetuned=validated(config["finetuned"], list[Path], "finetuned"),
+        out=validated(config["out"], Path, "out"),
+        statistics=validated(config.get("statistics"), list[dict[str, Path]], "statistics"),
+        running_statistics=validated(config.get("running_statistics"), RunningStatistics, "running_statistics"),
+        frozen_parameters=validated(config.get("frozen_parameters"), Annotated[int, Field(ge=0)], "frozen_parameters"),
+        overwrite=validated(config["overwrite"], bool, "overwrite"),
+    )
+
+
+def _check_out(settings: Settings) -> None:
+    """Refuses, before minutes of merging, what could not be written at their end, or would be lost by it."""
+    out = settings.out
+    if out.suffix != ".safetensors":
+        raise UserError(f"out={out}: the merged model is written as safetensors; give the file that ending.")
+    folder = next(folder for folder in out.absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"out={out} cannot be written: {folder} is no folder that you may write to.")
+    statistics = [path for by_name in settings.statistics for path in by_name.values()]
+    if out.resolve() in [path.resolve() for path in (settings.pretrained, *settings.finetuned, *statistics)]:
+        raise UserError(f"out={out} is one of the files to be read, and would be lost; name another one.")
+    if settings.overwrite:
+        return
+    with contextlib.suppress(FileNotFoundError):
+        there = out.stat()
+        written = time.strftime("%Y-%m-%d %H:%M", time.localtime(there.st_mtime))
+        raise UserError(
+            f"out={out} is there already: {there.st_size:,} bytes, written {written}. "
+            "Add overwrite=true to replace it, or name another file."
+        )
+
+
+def _check_statistics(settings: Settings) -> None:
+    statistics, rule = settings.statistics, type(settings.merger)
+    if settings.merger.requires and not statistics:
+        kinds = sorted(settings.merger.requires)
+        each = ", ".join(f"{kind}: {kind}_a.safetensors" for kind in kinds)
+        raise UserError(
+            f"{choice('merger', rule)} needs the statistics {', '.join(map(repr, kinds))} of each model: "
+            f"'statistics=[{{{each}}},…]'"
+        )
+    if statistics and len(statistics) != len(settings.finetuned):
+        raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(settings.finetuned)} models.")
+
+
+def _merged(settings: Settings, models: Models) -> dict[str, Tensor]:
+    """The merged weights; a terminal shows how far the merge is."""
+    columns = (progress.TextColumn("merging"), progress.BarColumn(), progress.TaskProgressColumn())
+    with progress.Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:
+        task = bar.add_task("merging", total=1.0)
+        return settings.merger.merge(
+            models.pretrained,
+            models.finetuned,
+            settings.frozen_parameters + models.kept_elements,
+            settings.statistics,
+            lambda share: bar.advance(task, share),
+            settings.running_statistics,
+        )
