@@ -32,7 +32,7 @@ from cl_bench.images.transforms import ImageTransform
 from cl_bench.reports.markdown import grid
 from cl_bench.scenarios import ClassIncremental
 from cl_bench.store.atomic import write_text
-from cl_bench.trainers import Optimization, Sequential
+from cl_bench.trainers import Given, Optimization, Sequential
 
 _PHOTOGRAPHS, _BATCH, _ROUNDS, _SIZE = 1024, 128, 7, 224
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # CLIP's
@@ -154,7 +154,7 @@ def _batch_and_step(scenario: ClassIncremental) -> tuple[float, float]:
     backbone, experience = TinyClip(), scenario.train_stream[0]
     head = zero_shot_head(backbone, *scenario.labels[0])
     optimization = Optimization(torch.optim.AdamW, 1e-4, 1, _BATCH)
-    trainer = Sequential(backbone.encoder, head, backbone.transform, optimization)
+    trainer = Sequential(Given(backbone.encoder, head, backbone.transform, optimization))
     order = batches.TrainingOrder(experience.samples, _BATCH, 0, 0)
     trainer.begin_task(trainer.weights(), experience, order.steps)
     optimizer = torch.optim.AdamW(backbone.encoder.parameters(), 1e-4, fused=True)

@@ -26,33 +26,12 @@ from cl_bench.reports.markdown import grid
 from cl_bench.runtime.devices import Devices
 from cl_bench.scenarios import ClassIncremental
 from cl_bench.store.atomic import write_text
-from cl_bench.trainers import (
-    CMM,
-    EWC,
-    L2SP,
-    HeadOnly,
-    LoRA,
-    LwF,
-    Optimization,
-    Replay,
-    Sequential,
-    Tangent,
-    TaskTrainer,
-)
+from cl_bench.trainers import TRAINERS, Given, Optimization, TaskTrainer
 
 _BATCH, _STEPS, _WARM, _ROUNDS = 128, 20, 4, 5
 _PLAIN = "plain PyTorch loop"
-_TRAINERS: dict[str, type[TaskTrainer]] = {
-    "sequential": Sequential,
-    "ewc": EWC,
-    "lwf": LwF,
-    "l2sp": L2SP,
-    "replay": Replay,
-    "tangent": Tangent,
-    "cmm": CMM,
-    "lora": LoRA,
-    "head_only": HeadOnly,
-}
+_SAME_STEP = {"independent", "joint", "zero_shot"}  # sequential's step, or none
+_TRAINERS = {name: kind for name, kind in TRAINERS.items() if name not in _SAME_STEP}
 
 
 class _Clock(pl.Callback):
@@ -138,7 +117,7 @@ def _trained(kind: type[TaskTrainer], scenario: ClassIncremental) -> _Cost:
     backbone = TinyClip()
     optimization = Optimization(lambda p, lr: torch.optim.AdamW(p, lr=lr, fused=True), 1e-5, 1, _BATCH)
     head = zero_shot_head(backbone, *scenario.labels[0])
-    trainer = kind(backbone.encoder, head, backbone.transform, optimization)
+    trainer = kind(Given(backbone.encoder, head, backbone.transform, optimization))
     weights = trainer.weights()
     for task, limit in enumerate((2, None)):
         previous, experience, clock = weights, scenario.train_stream[task], _Clock()

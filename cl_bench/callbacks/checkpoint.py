@@ -59,5 +59,5 @@ class Checkpoint(pl.Callback):
         signals.release()
 
     def _keep(self, step: int, pl_module: TaskTrainer) -> None:
-        self._write(pl_module.progress(step, self._seconds()).tensors())
+        self._write(pl_module.unfinished(step, self._seconds()).tensors())
         self._last = time.monotonic()

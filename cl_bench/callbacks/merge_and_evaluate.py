@@ -18,7 +18,7 @@ from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.meter import Meter
 from cl_bench.runtime.setting_names import choice
-from cl_bench.trainers import TaskTrainer, Weights, checkpoint
+from cl_bench.trainers import TaskTrainer, UnfinishedTask, Weights
 
 
 class Row(NamedTuple):
@@ -83,7 +83,7 @@ class MergeAndEvaluate(pl.Callback):
         """Evaluates θ₀."""
         self._note(Row([self._evaluate(self.weights)] * len(self._scalings), None))
 
-    def begin_task(self, start: Weights, resumed: checkpoint.Progress | None) -> None:
+    def begin_task(self, start: Weights, resumed: UnfinishedTask | None) -> None:
         """A task will be trained from `start` on; what a run that was stopped has spent on it counts, too."""
         self._start = start
         self._before = resumed.seconds if resumed else 0.0

@@ -36,7 +36,7 @@ from cl_bench.runtime.memo import Memo
 from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.store import permissions, recordable, schema
-from cl_bench.trainers import Optimization, TaskTrainer
+from cl_bench.trainers import Given, Optimization, TaskTrainer
 
 log = logging.getLogger(__name__)
 
@@ -296,9 +296,7 @@ def _trainer(
     head: Tensor,
     encoder: nn.Module | None = None,
 ) -> TaskTrainer:
-    trainer: TaskTrainer = _part(
-        config,
-        "trainer",
+    given = Given(
         encoder=backbone.encoder if encoder is None else encoder,
         head=head,
         transform=backbone.transform,
@@ -306,6 +304,7 @@ def _trainer(
         compile=settings.devices.compile,
         keep=settings.merger.requires,
     )
+    trainer: TaskTrainer = _part(config, "trainer", given=given)
     rehearsal.trainer(trainer)
     return trainer
 

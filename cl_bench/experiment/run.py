@@ -37,8 +37,8 @@ from cl_bench.runtime import distributed, seeds, signals, source_code
 from cl_bench.runtime.meter import Meter
 from cl_bench.scenarios import Experience
 from cl_bench.store import Stream, write_result
-from cl_bench.trainers import Optimization, Weights, checkpoint
-from cl_bench.trainers.optimization import factor
+from cl_bench.trainers import Optimization, UnfinishedTask, Weights
+from cl_bench.trainers.base.optimization import factor
 
 log = logging.getLogger(__name__)
 
@@ -222,10 +222,10 @@ def _checkpoint(
     return Checkpoint(write, callback.seconds, parts.devices.checkpoint_steps, parts.devices.checkpoint_minutes, done)
 
 
-def _resumed(stream: Stream, task: int) -> checkpoint.Progress | None:
+def _resumed(stream: Stream, task: int) -> UnfinishedTask | None:
     """How far an earlier run has come within this task, on all ranks."""
     tensors = distributed.from_main(stream.read_partial(task) if distributed.is_main() else None)
-    return None if tensors is None else checkpoint.Progress.from_tensors(tensors)
+    return None if tensors is None else UnfinishedTask.from_tensors(tensors)
 
 
 def _tell(optimization: Optimization, steps: int, task: int, done: int) -> None:

@@ -4,6 +4,7 @@ import inspect
 import reprlib
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from cl_bench.runtime.errors import UserError
@@ -40,6 +41,8 @@ def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
     what = f"{where}._target_={node['_target_']}"
     if inspect.isclass(target) and kind.__name__ not in _MADE_BY_FUNCTIONS:
         _check_class(target, kind, what)
+        for name, value in given.items():
+            _check_takes(target, name, value, what)
     part = instantiate(node, where, **given)
     if not isinstance(part, kind):
         raise UserError(f"{where}={reprlib.repr(part)} does not fit: {what} has to make a {_path(kind)}.")
@@ -65,6 +68,21 @@ def _check_class(target: type, kind: type, what: str) -> None:
             own = getattr(target, name, method)
             if own is not method and name not in _CALLED_OTHERWISE and is_from_outside(own):
                 _check_arguments(own, method, f"{what}: {name}")
+
+
+def _check_takes(target: type, name: str, value: Any, what: str) -> None:
+    """A constructor has to take the object that the run hands over, and not the parts of that one by one."""
+    known = inspect.signature(target).parameters
+    parts = [field.name for field in fields(value)]
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    if (name in known or open_ended) and not any(part in known for part in parts):
+        return
+    kind = type(value).__name__
+    raise UserError(
+        f"{what}: its constructor takes ({', '.join(known)}), but a run hands over one object, {name}. Let it take "
+        f"that first: def __init__(self, {name}: {kind}, …): super().__init__({name}, …), with {_path(type(value))}; "
+        f"{name}.{', .'.join(parts)} are in it."
+    )
 
 
 def _check_arguments(own: Callable[..., Any], method: Callable[..., Any], what: str) -> None:

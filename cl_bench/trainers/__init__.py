@@ -1,35 +1,39 @@
-"""Ways of learning a task."""
+"""Ways of learning a task: each file here defines one, a `TaskTrainer`, and is found by itself.
 
-from cl_bench.trainers.cmm import CMM
-from cl_bench.trainers.ewc import EWC
-from cl_bench.trainers.head_only import HeadOnly
-from cl_bench.trainers.independent import Independent
-from cl_bench.trainers.joint import Joint
-from cl_bench.trainers.l2sp import L2SP
-from cl_bench.trainers.lora import LoRA
-from cl_bench.trainers.lwf import LwF
-from cl_bench.trainers.optimization import Optimization
-from cl_bench.trainers.replay import Replay
-from cl_bench.trainers.sequential import Sequential
-from cl_bench.trainers.tangent import Tangent
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
-from cl_bench.trainers.zero_shot import ZeroShot
+`trainer=NAME` is the class that `NAME.py` defines and `conf/trainer/NAME.yaml` configures. What all share is in
+`base/`, what training leaves behind for mergers in `statistics/`, and what single ones are made of in `parts/`.
+"""
 
-__all__ = [
-    "CMM",
-    "EWC",
-    "L2SP",
-    "HeadOnly",
-    "Independent",
-    "Joint",
-    "LoRA",
-    "LwF",
-    "Optimization",
-    "Replay",
-    "Sequential",
-    "StartsFrom",
-    "Tangent",
-    "TaskTrainer",
-    "Weights",
-    "ZeroShot",
-]
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.optimization import Optimization
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.unfinished import UnfinishedTask
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...  # the trainers below
+
+
+def _found() -> dict[str, type[TaskTrainer]]:
+    """Returns every trainer that a file of this folder defines, by the file's name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {
+        name: found
+        for name, module in modules.items()
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, TaskTrainer) and found.__module__ == module.__name__
+    }
+
+
+TRAINERS = _found()
+"""Every trainer by its name, as in `trainer=ewc`; also here by the class's: `cl_bench.trainers.EWC`."""
+
+globals().update({trainer.__name__: trainer for trainer in TRAINERS.values()})
+
+__all__ = ["TRAINERS", "Given", "Optimization", "StartsFrom", "TaskTrainer", "UnfinishedTask", "Weights"]
+__all__ += sorted(trainer.__name__ for trainer in TRAINERS.values())

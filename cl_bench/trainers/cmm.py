@@ -1,6 +1,7 @@
 """CMM: tangent space, merging by second moments, refinement."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -13,9 +14,10 @@ from cl_bench.images import batches
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience
-from cl_bench.trainers.another_pass import another_pass
+from cl_bench.trainers.base.another_pass import another_pass
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 from cl_bench.trainers.tangent import hold_back_constants
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
 
 _LOSSES = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 
@@ -44,15 +46,13 @@ class CMM(TaskTrainer):
     ViT-B/16 is the same one.
 
     Args:
-        encoder: The image encoder, at θ₀.
-        *arguments: As for every trainer.
+        given: What every trainer is given.
         tangent: Whether tasks are learned in the tangent space, or as in ordinary fine-tuning.
         checkpointing: In the tangent space: whether activations are computed again in the backward pass.
         refinement: Its loss; None: no refinement.
         refinement_lr: Its learning rate.
         refined: Name of the layer that it changes, a parameter of the encoder.
         starts_from: The weights that a task starts from.
-        **options: As for every trainer.
 
     Raises:
         UserError: The encoder has no parameter of the name `refined`.
@@ -63,22 +63,20 @@ class CMM(TaskTrainer):
 
     def __init__(
         self,
-        encoder: nn.Module,
-        *arguments: Any,
+        given: Given,
         tangent: bool = True,
         checkpointing: bool = False,
         refinement: Literal["l1", "l2"] | None = "l2",
         refinement_lr: Annotated[float, Field(ge=0)] = 1e-7,
         refined: str = "proj",
         starts_from: StartsFrom = "merged",
-        **options: Any,
     ) -> None:
-        if refinement is not None and refined not in dict(encoder.named_parameters()):
+        if refinement is not None and refined not in dict(given.encoder.named_parameters()):
             raise UserError(
                 f"trainer.refined={refined} is no parameter of the image encoder; trainer.refined=proj, say."
             )
-        learning = Linearized(encoder, checkpointing) if tangent else encoder
-        super().__init__(learning, *arguments, starts_from=starts_from, **options)
+        encoder = Linearized(given.encoder, checkpointing) if tangent else given.encoder
+        super().__init__(replace(given, encoder=encoder), starts_from)
         if tangent:
             hold_back_constants(self)
         self._refinement, self._lr, self._refined = refinement, refinement_lr, refined
@@ -91,7 +89,8 @@ class CMM(TaskTrainer):
         self.encoder.requires_grad_(False).eval()
         layer = self.encoder.get_parameter(self._refined).requires_grad_(True)
         optimizer = torch.optim.AdamW([layer], lr=self._lr)
-        for batch in another_pass(self, experience.samples, torch.initial_seed(), "refinement"):
+        size, seed = self.optimization.batch_size, torch.initial_seed()
+        for batch in another_pass(experience.samples, seed, size, self.transform, self.device, "refinement"):
             (layer.grad,) = torch.autograd.grad(self._mismatch(batch, target), [layer])
             distributed.average(layer.grad)
             if self.optimization.gradient_clip is not None:

@@ -1,7 +1,7 @@
 """Elastic weight consolidation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -12,8 +12,8 @@ from torch.nn.utils import parameters_to_vector
 from cl_bench.images import batches
 from cl_bench.runtime import distributed
 from cl_bench.scenarios import Experience
-from cl_bench.trainers.another_pass import another_pass
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class EWC(TaskTrainer):
@@ -48,6 +48,7 @@ class EWC(TaskTrainer):
     data sets the publication has no EWC; here they have that of classes.
 
     Args:
+        given: What every trainer is given.
         strength: λ of the penalty.
         decay: α, the share of F that is kept when a task is added.
         fisher: How gradients enter F_task, see above.
@@ -59,15 +60,14 @@ class EWC(TaskTrainer):
 
     def __init__(
         self,
-        *arguments: Any,
+        given: Given,
         strength: Annotated[float, Field(ge=0)] = 1e6,
         decay: Annotated[float, Field(ge=0, le=1)] = 0.5,
         fisher: Literal["accumulated", "per_batch"] = "accumulated",
         fisher_outputs: Literal["classes", "features"] = "classes",
         starts_from: StartsFrom = "previous",
-        **options: Any,
     ) -> None:
-        super().__init__(*arguments, starts_from=starts_from, **options)
+        super().__init__(given, starts_from)
         self._strength, self._decay, self._accumulates = strength, decay, fisher == "accumulated"
         self._of_features = fisher_outputs == "features"
         self._fisher: Weights = {}
@@ -88,13 +88,18 @@ class EWC(TaskTrainer):
         ]
         return self._strength / 2 * torch.stack(terms).sum()
 
-    def fisher(self) -> dict[str, Tensor]:
-        """F after the task, by parameter: its shape, on the CPU."""
+    @property
+    def makes_another_pass(self) -> bool:
+        """Always, for F_task."""
+        return True
+
+    def for_later_tasks(self) -> dict[str, dict[str, Tensor]]:
+        """Returns F after the task, by parameter: its shape, on the CPU."""
         after = {}
         for name, of_task in self._fisher_of_task().items():
             before = self._fisher[name].to(of_task.device) if self._fisher else 0.0
             after[name] = (self._decay * before + (1 - self._decay) * of_task).cpu()
-        return after
+        return {"fisher": after}
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
         """F and the weights around which the next task is held."""
@@ -105,7 +110,7 @@ class EWC(TaskTrainer):
         names, parameters = zip(*self.trained().items(), strict=True)
         gradient = torch.zeros_like(parameters_to_vector(parameters))
         fisher = torch.zeros_like(gradient)
-        for batch in another_pass(self, self._samples, self._pass_seed, "Fisher information"):
+        for batch in self.another_pass("Fisher information"):
             # Not `backward`, which would wake the process group's own averaging of gradients.
             pieces = torch.autograd.grad(self._own_label_loss(batch), parameters, materialize_grads=True)
             own = parameters_to_vector(pieces)

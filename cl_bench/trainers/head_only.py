@@ -1,13 +1,14 @@
 """A linear probe."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cl_bench.images.batches import Batch, encoded
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class HeadOnly(TaskTrainer):
@@ -24,13 +25,11 @@ class HeadOnly(TaskTrainer):
 
     leaves: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(
-        self, encoder: nn.Module, head: Tensor, *arguments: Any, starts_from: StartsFrom = "previous", **options: Any
-    ) -> None:
-        super().__init__(encoder, head, *arguments, starts_from=starts_from, **options)
-        encoder.requires_grad_(False).eval()
+    def __init__(self, given: Given, starts_from: StartsFrom = "previous") -> None:
+        super().__init__(given, starts_from)
+        self.encoder.requires_grad_(False).eval()
         self.register_buffer("classes", torch.zeros(0, dtype=torch.int64), persistent=False)
-        self.rows = nn.Parameter(head[self.classes])
+        self.rows = nn.Parameter(self.head[self.classes])
 
     def load(self, weights: Weights) -> None:
         """Takes a head, of which the rows of the task's classes will be trained."""

@@ -1,14 +1,15 @@
 """L2-SP: weight decay towards a starting point."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from cl_bench.scenarios import Experience
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class L2SP(TaskTrainer):
@@ -23,6 +24,7 @@ class L2SP(TaskTrainer):
     of the learning rate; the publication uses SGD with momentum.
 
     Args:
+        given: What every trainer is given.
         strength: α of the penalty. The publication chooses it on validation data, data set by data set; the default
             is what its authors' released command uses.
         anchor: `pretrained` (θ₀, as published) or `previous` (the weights after the task before; θ₀ for the first).
@@ -31,13 +33,12 @@ class L2SP(TaskTrainer):
 
     def __init__(
         self,
-        *arguments: Any,
+        given: Given,
         strength: Annotated[float, Field(ge=0)] = 0.1,
         anchor: Literal["pretrained", "previous"] = "pretrained",
         starts_from: StartsFrom = "previous",
-        **options: Any,
     ) -> None:
-        super().__init__(*arguments, starts_from=starts_from, **options)
+        super().__init__(given, starts_from)
         self._strength, self._moves = strength, anchor == "previous"
         self._anchor: Weights = self.weights()
 

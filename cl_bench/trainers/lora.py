@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from types import ModuleType
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience
-from cl_bench.trainers import checkpoint
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.unfinished import UnfinishedTask
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,12 @@ class LoRA(TaskTrainer):
     Gaussian; to an attention's updates no dropout is applied.
 
     Args:
-        *arguments: As for every trainer.
+        given: What every trainer is given.
         rank: Rows of A and columns of B.
         alpha: The update is scaled by alpha / rank.
         dropout: Of what an adapter reads, except in attentions.
         targets: Ends of the names of the layers to adapt: linear ones, and attentions as a whole.
         starts_from: The weights that a task starts from.
-        **options: As for every trainer.
 
     Raises:
         UserError: `peft` is not installed, or the encoder has no such layers.
@@ -48,36 +48,35 @@ class LoRA(TaskTrainer):
 
     def __init__(
         self,
-        *arguments: Any,
+        given: Given,
         rank: Annotated[int, Field(ge=1)] = 8,
         alpha: Annotated[float, Field(gt=0)] = 8,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
         targets: tuple[str, ...] = ("attn", "mlp.c_fc", "mlp.c_proj"),
         starts_from: StartsFrom = "previous",
-        **options: Any,
     ) -> None:
-        super().__init__(*arguments, starts_from=starts_from, **options)
+        super().__init__(given, starts_from)
         _peft()
         layers = _layers(self.encoder, targets)
         self._adapt = partial(_adapt, self.encoder, rank=rank, alpha=alpha, dropout=dropout, layers=layers)
         self._told = False
 
     def begin_task(
-        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
+        self, weights: Weights, experience: Experience, steps: int, resumed: UnfinishedTask | None = None
     ) -> None:
         """Puts adapters into the encoder: fresh ones, or those of a run that was stopped within the task."""
         super().begin_task(weights, experience, steps)
         self._adapted = self._adapt()
         if resumed:
-            self._resumed = resumed
+            self._resumed, self.within_task = resumed, dict(resumed.within_task)
             self.encoder.load_state_dict(resumed.weights, strict=False)
         if not self._told:
             log.info("lora: a task learns %s numbers", f"{sum(p.numel() for p in self.trained().values()):,}")
             self._told = True
 
-    def progress(self, step: int, seconds: float) -> checkpoint.Progress:
-        """What has to be kept after `step` steps: the adapters alone, since all else is as the task began."""
-        return checkpoint.Progress.of(step, seconds, self.trained(), self.trainer.optimizers[0])
+    def unfinished(self, step: int, seconds: float) -> UnfinishedTask:
+        """Returns the adapters alone after `step` steps, since all else is as the task began."""
+        return UnfinishedTask.after(step, seconds, self.trained(), self.within_task, self.trainer.optimizers[0])
 
     def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Takes the adapters out and adds the updates to the weights."""
@@ -100,7 +99,7 @@ class LoRA(TaskTrainer):
 def _adapt(encoder: nn.Module, rank: int, alpha: float, dropout: float, layers: list[str]) -> nn.Module:
     """Puts fresh adapters into the encoder and freezes all else; gives peft's view of it, which takes them out."""
     peft = _peft()
-    from cl_bench.trainers.lora_attention import Attention
+    from cl_bench.trainers.parts.lora_attention import Attention
 
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=layers)
     config._register_custom_module({nn.MultiheadAttention: Attention})

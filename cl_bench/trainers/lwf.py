@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from cl_bench.images.batches import Batch, encoded
 from cl_bench.scenarios import Experience
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class LwF(TaskTrainer):
@@ -28,27 +29,25 @@ class LwF(TaskTrainer):
     logarithm, and its teacher is not in evaluation mode, which changes nothing in a CLIP ViT.
 
     Args:
+        given: What every trainer is given.
         strength: λ of KD.
         temperature: T, of both models.
         starts_from: The weights that a task starts from. The teacher is the previous model in any case.
-        compile: Whether encoder and teacher go through `torch.compile`.
     """
 
     earlier: Tensor  # (K,) int64: the classes of all earlier tasks
 
     def __init__(
         self,
-        *arguments: Any,
+        given: Given,
         strength: Annotated[float, Field(ge=0)] = 0.3,
         temperature: Annotated[float, Field(gt=0)] = 2.0,
         starts_from: StartsFrom = "previous",
-        compile: bool = False,
-        **options: Any,
     ) -> None:
-        super().__init__(*arguments, starts_from=starts_from, compile=compile, **options)
+        super().__init__(given, starts_from)
         self._strength, self._temperature = strength, temperature
         teacher = copy.deepcopy(self.encoder).eval().requires_grad_(False)
-        if compile:
+        if given.compile:
             teacher.compile()
         # In a tuple, the teacher is no part of this module: not of its weights, its optimizer or its process group.
         self._teacher = (teacher,)

@@ -14,9 +14,10 @@ from cl_bench.images.transforms import draw_crops
 from cl_bench.runtime import distributed
 from cl_bench.runtime.seeds import generator
 from cl_bench.scenarios import Experience, Scenario
-from cl_bench.trainers import checkpoint
-from cl_bench.trainers.replay_buffer import Choice, ReplayBuffer
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
+from cl_bench.trainers.base.unfinished import UnfinishedTask
+from cl_bench.trainers.parts.replay_buffer import Choice, ReplayBuffer
 
 
 class Replay(TaskTrainer):
@@ -36,6 +37,7 @@ class Replay(TaskTrainer):
     all tasks together are what is tested here.
 
     Args:
+        given: What every trainer is given.
         buffer_images: Size of the buffer.
         choice: How the buffer chooses, see `ReplayBuffer`.
         replay_batch_size: Replayed images per step, of all processes together, or the whole buffer, if that is
@@ -46,15 +48,14 @@ class Replay(TaskTrainer):
 
     def __init__(
         self,
-        *arguments: Any,
+        given: Given,
         buffer_images: Annotated[int, Field(ge=1)] = 1000,
         choice: Choice = "reservoir",
         replay_batch_size: Annotated[int, Field(ge=1)] | None = None,
         buffer_seed: Annotated[int, Field(ge=0)] = 0,
         starts_from: StartsFrom = "previous",
-        **options: Any,
     ) -> None:
-        super().__init__(*arguments, starts_from=starts_from, **options)
+        super().__init__(given, starts_from)
         self._buffer = ReplayBuffer(buffer_images, choice, buffer_seed)
         self._replay_batch_size = replay_batch_size or self.optimization.batch_size
         self._masks: list[Tensor] = []
@@ -67,7 +68,7 @@ class Replay(TaskTrainer):
         return super().experiences(scenario)
 
     def begin_task(
-        self, weights: Weights, experience: Experience, steps: int, resumed: checkpoint.Progress | None = None
+        self, weights: Weights, experience: Experience, steps: int, resumed: UnfinishedTask | None = None
     ) -> None:
         """Makes ready for a task; its classes and those of all tasks before count from now on."""
         super().begin_task(weights, experience, steps, resumed)

@@ -1,6 +1,6 @@
 """Sequential fine-tuning."""
 
-from cl_bench.trainers.task_trainer import TaskTrainer
+from cl_bench.trainers.base.task_trainer import TaskTrainer
 
 
 class Sequential(TaskTrainer):

@@ -1,13 +1,14 @@
 """Fine-tuning in the tangent space."""
 
 import warnings
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import ClassVar
 
-from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cl_bench.backbones.linearized import Linearized
-from cl_bench.trainers.task_trainer import StartsFrom, TaskTrainer
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer
 
 # Lightning warns of the modules of θ₀, which stay in evaluation mode on purpose.
 warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
@@ -22,11 +23,9 @@ class Tangent(TaskTrainer):
     tasks on their own; one task after another, CMM: Phan, Cha, Tran and Lei, arXiv 2509.23592.
 
     Args:
-        encoder: The image encoder, at θ₀.
-        *arguments: As for every trainer.
+        given: What every trainer is given.
         checkpointing: Whether activations are computed again in the backward pass, which takes less memory.
         starts_from: The weights that a task starts from; whichever they are, the expansion is around θ₀.
-        **options: As for every trainer.
     """
 
     # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
@@ -34,13 +33,11 @@ class Tangent(TaskTrainer):
 
     def __init__(
         self,
-        encoder: nn.Module,
-        *arguments: Any,
+        given: Given,
         checkpointing: bool = False,
         starts_from: StartsFrom = "previous",
-        **options: Any,
     ) -> None:
-        super().__init__(Linearized(encoder, checkpointing), *arguments, starts_from=starts_from, **options)
+        super().__init__(replace(given, encoder=Linearized(given.encoder, checkpointing)), starts_from)
         hold_back_constants(self)
 
 

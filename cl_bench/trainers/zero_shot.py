@@ -1,7 +1,7 @@
 """No training."""
 
 from cl_bench.scenarios import Experience, Scenario
-from cl_bench.trainers.task_trainer import TaskTrainer
+from cl_bench.trainers.base.task_trainer import TaskTrainer
 
 
 class ZeroShot(TaskTrainer):

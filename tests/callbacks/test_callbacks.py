@@ -14,13 +14,13 @@ from cl_bench.images import batches
 from cl_bench.loggers import log_metrics
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
-from cl_bench.trainers import Sequential
+from cl_bench.trainers import Given, Sequential
 from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, scenario
 
 
 def _fit(callbacks, trainer_class=Sequential):
     settings, experience = optimization(), scenario().train_stream[0]
-    trainer = trainer_class(SmallEncoder(), head(), TRANSFORM, settings)
+    trainer = trainer_class(Given(SmallEncoder(), head(), TRANSFORM, settings))
     order = batches.TrainingOrder(experience.samples, settings.batch_size, 0, 0, settings.epochs)
     trainer.begin_task(trainer.encoder.state_dict(), experience, order.steps)
     runner = Devices(accelerator="cpu").trainer(settings.gradient_clip, callbacks)

@@ -25,7 +25,12 @@ HERE = "tests.helpers.strangers"
         ("merger", "Medain", "has no Medain; it has: Median."),
         ("merger", "good_data", "has to make a cl_bench.mergers.Merger"),
         ("trainer", "NoTrainer", "is no TaskTrainer: derive the class from cl_bench.trainers.TaskTrainer"),
-        ("trainer", "TakesLittle", "takes no transform, optimization, compile, keep. Let its constructor hand on"),
+        ("trainer", "TakesNothing", "its constructor takes (share), but a run hands over one object, given."),
+        (
+            "trainer",
+            "TakesPartsOneByOne",
+            "def __init__(self, given: Given, …): super().__init__(given, …), with cl_b",
+        ),
         ("trainer", "TrainerWithoutSuper", "call super().__init__(…) first"),
         ("trainer", "OddBegin", "it has to take (self, weights, experience, steps, resumed)."),
         ("trainer", "FailsWhenMade", r"fails: ZeroDivisionError: division by zero (tests/helpers/strangers.py, line "),

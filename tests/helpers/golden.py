@@ -22,7 +22,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from cl_bench import mergers
+from cl_bench import mergers, trainers
 from cl_bench.backbones import TinyClip
 from cl_bench.heads import zero_shot
 from cl_bench.heads.zero_shot import zero_shot_head
@@ -34,6 +34,7 @@ from cl_bench.runtime import seeds
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.instantiate import instantiate
 from cl_bench.runtime.source_code import code_of
+from cl_bench.trainers import Given
 from tests.conftest import ROOT
 from tests.helpers.small import SmallEncoder, optimization, scenario
 from tests.mergers.matrix_models import SHAPES
@@ -150,9 +151,9 @@ def _trained(settings: Mapping[str, Any]) -> list[list[float]]:
     rows = nn.functional.normalize(_uniform(6, 5, seed=99), dim=1) * 10
     optim = optimization(epochs=2, batch_size=4, warmup_steps=2, label_smoothing=0.1)
     merger = mergers.CMM() if settings["_target_"].endswith("CMM") else mergers.EMA()
-    given = {"encoder": _encoder(), "head": rows, "transform": _TRANSFORM, "optimization": optim, "compile": False}
     keep = merger.requires if settings["_target_"].endswith("CMM") else _class(settings).leaves
-    trainer = instantiate(settings, "trainer", **given, keep=keep)
+    given = Given(_encoder(), rows, _TRANSFORM, optim, keep=keep)
+    trainer = instantiate(settings, "trainer", given=given)
     pretrained = trainer.weights()
     running, weights, numbers = RunningMerge(merger, pretrained), pretrained, []
     for task, experience in enumerate(trainer.experiences(_STREAM)):
@@ -177,8 +178,6 @@ def _trained(settings: Mapping[str, Any]) -> list[list[float]]:
 
 
 def _class(settings: Mapping[str, Any]) -> Any:
-    from cl_bench import trainers
-
     return getattr(trainers, settings["_target_"].rpartition(".")[2])
 
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from cl_bench.images.transforms import ImageTransform
 from cl_bench.scenarios import ClassIncremental, DomainIncremental
-from cl_bench.trainers import Optimization
+from cl_bench.trainers import Given, Optimization
 from tests.scenarios.conftest import make_dataset
 
 TRANSFORM = ImageTransform(8, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -48,3 +48,9 @@ def head(classes=6, seed=1):
 def optimization(**options):
     settings = {"optimizer": torch.optim.AdamW, "lr": 1e-2, "epochs": 3, "batch_size": 4, "warmup_steps": 5}
     return Optimization(**{**settings, **options})
+
+
+def small_given(settings=None, **changed):
+    """What a trainer is given, in double precision."""
+    parts = {"encoder": SmallEncoder().double(), "head": head().double(), "transform": TRANSFORM}
+    return Given(**{**parts, "optimization": settings or optimization(), **changed})

@@ -12,7 +12,7 @@ from cl_bench.images.images import ImageDataset, Images
 from cl_bench.mergers import MagMax, Merger
 from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.scenarios import ClassIncremental, DomainIncremental, Scenario
-from cl_bench.trainers import EWC, Sequential, TaskTrainer
+from cl_bench.trainers import EWC, Given, Sequential, TaskTrainer
 
 
 class Median(StackMerger):
@@ -39,8 +39,8 @@ class ChangedHeir(MagMax):
 
 
 class HeirOfEWC(EWC):
-    def __init__(self, *, decay: float = 0.25, **options):
-        super().__init__(decay=decay, **options)
+    def __init__(self, given: Given, decay: float = 0.25):
+        super().__init__(given, decay=decay)
 
 
 class Plain(TaskTrainer):
@@ -159,13 +159,18 @@ class NoTrainer:
         pass
 
 
-class TakesLittle(Sequential):
-    def __init__(self, encoder, head):
-        super().__init__(encoder, head)
+class TakesNothing(Sequential):
+    def __init__(self, share=1):
+        super().__init__(share)
+
+
+class TakesPartsOneByOne(Sequential):
+    def __init__(self, encoder, head, *arguments, **options):
+        super().__init__(encoder, head, *arguments, **options)
 
 
 class TrainerWithoutSuper(Sequential):
-    def __init__(self, **options):
+    def __init__(self, given):
         self.layer = nn.Linear(2, 2)
 
 
@@ -185,8 +190,8 @@ class EndsWithWeightsAlone(Sequential):
 
 
 class FailsWhenMade(Sequential):
-    def __init__(self, **options):
-        super().__init__(**options)
+    def __init__(self, given):
+        super().__init__(given)
         self.share = 1 / 0
 
 

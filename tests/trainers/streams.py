@@ -11,8 +11,8 @@ from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime import distributed, seeds
 from cl_bench.runtime.devices import Devices
-from cl_bench.trainers import Sequential, checkpoint
-from tests.helpers.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario
+from cl_bench.trainers import Sequential, UnfinishedTask
+from tests.helpers.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario, small_given
 
 SEED = 3
 STREAM = scenario(tasks=3)
@@ -20,9 +20,9 @@ DOMAINS = domains()  # 24 images each
 SETTINGS = optimization(epochs=4)  # 20 steps a task
 
 
-def made(trainer_class, settings=SETTINGS, stream=STREAM, **options):
+def made(trainer_class, settings=SETTINGS, stream=STREAM, keep=frozenset(), **options):
     """A trainer at θ₀, and θ₀."""
-    trainer = trainer_class(SmallEncoder().double(), head().double(), TRANSFORM, settings, **options)
+    trainer = trainer_class(small_given(settings, keep=keep), **options)
     trainer.experiences(stream)
     return trainer, trainer.weights()
 
@@ -159,7 +159,7 @@ def assert_goes_on_within_a_task(trainer_class, **options):
     expected = learned(whole, 1, first[0], callbacks=[Checkpoint(write, lambda: 0.0, 7, None, 0)])
     other, _ = made(trainer_class, **options)
     other.remember(STREAM.train_stream[0], *first)
-    resumed = checkpoint.Progress.from_tensors(kept[0])
+    resumed = UnfinishedTask.from_tensors(kept[0])
     assert resumed.step == 7
     _assert_same_bits(expected, learned(other, 1, first[0], resumed=resumed))
 

@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from cl_bench.backbones import TinyClip
-from cl_bench.trainers import CMM, HeadOnly, LoRA, Sequential, Tangent
+from cl_bench.trainers import CMM, Given, HeadOnly, LoRA, Sequential, Tangent
+from cl_bench.trainers.statistics.grams import grams
 from tests.helpers.small import optimization, scenario
 from tests.trainers import statistics_oracles as oracles
 
@@ -30,7 +31,7 @@ def _read(encoder, images):
 @pytest.mark.parametrize("enough", [None, 6], ids=["all images", "two batches of 4"])
 def test_every_linear_layer_has_the_mean_over_images(enough, monkeypatch):
     if enough:
-        monkeypatch.setattr("cl_bench.trainers.grams.IMAGES", enough)
+        monkeypatch.setattr("cl_bench.trainers.statistics.grams.IMAGES", enough)
     _, encoder, experience, grams = oracles.learned(Sequential, "grams")
     with torch.no_grad():
         images = torch.cat([images for images, *_ in oracles.passed(experience, limit=2 if enough else None)])
@@ -46,9 +47,9 @@ def test_in_open_clip_all_but_the_bare_projection_are_found():
         for name, p in encoder.named_parameters()
         if p.dim() == 2 and name not in ("proj", "positional_embedding")
     }
-    trainer = Sequential(encoder, torch.zeros(6, 96), clip.transform, optimization())
+    trainer = Sequential(Given(encoder, torch.zeros(6, 96), clip.transform, optimization()))
     trainer.begin_task(trainer.weights(), data.train_stream[0], steps=1)
-    assert len(expected) >= 8 and {name: gram.shape for name, gram in trainer.grams().items()} == expected
+    assert len(expected) >= 8 and {name: gram.shape for name, gram in grams(trainer).items()} == expected
 
 
 def test_trainers_whose_layers_are_not_the_encoders_own_leave_none():

@@ -14,17 +14,17 @@ from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime.devices import Devices
 from cl_bench.store import Stream
-from cl_bench.trainers import HeadOnly, checkpoint
-from cl_bench.trainers.optimization import factor
+from cl_bench.trainers import HeadOnly, UnfinishedTask
+from cl_bench.trainers.base.optimization import factor
 from tests.conftest import SHORT
-from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario, small_given
 
 SEED = 3
 SETTINGS = optimization(lr=0.1)
 
 
 def _trainer(**options):
-    return HeadOnly(SmallEncoder().double(), head().double(), TRANSFORM, SETTINGS, **options)
+    return HeadOnly(small_given(SETTINGS), **options)
 
 
 def _learn(trainer, experience, task, weights, callbacks=(), resumed=None):
@@ -95,7 +95,7 @@ def test_stopped_within_a_task_a_fresh_trainer_goes_on_with_the_same_bits():
     second = _learn(trainer, stream.train_stream[1], 1, first, [keep])
     assert len(written) >= 2
     for tensors in written:
-        progress = checkpoint.Progress.from_tensors(tensors)
+        progress = UnfinishedTask.from_tensors(tensors)
         assert torch.equal(
             _learn(_trainer(), stream.train_stream[1], 1, first, resumed=progress)["head"], second["head"]
         )

@@ -6,7 +6,7 @@ from open_clip.transformer import VisionTransformer
 
 from cl_bench.backbones import TinyClip
 from cl_bench.runtime.errors import UserError
-from cl_bench.trainers.layers import groups
+from cl_bench.trainers.base.layers import groups
 from tests.helpers.small import SmallEncoder, optimization
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cl_bench.trainers import CMM, EWC, Independent, LwF, Replay, Sequential, Tangent
+from cl_bench.trainers.statistics import STATISTICS
 from tests.trainers import streams
 
 
@@ -21,8 +22,8 @@ def test_asking_again_gives_the_same_bits_and_leaves_the_encoder_as_it_is():
     trainer, pretrained = streams.made(Sequential)
     streams.learned(trainer, 0, pretrained)
     before, mode = trainer.weights(), trainer.encoder.training
-    for statistic in ("fisher_diagonal", "squared_gradients", "grams"):
-        once, again = getattr(trainer, statistic)(), getattr(trainer, statistic)()
+    for statistic in STATISTICS.values():
+        once, again = statistic(trainer), statistic(trainer)
         assert all(torch.equal(once[name], again[name]) for name in once)
     assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.weights().items())
     assert trainer.encoder.training == mode and all(p.requires_grad for p in trainer.encoder.parameters())

@@ -17,9 +17,9 @@ from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime import seeds
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
-from cl_bench.trainers import LoRA, checkpoint
-from cl_bench.trainers.optimization import factor
-from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from cl_bench.trainers import Given, LoRA, UnfinishedTask
+from cl_bench.trainers.base.optimization import factor
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario, small_given
 
 SEED, RANK, ALPHA = 3, 2, 3.0
 TARGETS = ("self_attn", "linear1", "linear2")
@@ -33,8 +33,7 @@ SETTINGS = optimization(lr=3e-2)
 
 
 def _trainer(**options):
-    encoder, settings = SmallEncoder().double(), {"rank": RANK, "alpha": ALPHA, "targets": TARGETS, **options}
-    return LoRA(encoder, head().double(), TRANSFORM, SETTINGS, **settings)
+    return LoRA(small_given(SETTINGS), **{"rank": RANK, "alpha": ALPHA, "targets": TARGETS, **options})
 
 
 def _learn(trainer, experience, task, weights, callbacks=(), resumed=None):
@@ -132,7 +131,7 @@ def test_stopped_within_a_task_a_fresh_trainer_goes_on_with_the_same_bits():
     second, _ = _learn(trainer, stream.train_stream[1], 1, first, [keep])
     assert len(written) >= 2
     for tensors in written:
-        progress = checkpoint.Progress.from_tensors(tensors)
+        progress = UnfinishedTask.from_tensors(tensors)
         assert all("lora_" in name for name in progress.weights)
         again, initial = _learn(_trainer(dropout=0.2), stream.train_stream[1], 1, first, resumed=progress)
         assert all(b.any() for _, b in _factors(initial).values())
@@ -179,7 +178,7 @@ def test_without_peft_its_installation_is_named(monkeypatch):
 def test_the_default_targets_are_all_linear_layers_of_open_clips_blocks():
     encoder = TinyClip().encoder
     linear = {name for name, p in encoder.named_parameters() if p.ndim == 2 and name.startswith("transformer.")}
-    trainer = LoRA(encoder, 10 * torch.eye(6, 96), TinyClip().transform, SETTINGS)
+    trainer = LoRA(Given(encoder, 10 * torch.eye(6, 96), TinyClip().transform, SETTINGS))
     start = trainer.weights()
     trained, _ = _learn(trainer, scenario().train_stream[0], 0, start)
     assert {name for name, tensor in trained.items() if not torch.equal(tensor, start[name])} == linear

@@ -10,8 +10,8 @@ from cl_bench.images import batches
 from cl_bench.runtime import distributed, seeds
 from cl_bench.scenarios import SeveralDatasets
 from cl_bench.trainers import Replay
+from cl_bench.trainers.parts.replay_buffer import ReplayBuffer
 from cl_bench.trainers.replay import ReplayOrder
-from cl_bench.trainers.replay_buffer import ReplayBuffer
 from tests.helpers.small import head
 from tests.scenarios.conftest import make_dataset
 from tests.trainers import streams

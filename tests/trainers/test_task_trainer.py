@@ -13,16 +13,15 @@ from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime.devices import Devices
 from cl_bench.trainers import Independent, Joint, Sequential, ZeroShot
-from cl_bench.trainers.optimization import factor
-from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario
+from cl_bench.trainers.base.optimization import factor
+from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario, small_given
 
 SEED = 3
 
 
 def _train(trainer_class, stream_of, settings):
-    encoder = SmallEncoder().double()
-    pretrained = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    trainer = trainer_class(encoder, head().double(), TRANSFORM, settings)
+    trainer = trainer_class(small_given(settings))
+    pretrained = trainer.weights()
     weights, trained = pretrained, []
     for task, experience in enumerate(trainer.experiences(stream_of)):
         order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs)
@@ -107,7 +106,7 @@ def test_zero_shot_has_nothing_to_train():
 
 def test_classes_of_other_tasks_do_not_count_while_training():
     first = scenario(tasks=3).train_stream[0]
-    trainer = Sequential(SmallEncoder().double(), head().double(), TRANSFORM, optimization())
+    trainer = Sequential(small_given())
     trainer.begin_task(trainer.encoder.state_dict(), first, steps=1)
     logits = torch.randn(4, 6, dtype=torch.float64)
     batch = batches.Batch([], torch.tensor([0, 1, 0, 1]), torch.zeros(4, dtype=torch.int64), 4)
@@ -132,7 +131,7 @@ def test_the_published_warmup_is_cut_off_where_tasks_are_short():
 
 def test_a_smoothed_label_is_spread_over_the_tasks_own_classes():
     first = scenario(tasks=3).train_stream[0]
-    trainer = Sequential(SmallEncoder().double(), head().double(), TRANSFORM, optimization(label_smoothing=0.1))
+    trainer = Sequential(small_given(optimization(label_smoothing=0.1)))
     trainer.begin_task(trainer.encoder.state_dict(), first, steps=1)
     logits, labels = torch.randn(4, 6, dtype=torch.float64), torch.tensor([0, 1, 0, 1])
     batch = batches.Batch([], labels, torch.zeros(4, dtype=torch.int64), 4)

@@ -11,7 +11,7 @@ from torch import nn
 
 from cl_bench.runtime import user_code
 from cl_bench.runtime.errors import UserError
-from cl_bench.trainers import layers
+from cl_bench.trainers.base import layers
 
 
 @dataclass(frozen=True)

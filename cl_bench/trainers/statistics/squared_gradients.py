@@ -1,25 +1,18 @@
 """The squared gradients of a trained model's batches."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from cl_bench.images import batches
-from cl_bench.images.samples import Samples
 from cl_bench.runtime import distributed
-from cl_bench.trainers.another_pass import another_pass
-
-if TYPE_CHECKING:
-    from cl_bench.trainers.task_trainer import TaskTrainer
+from cl_bench.trainers.statistics.learned import Learned
 
 
-def squared_gradients(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
-    """By parameter, its shape, on the CPU: the mean over B batches of the squared gradient of their loss.
+def squared_gradients(trainer: Learned) -> dict[str, Tensor]:
+    """Returns the mean over B batches of the squared gradient of their loss, by parameter: its shape, on the CPU.
 
         F = 1/B · Σ_b (∂L_b / ∂θ)²
 
@@ -31,15 +24,13 @@ def squared_gradients(trainer: TaskTrainer, samples: Samples, seed: int) -> dict
     batches become smaller, and needs one backward pass per batch, where `fisher_diagonal` needs some for every image.
 
     Args:
-        trainer: What was trained; it stays as it is.
-        samples: The task's images.
-        seed: Of the pass.
+        trainer: Has just learned the task; it stays as it is.
     """
     encoder = copy.deepcopy(trainer.encoder).eval()
     names = list(trainer.trained())
     parameters = [encoder.get_parameter(name).requires_grad_(True) for name in names]
     total, passed = [torch.zeros_like(parameter) for parameter in parameters], 0
-    for batch in another_pass(trainer, samples, seed, "squared gradients"):
+    for batch in trainer.another_pass("squared gradients"):
         with torch.enable_grad():
             logits = trainer.logits(batches.encoded(encoder, batches.to_images(batch, trainer.transform)))
             among = logits.masked_fill(~trainer.class_masks[batch.groups], float("-inf"))

@@ -1,9 +1,7 @@
 """What a trained model's linear layers read, as Gram matrices."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.images import batches
-from cl_bench.images.samples import Samples
-from cl_bench.trainers.another_pass import another_pass, to_means
-
-if TYPE_CHECKING:
-    from cl_bench.trainers.task_trainer import TaskTrainer
+from cl_bench.trainers.statistics.learned import Learned, to_means
 
 IMAGES = 16_000
 """Images that are read, the 1000 batches of 16 of the authors' code; or all, where a task has fewer."""
 
 
-def grams(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
-    """By weight (d_out, d_in) of each linear layer: (d_in, d_in), on the CPU, the Gram matrix of what the layer reads.
+def grams(trainer: Learned) -> dict[str, Tensor]:
+    """Returns the Gram matrix of what each linear layer reads: (d_in, d_in) by weight (d_out, d_in), on the CPU.
 
         G = 1/N · Σ_n X_nᵀ X_n
 
@@ -39,13 +33,11 @@ def grams(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor
     more, the more images it has.
 
     Args:
-        trainer: What was trained; it stays as it is.
-        samples: The task's images.
-        seed: Of the pass.
+        trainer: Has just learned the task; it stays as it is.
     """
     encoder = copy.deepcopy(trainer.encoder).eval()
     seen, images = _LinearLayers(encoder), 0
-    for batch in another_pass(trainer, samples, seed, "Gram matrices", IMAGES):
+    for batch in trainer.another_pass("Gram matrices", IMAGES):
         images += batch.global_size
         pixels = batches.to_images(batch, trainer.transform)
         seen.counts = len(pixels) > 0  # a process without images, too, has to have a matrix of every layer

@@ -1,9 +1,6 @@
 """The diagonal of the Fisher information of a trained model."""
 
-from __future__ import annotations
-
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +9,7 @@ from torch.func import functional_call, vjp, vmap
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.images import batches
-from cl_bench.images.samples import Samples
-from cl_bench.trainers.another_pass import another_pass, to_means
-
-if TYPE_CHECKING:
-    from cl_bench.trainers.task_trainer import TaskTrainer
+from cl_bench.trainers.statistics.learned import Learned, to_means
 
 IMAGES = 4096
 """Images that the estimate is made of, as in the authors' code; or all, where a task has fewer."""
@@ -25,8 +18,8 @@ _MOST_ELEMENTS = 2**28  # of the gradients that are held at once: 1 GiB in float
 _MOST_AT_ONCE = 32  # images; with more, small encoders' gradients leave the cache
 
 
-def fisher_diagonal(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[str, Tensor]:
-    """By parameter, its shape, on the CPU: the expected square of the gradient of the log-likelihood.
+def fisher_diagonal(trainer: Learned) -> dict[str, Tensor]:
+    """Returns the expected square of the gradient of the log-likelihood, by parameter: its shape, on the CPU.
 
         F = 1/N · Σ_n Σ_y p(y | x_n) (∂ log p(y | x_n) / ∂θ)²
 
@@ -38,9 +31,7 @@ def fisher_diagonal(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[s
     Source: Matena and Raffel 2021, "Merging Models with Fisher-Weighted Averaging", arXiv 2111.09832.
 
     Args:
-        trainer: What was trained; it stays as it is.
-        samples: The task's images.
-        seed: Of the pass.
+        trainer: Has just learned the task; it stays as it is.
     """
     encoder = copy.deepcopy(trainer.encoder).eval().requires_grad_(False)
     module, at = (
@@ -49,7 +40,7 @@ def fisher_diagonal(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[s
     weights = {name: at[name] for name in trainer.trained()}
     total, images = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}, 0
     at_once = max(1, min(_MOST_AT_ONCE, _MOST_ELEMENTS // sum(tensor.numel() for tensor in weights.values())))
-    for batch in another_pass(trainer, samples, seed, "Fisher information", IMAGES):
+    for batch in trainer.another_pass("Fisher information", IMAGES):
         images += batch.global_size
         if len(batch.labels) == 0:
             continue
@@ -62,7 +53,7 @@ def fisher_diagonal(trainer: TaskTrainer, samples: Samples, seed: int) -> dict[s
     return {name: tensor.cpu() for name, tensor in total.items()}
 
 
-def _directions(trainer: TaskTrainer, features: Tensor, groups: Tensor) -> Tensor:
+def _directions(trainer: Learned, features: Tensor, groups: Tensor) -> Tensor:
     """(B, K, D): for each image, directions u_k in the space of features with Σ_k u_k u_kᵀ = Σ_y p_y g_y g_yᵀ.
 
     g_y is the gradient of log p_y with respect to the features. The vectors √p_y · g_y are such directions, and so are

@@ -1,0 +1,1 @@
+"""What single ways of learning are made of."""
