@@ -96,7 +96,11 @@ def _check_arguments(own: Callable[..., Any], method: Callable[..., Any], what: 
 
 
 def _path(kind: type) -> str:
-    """Where people import it from: the package, where that has it."""
-    package = kind.__module__.rpartition(".")[0]
-    short = getattr(sys.modules.get(package), kind.__name__, None) is kind
-    return f"{package if short else kind.__module__}.{kind.__name__}"
+    """Where people import it from: the package that hands it on, or the module."""
+    parts = kind.__module__.split(".")
+    packages = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return next(
+        f"{package}.{kind.__name__}"
+        for package in packages
+        if getattr(sys.modules.get(package), kind.__name__, None) is kind
+    )
