@@ -2,19 +2,20 @@
 
 import itertools
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from cl_bench.callbacks import MergeAndEvaluate
+from cl_bench import store
 from cl_bench.evaluation import Counts, accuracies
-from cl_bench.experiment import scaling_grid
+from cl_bench.experiment import earlier_result, scaling_grid
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.scenario_name import measured
-from cl_bench.runtime import distributed
-from cl_bench.runtime.meter import Meter
+from cl_bench.experiment.state import Run
+from cl_bench.runtime import distributed, signals
 from cl_bench.scenarios import Scenario
 
 _PACKAGES = (
@@ -28,14 +29,17 @@ _PACKAGES = (
 )
 
 
-def compose(
-    config: Mapping[str, Any],
-    parts: Parts,
-    fingerprint: str,
-    callback: MergeAndEvaluate,
-    meter: Meter,
-    validation: Sequence[float] | None,
-) -> dict[str, Any]:
+def write_result(run: Run, folder: Path) -> dict[str, Any]:
+    """Writes `result.json` into the run's folder; a result of another configuration that lies there is kept."""
+    result = _compose(run)
+    if distributed.is_main():
+        earlier_result.set_aside(folder / "result.json", result["config"])
+        store.write_result(folder / "result.json", result)
+    signals.tell(None)
+    return result
+
+
+def _compose(run: Run) -> dict[str, Any]:
     """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
 
     `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
@@ -47,23 +51,25 @@ def compose(
     code it was, see `source_code`. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order
     of arrival.
     """
+    parts, config, meter = run.parts, run.config, run.meter
+    validation = scaling_grid.on_validation(run)
     reported = scaling_grid.chosen(validation)
-    rows = [row.merged[reported] if row.merged else None for row in callback.rows]
+    rows = [row.merged[reported] if row.merged else None for row in run.rows]
     number, images = len(parts.scenario.test_stream), rows[0].total.tolist()
     merged = accuracies(rows, number, parts.kinds)
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
         "scenario": measured(config, parts.scenario),
-        "fingerprint": fingerprint,
+        "fingerprint": run.stream.fingerprint,
         "code": parts.code,
         "split": parts.evaluation.split,
         "headline": {"name": parts.scenario.headline, "value": scaling_grid.at(merged, parts.scenario.headline)},
         **merged,
         "left_out": parts.left_out,
         "scaling": parts.scalings[reported],
-        "scalings": scaling_grid.record(parts, callback, validation),
-        "finetuned": _finetuned(parts, [row.finetuned for row in callback.rows[1:]], rows[0], number),
+        "scalings": scaling_grid.record(run, validation),
+        "finetuned": _finetuned(parts, [row.finetuned for row in run.rows[1:]], rows[0], number),
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {
@@ -75,14 +81,14 @@ def compose(
             }
             for data in parts.scenario.datasets
         ],
-        "training": callback.records,
+        "training": run.records,
         "seconds": {
-            "training": sum(record["seconds"] for record in callback.records),
+            "training": sum(record["seconds"] for record in run.records),
             "merging": meter.seconds.get("merging", 0.0),
             "evaluation": meter.seconds["evaluation"],
         },
         "peak_memory_mib": {
-            "training": max((record["peak_memory_mib"] for record in callback.records), default=None),
+            "training": max((record["peak_memory_mib"] for record in run.records), default=None),
             "merging": meter.peak_memory_mib.get("merging"),
             "evaluation": meter.peak_memory_mib["evaluation"],
         },

@@ -4,30 +4,25 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from cl_bench.callbacks import MergeAndEvaluate
 from cl_bench.evaluation import Counts, accuracies
+from cl_bench.experiment.evaluating import counted
 from cl_bench.experiment.parts import Parts
-from cl_bench.runtime.meter import Meter
-from cl_bench.trainers import Weights
+from cl_bench.experiment.state import Run
 
 
-def on_validation(parts: Parts, callback: MergeAndEvaluate, meter: Meter) -> list[float] | None:
+def on_validation(run: Run) -> list[float] | None:
     """The headline of the last merged model on validation images, for each λ; None if no choice can be made of it.
 
     That is so where there is one λ, and where the scenario sets no images aside.
     """
+    parts = run.parts
     if len(parts.scalings) == 1 or "validation" not in parts.scenario.streams:
         return None
-    first, last = callback.rows[0].merged, callback.rows[-1].merged
+    first, last = run.rows[0].merged, run.rows[-1].merged
     if parts.evaluation.split == "test":
         evaluator = parts.evaluator("validation")
-
-        def evaluate(weights: Weights) -> Counts:
-            with meter.stage("evaluation"):
-                return evaluator(weights)
-
-        first = [evaluate(parts.pretrained)] * len(parts.scalings)
-        last = [evaluate(model) for model in callback.merged_with_each()]
+        first = [counted(run, evaluator, parts.pretrained)] * len(parts.scalings)
+        last = [counted(run, evaluator, model) for model in run.merged.with_each_scaling()]
     return [_headline(parts, models) for models in zip(first, last, strict=True)]
 
 
@@ -36,8 +31,9 @@ def chosen(validation: Sequence[float] | None) -> int:
     return 0 if validation is None else max(range(len(validation)), key=lambda i: validation[i])
 
 
-def record(parts: Parts, callback: MergeAndEvaluate, validation: Sequence[float] | None) -> list[dict[str, Any]] | None:
+def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]] | None:
     """What a result says of each λ; None where there is one."""
+    parts = run.parts
     if len(parts.scalings) == 1:
         return None
     return [
@@ -45,7 +41,7 @@ def record(parts: Parts, callback: MergeAndEvaluate, validation: Sequence[float]
             "scaling": scaling,
             "validation": None if validation is None else validation[i],
             "chosen": validation is not None and i == chosen(validation),
-            **accuracies([row.merged[i] if row.merged else None for row in callback.rows], _tasks(parts), parts.kinds),
+            **accuracies([row.merged[i] if row.merged else None for row in run.rows], _tasks(parts), parts.kinds),
         }
         for i, scaling in enumerate(parts.scalings)
     ]

@@ -30,11 +30,15 @@ class Meter:
         _forget_peak(self._device)
         self._start = time.perf_counter()
 
+    def elapsed(self) -> float:
+        """Seconds of the stage so far."""
+        return time.perf_counter() - self._start
+
     def stop(self, stage: str) -> tuple[float, float]:
         """Ends the stage, under its name, and returns its seconds and peak memory in MiB."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        seconds, peak = time.perf_counter() - self._start, _peak_mib(self._device)
+        seconds, peak = self.elapsed(), _peak_mib(self._device)
         self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
         self.peak_memory_mib[stage] = max(self.peak_memory_mib.get(stage, 0.0), peak)
         return seconds, peak

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import CSVLogger
 
-from cl_bench.callbacks import FiniteLoss, Progress, TrainingLog
+from cl_bench.callbacks import FiniteLoss, ProgressBars, TrainingLog
 from cl_bench.images import batches
 from cl_bench.loggers import log_metrics
 from cl_bench.runtime.devices import Devices
@@ -75,7 +75,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
     stream.isatty = lambda: terminal
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
-    with Progress(tasks=2) as progress:
+    with ProgressBars(tasks=2) as progress:
         progress.begin_task(steps=24, epochs=3, done=0)
         _fit([progress, *([_Slow(stream)] if terminal else [])])
         progress.advance()

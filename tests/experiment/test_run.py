@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cl_bench.callbacks import MergeAndEvaluate
+from cl_bench.experiment import run
 from cl_bench.experiment.parts import build
 from cl_bench.launching.launch import launch
 from cl_bench.runtime.errors import UserError
@@ -133,13 +133,13 @@ def test_a_warmup_longer_than_a_task_is_told(do, caplog):
 
 def test_a_task_that_is_over_leaves_nothing_in_memory(do, monkeypatch):
     """A Lightning trainer refers to itself in circles, and holds the optimizer's state: twice the weights."""
-    alive, after_task = [], MergeAndEvaluate.after_task
+    alive, evaluate = [], run.evaluate
 
-    def counted(self, *arguments, **options):
-        after_task(self, *arguments, **options)
+    def counted(*arguments):
+        evaluate(*arguments)
         alive.append(sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects()))
 
-    monkeypatch.setattr(MergeAndEvaluate, "after_task", counted)
+    monkeypatch.setattr(run, "evaluate", counted)
     do("scenario.tasks=5", "evaluation=final")
     assert max(alive[1:]) - min(alive[1:]) < 20
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from cl_bench.experiment import merged_model
 from cl_bench.experiment.parts import build
 from cl_bench.experiment.run import run
 from cl_bench.mergers import RunningMerge
@@ -32,9 +33,9 @@ def arguments(tmp_path, monkeypatch):
 @pytest.mark.parametrize("how", ["pretrained", "average"])
 def test_a_run_takes_them_as_it_is_told(how, arguments, configure, tmp_path, monkeypatch):
     merges = []
-    monkeypatch.setattr(run, "RunningMerge", lambda *given: merges.append(RunningMerge(*given)) or merges[-1])
+    monkeypatch.setattr(merged_model, "RunningMerge", lambda *given: merges.append(RunningMerge(*given)) or merges[-1])
     own = (f"running_statistics={how}", "merger=last", "evaluation.finetuned=true")
-    result = run.run(configure(*arguments, *own), tmp_path / "run")
+    result = run(configure(*arguments, *own), tmp_path / "run")
     assert result["finetuned"] is not None  # the merged model is not the last task's, whatever the merger
     (folder,) = (tmp_path / "store" / "streams").iterdir()
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from cl_bench.runtime import signals
 
 
-class OwnSignals(pl.Callback):
+class KeepOurSignals(pl.Callback):
     """Takes the handlers back as soon as Lightning has put its own in their place."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,7 +9,7 @@ from rich import progress
 from cl_bench.runtime import distributed
 
 
-class Progress(pl.Callback):
+class ProgressBars(pl.Callback):
     """Two lines: all tasks, and the steps of the current one.
 
     Args:
@@ -32,7 +32,7 @@ class Progress(pl.Callback):
         self._one = self._bars.add_task("steps", total=None, note="", visible=False)
         self._epochs, self._done = 1, 0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressBars":
         self._bars.start()
         return self
 

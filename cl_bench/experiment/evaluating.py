@@ -1,0 +1,70 @@
+"""The third step of a task: the merged model is evaluated, and one row is written down."""
+
+import logging
+import textwrap
+
+from cl_bench.evaluation import Counts, Evaluator
+from cl_bench.experiment.parts import Parts
+from cl_bench.experiment.state import Learned, Row, Run, Task
+from cl_bench.loggers import log_metrics
+from cl_bench.mergers import Last
+from cl_bench.mergers.engine.running_statistics import is_running_statistic
+from cl_bench.runtime import distributed
+from cl_bench.trainers import Weights
+
+log = logging.getLogger(__name__)
+
+
+def evaluate_pretrained(run: Run) -> None:
+    """Evaluates θ₀: the zero-shot row."""
+    counts = counted(run, run.evaluator, run.parts.pretrained)
+    _note(run, Row([counts] * len(run.parts.scalings), None), "zero-shot")
+
+
+def evaluate(run: Run, task: Task, learned: Learned) -> None:
+    """Evaluates the merged model with each λ, and the task's own weights, where that is due; all ranks do."""
+    settings = run.parts.evaluation
+    row = Row([], None)
+    if settings.when == "every_task" or task.number == len(run.tasks) - 1:
+        merged = [counted(run, run.evaluator, model) for model in run.merged.with_each_scaling()]
+        apart = settings.finetuned and not _merged_is_finetuned(run.parts)
+        row = Row(merged, counted(run, run.evaluator, learned.weights) if apart else None)
+    reused = " (reused)" if learned.record["reused"] else ""
+    _note(run, row, f"{textwrap.shorten(task.experience.name, 60)}{reused}")
+    run.bars.advance()
+
+
+def counted(run: Run, evaluator: Evaluator, weights: Weights) -> Counts:
+    """Counts what a model gets right."""
+    with run.meter.stage("evaluation"):
+        return evaluator(weights)
+
+
+def _merged_is_finetuned(parts: Parts) -> bool:
+    """Whether the merged model is the last task's own, so that it would be evaluated twice."""
+    has_statistics = any(map(is_running_statistic, parts.pretrained))
+    return isinstance(parts.merger, Last) and parts.scalings == (1,) and not has_statistics
+
+
+def _note(run: Run, row: Row, name: str) -> None:
+    """Writes the row down: one line for people, and the same numbers for the logger."""
+    run.rows.append(row)
+    if not distributed.is_main():
+        return
+    log.info(f"{len(run.records)} of {len(run.tasks)}  {_accuracies(run.parts, row)}{name}")
+    split = run.parts.evaluation.split
+    for scaling, counts in zip(run.parts.scalings, row.merged, strict=False):
+        under = split if len(run.parts.scalings) == 1 else f"{split}/scaling_{scaling:g}"
+        metrics = {f"{under}/{kind}": counts.pooled(kind) for kind in run.parts.kinds}
+        log_metrics(run.parts.logger, metrics, run.steps, save=True)
+
+
+def _accuracies(parts: Parts, row: Row) -> str:
+    """The accuracies of a row in words; of a grid of λ, the kind that is the headline's."""
+    if len(parts.scalings) > 1:
+        kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"
+        pairs = zip(parts.scalings, row.merged, strict=False)
+        return "".join(f"λ {scaling:g}: {counts.pooled(kind):5.2f}  " for scaling, counts in pairs)
+    return "".join(
+        f"{kind.replace('_', '-')} {counts.pooled(kind):5.2f}  " for counts in row.merged for kind in parts.kinds
+    )

@@ -1,0 +1,207 @@
+"""The first step of a task: its weights are read from the store, or it is trained."""
+
+import contextlib
+import gc
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from cl_bench.callbacks import Checkpoint, FiniteLoss, KeepOurSignals, MergeAndEvaluate, StepSeeds, TrainingLog
+from cl_bench.experiment import rehearsal
+from cl_bench.experiment.state import Learned, Run, Task
+from cl_bench.images import batches
+from cl_bench.loggers import log_metrics
+from cl_bench.runtime import distributed, seeds, signals
+from cl_bench.trainers import Optimization, TaskTrainer, UnfinishedTask, Weights
+from cl_bench.trainers.base.optimization import factor
+
+log = logging.getLogger(__name__)
+
+_HARDLY = 1e-4  # of the norm; published settings change ViT-B/16 by more, and tiny_clip learns from 1e-3 on
+
+
+def stored(run: Run, task: Task) -> Learned | None:
+    """Loads the task from the store, on all ranks; None if it has to be trained."""
+    if (learned := read(run, task)) is None:
+        return None
+    if says_all(run, task, learned):
+        run.kept.task(task.number)
+    return _arrive(run, task, learned, reused=True)
+
+
+def learn(run: Run, task: Task) -> Learned:
+    """Trains the task and stores it; of two runs that want the same one, the second waits and loads it."""
+    with alone(run, task):
+        if (learned := stored(run, task)) is not None:
+            return learned
+        return _arrive(run, task, _train(run, task), reused=False)
+
+
+def read(run: Run, task: Task) -> Learned | None:
+    """What is in the store of the task, on all ranks; None if anything but its refinement is not there."""
+    return distributed.from_main(_read(run, task) if distributed.is_main() else None)
+
+
+def says_all(run: Run, task: Task, learned: Learned) -> bool:
+    """Whether nothing of the task has to be computed: a run may have been killed between training and refinement."""
+    return task.number == 0 or not run.parts.trainer.refines or "refined" in learned.statistics
+
+
+@contextlib.contextmanager
+def alone(run: Run, task: Task) -> Iterator[None]:
+    """Keeps other runs from working on the task at the same time."""
+    waiting = partial(log.info, "another run trains task %d of this stream: waiting for it", task.number + 1)
+    with run.stream.lock(task.number, waiting) if distributed.is_main() else contextlib.nullcontext():
+        distributed.barrier()
+        yield
+
+
+def _read(run: Run, task: Task) -> Learned | None:
+    trainer, stream = run.parts.trainer, run.stream
+    if (found := stream.read(task.number)) is None:
+        return None
+    statistics = {}
+    for name in sorted(trainer.memory | trainer.keep):
+        if (tensors := stream.read_extra(task.number, name)) is None:
+            return None
+        statistics[name] = tensors
+    if trainer.refines and (refined := stream.read_extra(task.number, "refined")) is not None:
+        statistics["refined"] = refined
+    return Learned(found[0], statistics, found[1])
+
+
+def _arrive(run: Run, task: Task, learned: Learned, reused: bool) -> Learned:
+    """The task is learned, wherever its weights come from: later steps and tasks may build on it."""
+    learned.record["reused"] = reused
+    run.weights = learned.weights
+    run.records.append(learned.record)
+    run.parts.trainer.remember(task.experience, learned.weights, learned.statistics)
+    if distributed.is_main():
+        _warn_if_hardly_changed(run.parts.optimization, task, learned)
+    return learned
+
+
+def _train(run: Run, task: Task) -> Learned:
+    """Trains the task, from where an earlier run was stopped, with a `pl.Trainer` of its own."""
+    parts, optimization, resumed = run.parts, run.parts.optimization, _resumed(run, task)
+    done, epochs = resumed.step if resumed else 0, optimization.epochs or task.experience.epochs
+    limit, samples = parts.devices.limit_train_batches, task.experience.samples
+    order = batches.TrainingOrder(samples, optimization.batch_size, parts.seed, task.number, epochs, limit, done)
+    _announce(optimization, order.steps, task, done)
+    start = _start(run)
+    seeds.reseed(parts.seed, task.number, "training")
+    parts.trainer.begin_task(start, task.experience, order.steps, resumed)
+    run.bars.begin_task(order.steps, epochs, done)
+    run.kept.step, run.kept.steps = done, order.steps
+    handed_over: list[Learned] = []
+    seconds_before = resumed.seconds if resumed else 0.0
+    fit = parts.devices.trainer(
+        optimization.gradient_clip,
+        [
+            KeepOurSignals(),
+            StepSeeds(parts.seed, task.number, done),
+            run.bars,
+            FiniteLoss(task.number + 1, done),
+            TrainingLog(partial(log_metrics, parts.logger), run.steps + done, task.number + 1),
+            MergeAndEvaluate(
+                begin=run.meter.start,
+                hand_over=lambda trainer: handed_over.append(_store(run, task, trainer, start, seconds_before)),
+            ),
+            _checkpoint(run, task, done, seconds_before),
+        ],
+    )
+    images = batches.loader(samples, order, parts.backbone.transform, parts.devices.workers)
+    try:
+        fit.fit(parts.trainer, images)
+    finally:
+        signals.release()
+    parts.trainer.trainer = None
+    del fit, images
+    gc.collect()  # a `pl.Trainer` refers to itself in circles, and holds optimizer state of twice the weights
+    return handed_over[0]
+
+
+def _start(run: Run) -> Weights:
+    """The weights that the task starts from."""
+    starts = {"pretrained": run.parts.pretrained, "previous": run.weights}
+    start = starts.get(run.parts.trainer.starts_from)
+    return distributed.from_main(run.merged.weights()) if start is None else start
+
+
+def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_before: float) -> Learned:
+    """Stores what training leaves behind, before anything else is done with it.
+
+    All ranks take part, since they take statistics together. A merge that goes back to all tasks' weights continues
+    with the stored files, which take no memory.
+    """
+    weights, statistics = rehearsal.left_behind(trainer, run.weights)
+    seconds, peak = run.meter.stop("training")
+    record = {"seconds": seconds_before + seconds, "peak_memory_mib": peak, "steps": trainer.steps}
+    if distributed.is_main():
+        record["relative_change"] = _relative_change(start, weights)
+        run.stream.write(task.number, weights, record, statistics)
+        if says_all(run, task, Learned(weights, statistics, record)):
+            run.kept.task(task.number)
+        if run.merged.keeps_models and (mapped := _read(run, task)) is not None:
+            return mapped._replace(record=record)
+    return Learned(weights, statistics, record)
+
+
+def _checkpoint(run: Run, task: Task, done: int, seconds_before: float) -> Checkpoint:
+    """Writes how far the task has come, as often as the devices' settings say."""
+
+    def write(tensors: Weights) -> None:
+        run.stream.write_partial(task.number, tensors)
+        run.kept.step = int(tensors["step"])
+
+    def seconds() -> float:
+        return seconds_before + run.meter.elapsed()
+
+    devices = run.parts.devices
+    return Checkpoint(write, seconds, devices.checkpoint_steps, devices.checkpoint_minutes, done)
+
+
+def _resumed(run: Run, task: Task) -> UnfinishedTask | None:
+    """How far an earlier run has come within this task, on all ranks."""
+    tensors = distributed.from_main(run.stream.read_partial(task.number) if distributed.is_main() else None)
+    return None if tensors is None else UnfinishedTask.from_tensors(tensors)
+
+
+def _announce(optimization: Optimization, steps: int, task: Task, done: int) -> None:
+    """Says what people should know of a task before it is trained."""
+    number = task.number + 1
+    if done:
+        log.info("task %d: an earlier run was stopped after %d of %d steps: going on from there", number, done, steps)
+    if (warmup := optimization.warmup(steps)) > steps:
+        reached = optimization.lr * factor(steps - 1, warmup, steps)
+        log.info(
+            "task %d: the warm-up of %d steps is longer than its %d steps: the learning rate reaches %.2g of %.2g",
+            *(number, warmup, steps, reached, optimization.lr),
+        )
+
+
+def _warn_if_hardly_changed(optimization: Optimization, task: Task, learned: Learned) -> None:
+    """Training that did next to nothing looks like a method that forgets nothing."""
+    record, single = learned.record, bool((task.experience.class_masks.sum(1) == 1).all())
+    if not record["steps"] or record["relative_change"] >= _HARDLY or single:  # of one class it was warned before
+        return
+    advice = f"raise optim.lr={optimization.lr:g} or optim.epochs"
+    if optimization.warmup(record["steps"]) > record["steps"]:
+        advice = f"its warm-up is longer than its {record['steps']} steps: try optim.warmup_ratio=0.1, or {advice}"
+    log.warning(
+        "task %d: training hardly changed the weights (by %.1g of their norm); %s",
+        *(task.number + 1, record["relative_change"], advice),
+    )
+
+
+def _relative_change(start: Weights, end: Weights) -> float:
+    """‖end − start‖ / ‖start‖ over all weights."""
+
+    def norm(tensors: Iterable[Tensor]) -> float:
+        return math.hypot(*(float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors))
+
+    return norm(end[name] - tensor.to(end[name].device) for name, tensor in start.items()) / norm(start.values())
