@@ -108,7 +108,7 @@ report: .venv/installed-report  ## one page of all runs in multirun/, with table
 miniature:  ## docs/miniature/: tables, figures and page of the embedded data, in a fresh clone (20 minutes)
 	rm -rf docs/miniature
 	begin=$$(date +%s) && $(MAKE) REPORT=docs/miniature tables-mini figures-mini report && \
-		$(BIN)/python -m cl_bench.reports.miniature docs/miniature $$(($$(date +%s) - begin)) multirun
+		$(BIN)/python -m benchmarks.miniature docs/miniature $$(($$(date +%s) - begin)) multirun
 	rm -f docs/miniature/figures/*.pdf docs/miniature/figures/*.txt
 
 # Two sweeps side by side, one thread each: for a model this small that is twice as fast as one with two threads.
@@ -120,11 +120,11 @@ sweep-%-b: .venv/installed
 
 first-results:  ## docs/first_results.md: 4 scenarios, 9 methods, 5 seeds (15 minutes at most)
 	$(MAKE) --jobs=2 sweep-first_results-a sweep-first_results-b
-	$(BIN)/python -m cl_bench.reports.first_results multirun/first_results docs/first_results.md
+	$(BIN)/python -m benchmarks.first_results multirun/first_results docs/first_results.md
 
 learning-rates:  ## docs/learning_rates.md: the embedded scenarios' learning rates, on validation images (8 minutes)
 	$(MAKE) --jobs=2 sweep-learning_rates-a sweep-learning_rates-b
-	$(BIN)/python -m cl_bench.reports.learning_rates multirun/learning_rates docs/learning_rates.md
+	$(BIN)/python -m benchmarks.learning_rates multirun/learning_rates docs/learning_rates.md
 
 # The same, and rates first for the trainers that need their own.
 trainers-%: export OMP_NUM_THREADS = 1
@@ -133,10 +133,11 @@ trainers-%: .venv/installed-lora
 	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=lora_magmax optim.lr=1e-3,2e-3,4e-3,1e-2
 	$(BIN)/python run.py +sweep=trainer_learning_rates scenario=$* +method=head_only_magmax optim.lr=1e-1,4e-1,1,4
 	$(BIN)/python run.py +sweep=trainers scenario=$*
+	$(BIN)/python run.py +sweep=trainers scenario=$* trainer=tangent,cmm optim.lr=2e-4
 
 trainers:  ## docs/trainers.md: every trainer on two scenarios, 3 seeds; learning rates on validation images (30 minutes)
 	$(MAKE) --jobs=2 trainers-digits_5 trainers-glyphs_10
-	$(BIN)/python -m cl_bench.reports.trainers multirun/trainers multirun/trainer_learning_rates docs/trainers.md
+	$(BIN)/python -m benchmarks.trainers multirun/trainers multirun/trainer_learning_rates docs/trainers.md
 
 mergers-%: export OMP_NUM_THREADS = 1
 mergers-%: .venv/installed
@@ -145,7 +146,7 @@ mergers-%: .venv/installed
 
 mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen on validation images (30 minutes)
 	$(MAKE) --jobs=2 mergers-digits_5 mergers-glyphs_10
-	$(BIN)/python -m cl_bench.reports.mergers multirun/mergers docs/mergers.md
+	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
 
 bench-data: export GOMP_SPINCOUNT = 1000
 bench-data: export THP_MEM_ALLOC_ENABLE = 1

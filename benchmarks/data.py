@@ -29,7 +29,7 @@ from cl_bench.images.images import ImageDataset, Images
 from cl_bench.images.prepared import prepare
 from cl_bench.images.samples import Samples
 from cl_bench.images.transforms import ImageTransform
-from cl_bench.reports.markdown import grid
+from cl_bench.reports.tables.formats.markdown import grid
 from cl_bench.scenarios import ClassIncremental
 from cl_bench.store.atomic import write_text
 from cl_bench.trainers import Given, Optimization, Sequential

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.merge_once import anonymous_mib
-from cl_bench.reports.markdown import grid
+from cl_bench.reports.tables.formats.markdown import grid
 from cl_bench.store.atomic import write_text
 
 _ROOT = Path(__file__).resolve().parent.parent

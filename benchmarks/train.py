@@ -22,7 +22,7 @@ from cl_bench.backbones import TinyClip
 from cl_bench.heads.zero_shot import zero_shot_head
 from cl_bench.images import batches
 from cl_bench.images.images import ImageDataset, Images
-from cl_bench.reports.markdown import grid
+from cl_bench.reports.tables.formats.markdown import grid
 from cl_bench.runtime.devices import Devices
 from cl_bench.scenarios import ClassIncremental
 from cl_bench.store.atomic import write_text

@@ -113,7 +113,7 @@ def _conclude(end: Exception | None) -> int:
         print(broken_off if reason is None else f"Error: {reason}", file=sys.stderr)
         code = 2
     if done:
-        from cl_bench.reports.printed import print_sweep
+        from cl_bench.reports.commands.table import print_sweep
 
         print_sweep(done)
     if failed:

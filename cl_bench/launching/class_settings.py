@@ -203,9 +203,9 @@ def _rename(config: DictConfig, renamed: Sequence[_Renamed], files: Sequence[Fil
     for file in files:
         its_own = {group: name for group, name in file.others.items() if group in ("trainer", "merger")}
         if "method" in file.content and any(choices[group] != name for group, name in its_own.items()):
-            from cl_bench.reports.methods import method_name
+            from cl_bench.reports.names import method_id
 
-            config.method = method_name(choices["trainer"], choices["merger"])
+            config.method = method_id(choices["trainer"], choices["merger"])
 
 
 def _same(one: Any, other: Any) -> bool:

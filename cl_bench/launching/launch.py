@@ -57,7 +57,8 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     Raises:
         UserError: Something has to be mended by the user.
     """
-    from cl_bench import reports
+    from cl_bench.reports.figures.heat_maps import heat_maps
+    from cl_bench.reports.summary import show
     from cl_bench.runtime.devices import Devices
     from cl_bench.runtime.instantiate import instantiate
     from cl_bench.store import read_result, recordable
@@ -75,8 +76,8 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     elif not _run_in_processes(config, folder, devices):
         return None
     result = read_result(folder / "result.json")
-    reports.heat_maps(result, folder)
-    reports.show(result, folder)
+    heat_maps(result, folder)
+    show(result, folder)
     return objective(result)
 
 

@@ -1,6 +1,5 @@
-"""Reads result records; writes tables and figures."""
+"""Turns the records of runs into tables, figures, comparisons and one page.
 
-from cl_bench.reports.heat_maps import heat_maps
-from cl_bench.reports.terminal import show
-
-__all__ = ["heat_maps", "show"]
+`records` reads them, `names` says what methods are called and in which order they stand, `commands/` holds one small
+file for each command; what they write is made in `tables/`, `figures/` and `page/`.
+"""

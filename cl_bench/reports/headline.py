@@ -6,10 +6,12 @@ from typing import Any
 
 
 def headline_kind(result: Mapping[str, Any]) -> str:
-    """`task_aware` or `task_agnostic`; the headline's kind is never left out."""
+    """Says `task_aware` or `task_agnostic`: the kind of the headline is never left out of a record."""
     return "task_aware" if "task_aware" in result["headline"]["name"] else "task_agnostic"
 
 
-def headline_at(part: Mapping[str, Any], result: Mapping[str, Any]) -> float | None:
-    """The number of the headline's name in a part of the result that is laid out alike: of one λ, say."""
-    return reduce(lambda found, key: found[key], result["headline"]["name"].split("."), part)
+def headline_at(part: Mapping[str, Any], result: Mapping[str, Any]) -> float:
+    """Finds the headline in a part of the result that has the same keys: in that of one λ, say."""
+    found: Any = reduce(lambda node, key: node[key], result["headline"]["name"].split("."), part)
+    number: float = found
+    return number

@@ -1,45 +1,54 @@
 """The runs of a table or a comparison, each experiment once."""
 
-import hashlib
-import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from cl_bench.reports.markdown import Result
-from cl_bench.reports.methods import method_of
-from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.names import method_of, row_name
+from cl_bench.reports.records import Result
+from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.reports.settings import class_names, flattened
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.source_code import changes
 
 Key = TypeVar("Key", bound=Hashable)
 
-_SEEDS = ("deal_seed", "seed")  # of dealing images out to tasks; of an Avalanche benchmark's classes
+_SEEDS = ("deal_seed", "seed")  # of dealing images out to tasks; of the classes of an Avalanche benchmark
+_WITHOUT_EFFECT = ("logger", "paths", "debug", "method")  # where files lie, and what the run is called
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A record, and what it is one of."""
+    """A record, with the names under which tables and comparisons find it.
+
+    Attributes:
+        method: As `config.method` of a record.
+        name: What the method's row is called.
+        scenario: The scenario's name among the other records.
+        seed: Of training.
+        result: The record.
+    """
 
     method: str
+    name: str
     scenario: str
     seed: int
     result: Result
 
     @classmethod
     def of(cls, result: Result) -> "Run":
-        """The run that left this record."""
-        return cls(method_of(result), scenario_of(result), result["seed"], result)
+        """Makes the run that left this record."""
+        return cls(method_of(result), row_name(result), scenario_name(result), result["seed"], result)
 
     @property
     def place(self) -> str:
-        """Its file, for messages."""
+        """The record's file, for messages."""
         return str(self.result.get("path", f"the run {self.result['fingerprint']}"))
 
     @property
-    def is_alike(self) -> bool:
+    def has_namesakes(self) -> bool:
         """Whether there are other images under the name of its scenario."""
-        return self.scenario != self.result["scenario"]["name"]
+        return bool(self.scenario != self.result["scenario"]["name"])
 
     @property
     def order(self) -> Any:
@@ -49,22 +58,23 @@ class Run:
 
     @property
     def images(self) -> str:
-        """Which images of its scenario the numbers are of; of validation images, the share that was set aside."""
+        """The images that the numbers are about; for validation images, with the share that was set aside."""
         split: str = self.result["split"]
         share = self.result["config"].get("scenario", {}).get("validation_share")
         return split if split == "test" else f"{split}, {share} of the training images"
 
 
 def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
-    """One run for each key, though several sweeps may have done the same experiment.
+    """Keeps one run for each key, since several sweeps may have done the same experiment.
 
     Raises:
-        UserError: Two runs have one key, but other settings or numbers; or one method, but other code. Names both.
+        UserError: Two runs have one key, but different settings or numbers; or one method, but different code. Names
+            both.
     """
     found: dict[Key, Run] = {}
-    of_method: dict[tuple[str, str], Run] = {}
+    first_of_method: dict[tuple[str, str], Run] = {}
     for run in runs:
-        _check_code(of_method.setdefault((run.method, run.scenario), run), run)
+        _check_code(first_of_method.setdefault((run.method, run.scenario), run), run)
         first = found.setdefault(key(run), run)
         if first is not run:
             _check_same(first, run)
@@ -72,16 +82,23 @@ def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
 
 
 def each_once(results: Iterable[Result], cell: Callable[[Result], Hashable]) -> list[Result]:
-    """Records whose numbers may be averaged over seeds within each cell; one of each seed.
+    """Keeps one record for each cell and seed, so that each cell's numbers may be averaged over seeds.
 
     Raises:
-        UserError: Two of one cell and seed differ in settings or numbers. Names both.
+        UserError: Two records of one cell and seed differ in settings or numbers. Names both.
     """
     return [run.result for run in distinct(map(Run.of, results), lambda run: (cell(run.result), run.seed)).values()]
 
 
+def differences(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
+    """Finds settings, images, versions and devices in which two runs differ, by name."""
+    first, second = _settings(a), _settings(b)
+    names = sorted(first.keys() | second.keys())
+    return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
+
+
 def _check_code(first: Run, second: Run) -> None:
-    """Seeds that were run before a method was edited do not go into one mean with those after."""
+    """Refuses seeds from before and after an edit of the method: they do not belong in one mean."""
     if changed := changes(first.result.get("code") or {}, second.result.get("code") or {}):
         raise UserError(
             f"{first.place} and {second.place} are both {first.method} on {first.scenario}, but code has changed "
@@ -100,36 +117,12 @@ def _check_same(first: Run, second: Run) -> None:
         raise UserError(f"{what}, with the same settings, but their numbers differ: delete one and run it again.")
 
 
-def differences(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
-    """Settings, images, versions and devices of two runs that differ, by name."""
-    one, other = _settings(a), _settings(b)
-    names = sorted(one.keys() | other.keys())
-    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
-
-
-def flattened(node: Mapping[str, Any], under: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flattened(value, f"{under}{key}.") if isinstance(value, Mapping) else {f"{under}{key}": value}
-    return flat
-
-
-def class_names(result: Result) -> dict[str, str]:
-    """What tells other class names of the same images: there may be thousands."""
-    return {
-        f"class_names.{data['name']}": hashlib.sha256(json.dumps(data["class_names"]).encode()).hexdigest()[:8]
-        for data in result["datasets"]
-        if "class_names" in data
-    }
-
-
 def _settings(run: Run) -> dict[str, Any]:
-    """All but where files lie, what the run is called, and what is said twice."""
+    """Everything that may change a number; what the configuration says twice, once."""
     result, config = run.result, dict(run.result["config"])
     if isinstance(scenario := config.get("scenario"), Mapping) and scenario.get("dataset") == config.get("dataset"):
         config["scenario"] = {name: value for name, value in scenario.items() if name != "dataset"}
-    kept = {k: v for k, v in config.items() if k not in ("logger", "paths", "debug", "method")}
+    kept = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
     images = {data["name"]: data["images"][:8] for data in result["datasets"]}
     code = {name: sha256[:8] for name, sha256 in (result.get("code") or {}).get("outside", {}).items()}
     others = {"images": images, "versions": result["versions"], "device": result["devices"]["kind"], "code": code}

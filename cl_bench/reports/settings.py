@@ -1,64 +1,84 @@
 """The settings that tell runs apart, as their user typed them."""
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from cl_bench.reports.markdown import Result
-from cl_bench.reports.runs import flattened
+from cl_bench.reports.records import Result
 
-Settings = dict[str, Any]
-"""By dotted name."""
+Settings: TypeAlias = dict[str, Any]
+"""Values under dotted names."""
 
-_SHAPE_NO_NUMBER = ("logger", "paths", "debug", "method", "evaluation")  # of `method`, its parts are compared
-_OF_LIGHTNING = ("precision", "limit_train_batches")
+_WITHOUT_EFFECT = ("logger", "paths", "debug", "method", "evaluation")  # on the numbers; a method's parts are compared
+_LIGHTNING_WITH_EFFECT = ("precision", "limit_train_batches")
 _REPEATED = ("seed", "task_order")  # what a mean is over
 
 
-def differing(results: Sequence[Result], alike: Callable[[Result], Hashable], but: str = "") -> list[Settings]:
-    """Of each result, the settings that differ among the results that are called alike.
+def differing(results: Sequence[Result], group: Callable[[Result], Hashable], ignored: str = "") -> list[Settings]:
+    """Finds, for each record, the settings that differ among the records of its group.
 
-    Seeds and orders of arrival do not count, nor does what shapes no number, such as the place of the images.
+    Seeds and orders of arrival do not count, nor do settings that change no number, such as where the images lie.
 
     Args:
-        results: Records.
-        alike: What a result is called beside these settings.
-        but: A setting that does not count either.
+        results: The records.
+        group: What a record is called apart from these settings.
+        ignored: One more setting that does not count.
+
+    Returns:
+        For each record its values of all settings that differ in any group.
     """
     groups: dict[Hashable, list[Settings]] = defaultdict(list)
-    every = [{name: value for name, value in _settings(result).items() if name != but} for result in results]
-    for result, settings in zip(results, every, strict=True):
-        groups[alike(result)].append(settings)
-    names = dict.fromkeys(name for group in groups.values() for name in _varied(group))
-    return [{name: settings[name] for name in names if name in settings} for settings in every]
+    settings = [{name: value for name, value in _compared(result).items() if name != ignored} for result in results]
+    for result, its_settings in zip(results, settings, strict=True):
+        groups[group(result)].append(its_settings)
+    names = dict.fromkeys(name for members in groups.values() for name in _varying(members))
+    return [{name: each[name] for name in names if name in each} for each in settings]
 
 
 def typed(settings: Mapping[str, Any]) -> str:
-    """Settings as on the command line."""
-    return " ".join(f"{name}={text_of(value)}" for name, value in settings.items())
+    """Writes settings as on the command line."""
+    return " ".join(f"{name}={typed_value(value)}" for name, value in settings.items())
 
 
-def text_of(value: Any) -> str:
-    """A value as it is typed; text without quotes."""
+def typed_value(value: Any) -> str:
+    """Writes a value as on the command line; text goes without quotes."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _varied(group: Sequence[Settings]) -> list[str]:
-    """Names of the settings that not all of them have alike, in their order."""
+def flattened(node: Mapping[str, Any], prefix: str = "") -> Settings:
+    """Brings nested settings under dotted names."""
+    flat: Settings = {}
+    for key, value in node.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def class_names(result: Result) -> dict[str, str]:
+    """A short hash of each data set's class names, of which there may be thousands."""
+    return {
+        f"class_names.{data['name']}": hashlib.sha256(json.dumps(data["class_names"]).encode()).hexdigest()[:8]
+        for data in result["datasets"]
+        if "class_names" in data
+    }
+
+
+def _varying(members: Sequence[Settings]) -> list[str]:
+    """Names of the settings in which these differ, or that some of them lack."""
     values: dict[str, set[str]] = defaultdict(set)
-    for settings in group:
+    for settings in members:
         for name, value in settings.items():
-            values[name].add(text_of(value))
-    having = {name: sum(name in settings for settings in group) for name in values}
-    return [name for name, found in values.items() if len(found) > 1 or having[name] < len(group)]
+            values[name].add(typed_value(value))
+    present = {name: sum(name in settings for settings in members) for name in values}
+    return [name for name, found in values.items() if len(found) > 1 or present[name] < len(members)]
 
 
-def _settings(result: Result) -> Settings:
-    config = {name: value for name, value in result["config"].items() if name not in (*_SHAPE_NO_NUMBER, *_REPEATED)}
+def _compared(result: Result) -> Settings:
+    config = {name: value for name, value in result["config"].items() if name not in (*_WITHOUT_EFFECT, *_REPEATED)}
     lightning, scenario = config.pop("lightning", {}), dict(config.get("scenario", {}))
     if "dataset" in config and scenario.get("dataset") == config["dataset"]:
-        del scenario["dataset"]  # it is the same, and was typed as dataset.…
-    limits = {name: lightning[name] for name in _OF_LIGHTNING if name in lightning}
+        del scenario["dataset"]  # the same settings, which were typed as dataset.…
+    limits = {name: lightning[name] for name in _LIGHTNING_WITH_EFFECT if name in lightning}
     flat = flattened({**config, "scenario": scenario, "lightning": limits})
     return {name: value for name, value in flat.items() if not name.endswith(("_order", ".root"))}

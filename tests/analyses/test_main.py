@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cl_bench.analyses.__main__ import main
-from cl_bench.reports import __main__
+from cl_bench.reports import command_line
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def test_analyses_are_made_once_and_figures_from_them(runs, command, monkeypatch
     assert "runs/cmm: nothing (there already: cosine_similarity, " in capsys.readouterr().out
     assert [path.stat().st_mtime_ns for path in written] == times
 
-    assert __main__.main(["figures", "runs", "figures"]) == 0
+    assert command_line.main(["figures", "runs", "figures"]) == 0
     missing = "which needs a run with merger.scaling as a list"
     assert f"accuracy_over_scaling: not for digits (class-incremental, 2 tasks), {missing}" in capsys.readouterr().out
     figures = sorted((runs / "figures").glob("*.svg"))

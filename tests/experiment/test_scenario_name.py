@@ -6,7 +6,7 @@ import yaml
 from cl_bench.datasets.releases.catalog import releases
 from cl_bench.experiment.parts import build
 from cl_bench.experiment.scenario_name import are_ours, measured, scenario_name
-from cl_bench.reports.layouts import place
+from cl_bench.reports.scenario_names import scenario_position
 from tests.conftest import ROOT
 
 GENERAL = {"class_incremental", "domain_incremental", "data_incremental", "folder", "folder_domains", "avalanche"}
@@ -30,7 +30,7 @@ def as_composed(config):
 def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
     config = configure(f"scenario={scenario}")
     assert scenario_name(*as_composed(config), ours=are_ours(config)) == scenario
-    assert place(scenario) < place("")  # and their place in tables
+    assert scenario_position(scenario) < scenario_position("")  # and their place in tables
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,17 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from cl_bench.reports import first_results, heat_maps, learning_rates, show, trainers
-from cl_bench.reports.compare import compared
+from cl_bench.reports.command_line import main
+from cl_bench.reports.comparison import compared
 from cl_bench.reports.figures import accuracy_over_scaling, accuracy_over_time
+from cl_bench.reports.figures.heat_maps import heat_maps
 from cl_bench.reports.figures.records import Records
-from cl_bench.reports.markdown import read_all
-from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.html import html
+from cl_bench.reports.records import read_all
 from cl_bench.reports.runs import Run
-from cl_bench.reports.tables import tables_named
+from cl_bench.reports.summary import show
+from cl_bench.reports.tables.papers import papers_table
 from cl_bench.store import write_result
 
 WHY = "data sets share words, and among all classes a tie would decide between 2 classes named 'digit 0'"
@@ -99,14 +101,8 @@ def test_heat_maps_have_one_panel(tmp_path):
     assert one < 0.7 * two
 
 
-def test_pages_of_tables_take_the_headline_and_its_kind(runs, tmp_path):
-    first_results.write(runs, tmp_path / "first.md")
-    assert "| sequential_magmax | 61.5 ± 0.7 |" in (tmp_path / "first.md").read_text()
-    learning_rates.write(runs, tmp_path / "rates.md")
-    assert "| 0.0002 | 51.5 ± 0.7 |" in (tmp_path / "rates.md").read_text()
-    trainers.write(runs, runs, tmp_path / "trainers.md")
-    assert "| sequential | 52.5 ± 0.7 | 7.5 ± 0.0 | 62.5 ± 0.7 |" in (tmp_path / "trainers.md").read_text()
-    table, forgetting = tables_named("8ds_mini", read_all(runs))
+def test_a_published_table_takes_the_headline_and_its_kind(runs):
+    table, forgetting = papers_table("8ds_mini", read_all(runs))
     assert table.rows[0].cells["mean"].values == (61.0, 62.0) and forgetting.rows[0].cells["mean"].mean == 7.5
 
 
@@ -123,10 +119,15 @@ def test_figures_show_the_kind_that_is_left():
     assert line.tolist() == pytest.approx(np.array([[0.2, 60.2], [0.4, 60.4], [0.6, 60.6]]))
 
 
+def test_the_command_of_figures_takes_records_in_which_a_kind_is_left_out(runs, tmp_path, capsys):
+    assert main(["figures", str(runs), str(tmp_path / "out")]) == 0, capsys.readouterr().err
+    assert (tmp_path / "out/accuracy_over_time_mini_eight.svg").is_file()
+
+
 def test_the_page_has_what_is_left_and_why_nothing_else_is():
     one = {**record(), "path": "multirun/a/0/result.json"}
     assert entry(one, Path("multirun"))["kind"] == "task_aware"
-    said = everything(one)
+    said = details(one)
     assert [*said["matrix"]["merged"]] == [*said["matrix"]["finetuned"]] == [*said["metrics"]] == ["task_aware"]
     assert said["left_out"] == {"task_agnostic": WHY} and [*said["after"]] == ["task_aware"]
     assert json.dumps(WHY).replace("'", "\\u0027") in html([one], Path("multirun"), (), ())

@@ -2,16 +2,18 @@
 
 import pytest
 
-from cl_bench.reports import compare, first_results, learning_rates, mergers, scaling, show, trainers
-from cl_bench.reports.__main__ import main
+from cl_bench.reports import comparison, scaling
+from cl_bench.reports.command_line import main
+from cl_bench.reports.commands import compare
 from cl_bench.reports.figures import accuracy_over_scaling, accuracy_over_time
+from cl_bench.reports.figures.heat_maps import scaling_in_words
 from cl_bench.reports.figures.records import Records
-from cl_bench.reports.heat_maps import of_scaling
-from cl_bench.reports.markdown import read_all
-from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.overview import overview
+from cl_bench.reports.records import read_all
 from cl_bench.reports.runs import Run
-from cl_bench.reports.tables import tables, tables_named
+from cl_bench.reports.summary import show
+from cl_bench.reports.tables.papers import all_papers_tables, papers_table
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 from tests.reports.test_left_out import TASKS, found
@@ -82,30 +84,30 @@ def test_a_list_is_chosen_from_by_the_run_or_by_nobody():
 
 
 def test_each_scaling_is_a_record_of_its_own():
-    each = scaling.at_each(unchosen())
+    each = scaling.one_per_scaling(unchosen())
     assert [(r["headline"]["value"], r["config"]["merger"]["scaling"], r["scalings"]) for r in each] == [
         (61.0, 0.1, None), (64.0, 0.4, None), (70.0, 1.0, None),
     ]  # fmt: skip
     assert each[2]["matrix"]["task_agnostic"][-1][-1] == 70.0
-    assert scaling.at_each(record(grid=GRID, chosen=0.4))[0]["headline"]["value"] == 64.0
+    assert scaling.one_per_scaling(record(grid=GRID, chosen=0.4))[0]["headline"]["value"] == 64.0
 
 
 def test_a_published_table_leaves_it_out_and_says_how_to_choose(tmp_path, capsys):
     write(tmp_path / "table_cil_mini", unchosen(), record("sequential_ties", value=50.0))
-    table, forgetting = tables_named("cil_mini", read_all(tmp_path))
+    table, forgetting = papers_table("cil_mini", read_all(tmp_path))
     assert [row.name for row in table.rows] == [row.name for row in forgetting.rows] == ["Sequential + TIES"]
     (note,) = [note for note in table.notes if "none was chosen" in note]
     assert "1 run" in note and "sequential_magmax" in note and all(way in note for way in HOW)
     assert main(["table", "cil_mini", str(tmp_path), str(tmp_path / "out")]) == 0
     assert note in capsys.readouterr().out and note in (tmp_path / "out/cil_mini.md").read_text()
-    assert [row.name for row in tables(read_all(tmp_path))[0].rows] == ["Sequential + TIES"]
+    assert [row.name for row in all_papers_tables(read_all(tmp_path))[0].rows] == ["Sequential + TIES"]
 
 
 def test_a_published_table_says_which_scalings_were_chosen(tmp_path):
     chosen = {1: 0.4, 2: 1.0}
     own = (record(seed=seed, grid=GRID, chosen=at) for seed, at in chosen.items())
     write(tmp_path, *own, record("sequential_ties", seed=1))
-    table, forgetting = tables_named("cil_mini", read_all(tmp_path))
+    table, forgetting = papers_table("cil_mini", read_all(tmp_path))
     flags = {row.name: row.cells["digits_5"].flags for row in table.rows}
     assert flags == {"MagMax": ("λ chosen on validation images: 0.4, 1",), "Sequential + TIES": ()}
     assert forgetting.rows[1].cells["digits_5"].flags == flags["MagMax"]
@@ -114,36 +116,36 @@ def test_a_published_table_says_which_scalings_were_chosen(tmp_path):
 def test_a_published_table_of_nothing_else_is_refused_with_the_remedy(tmp_path):
     write(tmp_path / "table_cil_mini", unchosen(), unchosen(seed=6))
     with pytest.raises(UserError, match=r"2 runs with a list of λ .* merger\.scaling=0\.4"):
-        tables_named("cil_mini", read_all(tmp_path))
-    assert tables(read_all(tmp_path)) == []
+        papers_table("cil_mini", read_all(tmp_path))
+    assert all_papers_tables(read_all(tmp_path)) == []
 
 
 def test_compare_leaves_it_out_and_says_the_scaling_of_both_sides(tmp_path, capsys):
     a = write(tmp_path / "a", *(record(seed=seed, scaling=0.5) for seed in (1, 2)), unchosen(seed=3))
     chosen = {1: 0.4, 2: 1.0}
     b = write(tmp_path / "b", *(record("sequential_ties", s, grid=GRID, chosen=at) for s, at in chosen.items()))
-    compare.main([str(a), str(b)])
+    compare.main([str(a), str(b)], "compare")
     printed = capsys.readouterr().out
     assert "0.5 → 0.4, 1 *" in printed and "*: each run chose its λ" in printed and "│ 2 │" in printed
     assert "Left out: 1 run" in printed and HOW[0] in printed and "without a partner" not in printed
     for same in (a, a), (b, b):
-        compare.main(list(map(str, same)))
+        compare.main(list(map(str, same)), "compare")
     printed = capsys.readouterr().out
     assert "0.5 → 0.5" in printed and "0.4, 1 * → 0.4, 1 *" in printed
 
 
 def test_compare_says_where_a_side_is_a_mean_over_several_settings(tmp_path, capsys):
     a = write(tmp_path / "a", *(record(seed=seed, density=density) for seed, density in ((1, 0.2), (2, 0.5))))
-    compare.main([str(a), str(a)])  # where they differ in both alike, nothing differs within the pairs
+    compare.main([str(a), str(a)], "compare")  # where they differ in both alike, nothing differs within the pairs
     assert "MagMax on digits_5 is a mean over merger.density=0.2 and merger.density=0.5" in capsys.readouterr().out
-    compare.main([str(a / "0"), str(a / "0")])
+    compare.main([str(a / "0"), str(a / "0")], "compare")
     assert "is a mean over" not in capsys.readouterr().out
 
 
 def test_compare_of_nothing_else_is_refused_with_the_remedy(tmp_path):
     a, b = write(tmp_path / "a", unchosen()), write(tmp_path / "b", record())
     with pytest.raises(UserError, match=r"1 run with a list of λ .* scenario\.validation_share=0\.2"):
-        compare.main([str(a), str(b)])
+        compare.main([str(a), str(b)], "compare")
 
 
 def test_figures_over_time_leave_it_out_and_those_over_scaling_show_each():
@@ -185,12 +187,12 @@ def test_a_list_of_one_scaling_is_a_point_of_the_figure():
 def test_the_page_has_its_scalings_and_no_number_of_the_first(tmp_path):
     write(tmp_path, unchosen(), record(seed=6))
     own, other = read_all(tmp_path)
-    shown, details = entry(own, tmp_path), everything(own)
+    shown, opened = entry(own, tmp_path), details(own)
     assert (shown["scaling"], shown["accuracy"], shown["forgetting"]) == (None, None, None)
     assert [point[:2] for point in shown["scalings"]] == [[0.1, 61.0], [0.4, 64.0], [1.0, 70.0]]
-    assert details["matrix"]["merged"] is None and details["after"] == details["metrics"] == {}
-    assert HOW[0] in details["unchosen"]
-    assert entry(other, tmp_path)["accuracy"] == 60.0 and everything(other)["unchosen"] is None
+    assert opened["matrix"]["merged"] is None and opened["after"] == opened["metrics"] == {}
+    assert HOW[0] in opened["unchosen"]
+    assert entry(other, tmp_path)["accuracy"] == 60.0 and details(other)["unchosen"] is None
     assert "1 run with a list of λ" in overview([own, other])["left out"] and "left out" not in overview([other])
 
 
@@ -198,9 +200,9 @@ def test_the_terminal_and_the_heat_map_say_that_the_first_was_not_chosen(tmp_pat
     show(unchosen(), tmp_path)
     printed = capsys.readouterr().out
     assert "No λ was chosen" in printed and all(way in printed for way in HOW) and "λ = 0.1" in printed
-    assert of_scaling(unchosen()) == ", λ = 0.1: the first of 3, not chosen"
-    assert of_scaling(record(grid=GRID, chosen=0.4)) == ", λ = 0.4: chosen on validation images"
-    assert of_scaling(record()) == ""
+    assert scaling_in_words(unchosen()) == ", λ = 0.1: the first of 3, not chosen"
+    assert scaling_in_words(record(grid=GRID, chosen=0.4)) == ", λ = 0.4: chosen on validation images"
+    assert scaling_in_words(record()) == ""
 
 
 def test_equals_on_validation_images_are_named_where_the_first_of_them_is_taken(tmp_path, capsys):
@@ -209,34 +211,6 @@ def test_equals_on_validation_images_are_named_where_the_first_of_them_is_taken(
     assert "chosen on validation images, where it has 50.00, as have λ = 0.4 and λ = 1: the first of them" in printed
 
 
-PAGES = {
-    "first_results": lambda runs, out: first_results.write(runs, out),
-    "learning_rates": lambda runs, out: learning_rates.write(runs, out),
-    "mergers": lambda runs, out: mergers.write(runs, out),
-    "trainers": lambda runs, out: trainers.write(runs, runs, out),
-}
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_pages_refuse_it_with_the_remedy(tmp_path, page):
-    write(tmp_path / "runs", unchosen())
-    with pytest.raises(UserError, match=r"1 run with a list of λ .* merger\.scaling=0\.4"):
-        PAGES[page](tmp_path / "runs", tmp_path / "page.md")
-
-
-def test_the_page_of_mergers_takes_lists_that_were_chosen_from_only(tmp_path):
-    write(tmp_path / "runs", record())
-    with pytest.raises(UserError, match=r"0/result.json has one λ"):
-        mergers.write(tmp_path / "runs", tmp_path / "page.md")
-
-
-@pytest.mark.parametrize("page", ["first_results", "learning_rates", "trainers"])
-def test_pages_do_not_average_over_settings(tmp_path, page):
-    write(tmp_path / "runs", record(density=0.2), record(density=0.5, value=10.0))
-    with pytest.raises(UserError, match=r"0/result.json and .*1/result.json are both .* with different settings"):
-        PAGES[page](tmp_path / "runs", tmp_path / "page.md")
-
-
 def test_runs_are_compared_at_the_scaling_that_was_chosen():
-    ((one,), _) = compare.compared([Run.of(record(grid=GRID, chosen=0.4))], [Run.of(record(grid=GRID, chosen=1.0))])
+    ((one,), _) = comparison.compared([Run.of(record(grid=GRID, chosen=0.4))], [Run.of(record(grid=GRID, chosen=1.0))])
     assert one.differences == [6.0]

@@ -1,4 +1,4 @@
-"""What each figure's file makes, and how it is written."""
+"""What all figures share: a drawing, its panels, and how it is written."""
 
 import io
 import textwrap
@@ -12,18 +12,23 @@ from matplotlib.ticker import MaxNLocator
 
 from cl_bench.store import atomic
 
+_LETTER = 0.085  # inches, on average, in a title
+_SMALL_LETTER = 0.055  # inches, on average, beside an axis
+_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
 
 class Drawing(NamedTuple):
-    """One figure."""
+    """One figure.
+
+    Attributes:
+        scenario: The name of its scenario.
+        figure: What was drawn.
+        caption: One sentence; it is also the text for those who cannot see the figure.
+    """
 
     scenario: str
     figure: Figure
-    caption: str  # one sentence; also the text for those who cannot see the figure
-
-
-_LETTER = 0.085  # inches, on average, of a title
-_SMALL_LETTER = 0.055  # and beside an axis
-_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    caption: str
 
 
 def save(figure: Figure, caption: str, path: Path) -> None:
@@ -41,13 +46,13 @@ def _with_ending(path: Path, ending: str) -> Path:
 
 
 def columns(count: int, rows: int, width: float, height: float, **options: Any) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of panels side by side, each so large in inches, and its axes row by row."""
+    """Makes a figure of panels of this size in inches, and its axes row by row."""
     figure = Figure(figsize=(width * count + 0.5, height * rows + 0.3))
     return figure, figure.subplots(rows, count, squeeze=False, **options).tolist()
 
 
 def panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, up to three in a row, each so large in inches."""
+    """Makes a figure of panels of this size in inches, up to three in a row, and its axes."""
     across = min(3, count)
     figure, rows = columns(across, -(-count // across), width, height, **options)
     axes = [axis for row in rows for axis in row]
@@ -56,22 +61,22 @@ def panels(count: int, width: float, height: float, **options: Any) -> tuple[Fig
     return figure, axes[:count]
 
 
-def call(figure: Figure, title: str) -> None:
-    """Writes a title above all panels, in as many lines as its width wants."""
+def set_title(figure: Figure, title: str) -> None:
+    """Writes a title above all panels, in as many lines as it needs."""
     figure.suptitle(textwrap.fill(title, int(figure.get_figwidth() / _LETTER)))
 
 
-def beside(names: Sequence[str] | None) -> float:
-    """Inches that names of tasks take beside and below a panel."""
+def inches_for(names: Sequence[str] | None) -> float:
+    """The room that names of tasks take beside and below a panel."""
     return _SMALL_LETTER * max(map(len, names)) if names else 0.0
 
 
-def over_tasks(axis: Axes, first: int, last: int) -> None:
-    """Makes the horizontal axis one of whole numbers."""
+def number_tasks(axis: Axes, first: int, last: int) -> None:
+    """Puts whole numbers on the horizontal axis."""
     axis.set_xlim(first - 0.5, last + 0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
-def markers(count: int) -> int:
-    """Of how many points one gets a marker, so that lines stay lines."""
+def marker_every(count: int) -> int:
+    """Says at every which point a line has a marker, so that it still looks like a line."""
     return max(1, count // 12)

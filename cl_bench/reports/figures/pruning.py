@@ -4,27 +4,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cl_bench.reports.figures import names
-from cl_bench.reports.figures.drawing import Drawing, call, columns
+from cl_bench.reports.figures.drawing import Drawing, columns, set_title
 from cl_bench.reports.figures.records import Records
-from cl_bench.reports.figures.style import look
+from cl_bench.reports.figures.style import looks
+from cl_bench.reports.names import in_order, trainer_label
 
-NEEDS = "the analysis pruning: python -m cl_bench.analyses"
+NEEDS = "the analysis pruning"
 
 
 def drawings(records: Records) -> Iterator[Drawing]:
     """One figure per scenario: what is kept, what is removed; a line per trainer, the mean over its tasks."""
     for scenario, analyses in records.analyses_of("pruning").items():
-        by_name = {names.trainer(analysis["source"]): analysis for analysis in analyses}
+        by_name = {trainer_label(analysis["source"]): analysis for analysis in analyses}
         figure, ((kept, removed),) = columns(2, 1, 2.9, 2.3, sharey=True)
-        for place, name in enumerate(names.in_order(by_name)):
-            analysis, line = by_name[name], look(name, place)
+        for name, line in looks(in_order(by_name)).items():
+            analysis = by_name[name]
             for axis, way in ((kept, "kept"), (removed, "removed")):
                 axis.plot(analysis["share"], np.mean(np.array(analysis[way], dtype=float), axis=0), label=name, **line)
         kept.set(xlabel="largest elements kept (%)", ylabel="accuracy on the vector's task (%)", title="kept")
         removed.set(xlabel="largest elements removed (%)", title="removed")
         kept.legend()
-        call(figure, scenario)
+        set_title(figure, scenario)
         tasks = max(len(analysis["task"]) for analysis in analyses)
         yield Drawing(
             scenario,

@@ -1,35 +1,38 @@
-"""What figures are made from: the records of runs, and the analyses that lie beside them."""
+"""What figures are drawn from: the records of runs, and the analyses that lie beside them."""
 
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cl_bench.analyses.source import SCHEMA, kind, source_of
-from cl_bench.reports.markdown import Result, read_all
-from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.records import Result, read_all
+from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import read_result
 from cl_bench.store import record_shape as shape
 
-Analysis = Mapping[str, Any]
+Analysis: TypeAlias = Mapping[str, Any]
+
+_SCENARIO = "name_among_others"  # the key of the scenario's name among all records
 _NEEDS = (
     *("choices.trainer", "choices.merger", "config.trainer", "config.merger", "split", "seed"),
     *("scenario.kind", "tasks.*.name"),
-    *("headline.name", "headline.value", "matrix.KIND.*", "matrix.task_agnostic.*", "scalings", "training"),
+    *("headline.name", "headline.value", "matrix.KIND.*", "scalings", "training"),
     "fingerprint",
 )
 
 
 @dataclass(frozen=True)
 class Records:
-    """All of a folder.
+    """All records and analyses of a folder.
 
     Attributes:
         results: Records of runs that were evaluated on test images.
-        analyses: Of such runs.
+        analyses: What `cl_bench.analyses` measured of runs, each with its file under `path`.
     """
 
     results: Sequence[Result]
@@ -37,26 +40,27 @@ class Records:
 
     @classmethod
     def below(cls, folder: Path) -> "Records":
-        """Reads them.
+        """Reads all below a folder.
 
         Raises:
-            UserError: There is no record, one is damaged, or an analysis is of another run than the record beside it.
+            UserError: There is no record, one is damaged, or an analysis belongs to another run than the record beside
+                it.
         """
         results = read_all(folder, _NEEDS)
-        called = {Path(result["path"]): scenario_of(result) for result in results}
+        names = {Path(result["path"]): scenario_name(result) for result in results}
         analyses = [
-            {**_read(path), "told_apart": called[path.parents[1] / "result.json"]}
+            {**_read(path), _SCENARIO: names[path.parents[1] / "result.json"]}
             for path in sorted(folder.glob("**/analyses/*.json"))
         ]
         return cls([result for result in results if result["split"] == "test"], analyses)
 
     @property
     def scenarios(self) -> list[str]:
-        """Their names, sorted."""
-        return sorted({scenario_of(result) for result in self.results})
+        """The names of all scenarios, sorted."""
+        return sorted({scenario_name(result) for result in self.results})
 
     def analyses_of(self, name: str) -> dict[str, list[Analysis]]:
-        """By scenario, those of one name: the first of each kind of run."""
+        """Finds the analyses of one name by scenario: the first for each kind of run."""
         first: dict[str, Analysis] = {}
         for analysis in self.analyses:
             if analysis["analysis"] == name:
@@ -68,7 +72,7 @@ class Records:
 
 
 def _scenario(analysis: Analysis) -> str:
-    name: str = analysis.get("told_apart", analysis["source"]["scenario"]["name"])
+    name: str = analysis.get(_SCENARIO, analysis["source"]["scenario"]["name"])
     return name
 
 
@@ -90,5 +94,5 @@ def _read(path: Path) -> Analysis:
 
 
 def _not_usable(path: Path, problem: str) -> UserError:
-    command = f"python -m cl_bench.analyses {shlex.quote(str(path.parents[1]))}"
+    command = f"{typed('analyze')} {shlex.quote(str(path.parents[1]))}"
     return UserError(f"{path} is {problem}. Delete it and run {command}")

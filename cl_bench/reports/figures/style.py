@@ -1,8 +1,9 @@
-"""How all figures look: small enough for a column of a paper, told apart without colors, too."""
+"""How all figures look: small enough for a column of a paper, and readable without colors."""
 
 import contextlib
+import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib
@@ -12,10 +13,10 @@ _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#56B4E9", "#E
 _MARKERS = "osD^vPX"
 _DASHES = ("-", "--", "-.", ":")
 
-# The same trainer or way looks the same in every figure.
+# These trainers look the same in every figure.
 _FIXED = {"independent": 0, "sequential": 1, "EWC": 2, "LwF": 3, "tangent": 5, "CMM": 6}
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {  # matplotlib types its names, of which these are a few
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -42,7 +43,7 @@ _SETTINGS: dict[str, Any] = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """The settings for drawing and saving, whatever the user's own are."""
+    """Sets how figures are drawn and saved, whatever the user's own settings are."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of names in other scripts
         matplotlib.rcdefaults()
@@ -50,10 +51,17 @@ def style() -> Iterator[None]:
         yield
 
 
-def look(name: str, place: int) -> dict[str, Any]:
-    """Color, marker and dashes of a line: of a known name always the same, else by its place among the lines."""
-    known = [number for begin, number in _FIXED.items() if name == begin]
-    number = known[0] if known else place
+def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Gives each line of a figure its look: a fixed one, or the first that is free from its place on."""
+    numbers = {name: _FIXED[name] for name in names if name in _FIXED}
+    for place, name in enumerate(names):
+        if name not in numbers:
+            numbers[name] = next(number for number in itertools.count(place) if number not in numbers.values())
+    return {name: look(numbers[name]) for name in names}
+
+
+def look(number: int) -> dict[str, Any]:
+    """Color, marker and dashes of a line."""
     return {
         "color": _COLORS[number % len(_COLORS)],
         "marker": _MARKERS[number % len(_MARKERS)],
@@ -63,4 +71,4 @@ def look(name: str, place: int) -> dict[str, Any]:
 
 
 REFERENCE: dict[str, Any] = {"color": "#666666", "linewidth": 0.9, "linestyle": (0, (1, 2))}
-"""A line that is there to compare with."""
+"""The look of a line that others are compared with."""

@@ -1,6 +1,1 @@
-"""One self-contained page: tables, figures and every run. `python -m cl_bench.reports page FOLDER OUT`."""
-
-from cl_bench.reports.page.command import main
-from cl_bench.reports.page.html import html
-
-__all__ = ["html", "main"]
+"""One self-contained page of tables, figures and every run: `html` puts together what the other files prepare."""

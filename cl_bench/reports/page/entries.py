@@ -1,24 +1,24 @@
-"""What the page says of each run: a short entry for lists and plots, and everything else for whoever opens the run."""
+"""What the page says about each run: a short entry for lists and plots, and details for whoever opens the run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cl_bench.reports.headline import headline_at, headline_kind
-from cl_bench.reports.markdown import Result
-from cl_bench.reports.methods import method_of
+from cl_bench.reports.names import method_of
+from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
-from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.reports.task_names import task_names
 
-_NOT_SHOWN = ("logger", "paths", "debug", "method")  # where things lay, and what stands elsewhere
+_HIDDEN = ("logger", "paths", "debug", "method")  # where things lay, and what the entry says
 _MOST_CLASS_NAMES = 20
 
 
 def entry(result: Result, folder: Path) -> dict[str, Any]:
-    """A line of the list of runs: plain data, rounded to what is shown.
+    """Makes a line of the list of runs: plain data, rounded to what is shown.
 
-    Of several λ, none of which was chosen, it has each, and no accuracy of its own.
+    A run with several λ from which nobody chose has each of them, and no accuracy of its own.
     """
     choices, kind, scalings = result["choices"], headline_kind(result), result["scalings"]
     unchosen = is_unchosen(result)
@@ -26,7 +26,7 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
     return {
         "place": place.as_posix(),
         "sweep": place.parts[0] if place.parts else folder.name,
-        "scenario": scenario_of(result),
+        "scenario": scenario_name(result),
         "method": method_of(result),
         "trainer": choices["trainer"],
         "merger": choices["merger"],
@@ -45,12 +45,12 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
     }
 
 
-def everything(result: Result) -> dict[str, Any]:
-    """What is read when the run is opened or drawn. Of other λ than the reported one, it is in the entry."""
+def details(result: Result) -> dict[str, Any]:
+    """Collects what is read when the run is opened or drawn. The numbers of other λ are in the entry."""
     finetuned, unchosen, tasks = result["finetuned"], is_unchosen(result), result["tasks"]
     return {
         "fingerprint": result["fingerprint"],
-        "config": _shortened({name: value for name, value in result["config"].items() if name not in _NOT_SHOWN}),
+        "config": _shortened({name: value for name, value in result["config"].items() if name not in _HIDDEN}),
         "matrix": {
             "merged": None if unchosen else _kinds(result["matrix"]),
             "finetuned": finetuned and _kinds(finetuned["matrix"]),
@@ -74,7 +74,7 @@ def everything(result: Result) -> dict[str, Any]:
 
 
 def _shortened(node: Any, name: str = "") -> Any:
-    """The same configuration without thousands of class names, which each run of the page would bring again."""
+    """Leaves out thousands of class names, which each run of the page would bring again."""
     if name == "class_names" and isinstance(node, Mapping | list) and len(node) > _MOST_CLASS_NAMES:
         return f"{len(node)} names"
     if isinstance(node, Mapping):
@@ -82,13 +82,13 @@ def _shortened(node: Any, name: str = "") -> Any:
     return node
 
 
-def _kinds(of_each: Mapping[str, Any]) -> dict[str, Any]:
-    """Without those that are left out."""
-    return {kind: _rounded(values) for kind, values in of_each.items() if values is not None}
+def _kinds(values_by_kind: Mapping[str, Any]) -> dict[str, Any]:
+    """Keeps the kinds of accuracy that are not left out."""
+    return {kind: _rounded(values) for kind, values in values_by_kind.items() if values is not None}
 
 
 def _rounded(value: Any, digits: int = 2) -> Any:
-    """The same data with shorter numbers: a page of a thousand runs has millions of them."""
+    """Shortens all numbers: a page of a thousand runs has millions of them."""
     if isinstance(value, float):
         return round(value, digits)
     if isinstance(value, Mapping):

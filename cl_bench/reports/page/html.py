@@ -1,4 +1,4 @@
-"""Everything in one file, as text."""
+"""The page as text, with everything in one file."""
 
 import json
 from collections.abc import Sequence
@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from cl_bench.reports.markdown import Result
-from cl_bench.reports.page.entries import entry, everything
+from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.overview import overview
 from cl_bench.reports.page.pictures import Picture
-from cl_bench.reports.shown import LEGEND, footnotes, has_ranks, shown
-from cl_bench.reports.table import Table
+from cl_bench.reports.records import Result
+from cl_bench.reports.tables.formats.cells import LEGEND, footnotes, has_ranks, printed_cells
+from cl_bench.reports.tables.table import Table
+from cl_bench.runtime.commands import install_extra
 from cl_bench.runtime.errors import UserError
 
 _HERE = Path(__file__).parent
@@ -21,15 +22,15 @@ _compact = partial(json.dumps, separators=(",", ":"), ensure_ascii=False, allow_
 
 
 def html(results: Sequence[Result], folder: Path, tables: Sequence[Table], pictures: Sequence[Picture]) -> str:
-    """The page.
+    """Writes the page.
 
-    Nothing is fetched when it is opened, and its security policy lets nothing be: style, scripts, plotly.js and data
-    are inside. What people named themselves (folders, methods, classes) is escaped: in HTML by Jinja, in JSON by its
-    signs for `<`, `>` and `&`, and the page's scripts set text alone.
+    Opening it fetches nothing, and its security policy lets nothing be fetched: style, scripts, plotly.js and data are
+    inside. Names that people gave (folders, methods, classes) are escaped: in HTML by Jinja, in JSON by its signs for
+    `<`, `>` and `&`; the page's scripts set text alone.
 
     Args:
         results: Records, each with its file's name under `path`, below `folder`.
-        folder: What was read.
+        folder: Where the records were read.
         tables: The papers' tables.
         pictures: Figures that were drawn before.
 
@@ -45,22 +46,24 @@ def html(results: Sequence[Result], folder: Path, tables: Sequence[Table], pictu
         undefined=jinja2.StrictUndefined,
     )
     to_json = partial(jinja2.utils.htmlsafe_json_dumps, dumps=_compact)
-    return environment.get_template("page.html").render(
+    cells = [list(zip(table.rows, printed_cells(table), strict=True)) for table in tables]
+    page: str = environment.get_template("page.html").render(
         overview=overview(results),
-        tables=[(table, list(zip(table.rows, shown(table), strict=True)), footnotes(table)) for table in tables],
+        tables=[(table, rows, footnotes(table)) for table, rows in zip(tables, cells, strict=True)],
         legend=LEGEND,
         has_ranks=has_ranks,
         pictures=pictures,
         entries=to_json([entry(result, folder) for result in results]),
-        details=[to_json(everything(result)) for result in results],
+        details=[to_json(details(result)) for result in results],
         style=_inlined((_HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[_inlined((_HERE / name).read_text(encoding="utf-8")) for name in _SCRIPTS],
         plotly=_inlined(plotly.get_plotlyjs()),
     )
+    return page
 
 
 def _inlined(source: str) -> str:
-    """A script within HTML must not seem to end before it does; within its strings, the backslash changes nothing."""
+    """Keeps a script from ending early within HTML: inside its strings, the backslash changes nothing."""
     from markupsafe import Markup
 
     return Markup(source.replace("</script", "<\\/script"))
@@ -71,5 +74,5 @@ def _packages() -> tuple[ModuleType, ModuleType]:
         import jinja2
         from plotly import offline
     except ImportError as error:
-        raise UserError(f"The page needs the package {error.name}: pip install -e .[report]") from error
+        raise UserError(f"The page needs the package {error.name}: {install_extra('report')}") from error
     return jinja2, offline

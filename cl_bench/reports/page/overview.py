@@ -1,15 +1,15 @@
-"""What the runs of a page are, in a few lines."""
+"""The runs of a page in a few lines."""
 
 from collections.abc import Iterable, Sequence
 
-from cl_bench.reports.markdown import Result
-from cl_bench.reports.methods import method_of
+from cl_bench.reports.names import method_of
+from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import chosen_only
-from cl_bench.reports.scenarios import scenario_of
+from cl_bench.reports.scenario_names import scenario_name
 
 
 def overview(results: Sequence[Result]) -> dict[str, str]:
-    """Words and what they stand for, in order."""
+    """Sums up scenarios, methods, time, devices and versions: by name, in the order of the page."""
     streams = {result["fingerprint"]: result["seconds"]["training"] for result in results if result["training"]}
     evaluation = sum(result["seconds"]["evaluation"] for result in results)
     merging = sum(result["seconds"]["merging"] for result in results)
@@ -19,7 +19,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
     return {
         "runs": str(len(results)),
         "trained streams": str(len(streams)),
-        "scenarios": _listed(scenario_of(result) for result in results),
+        "scenarios": _listed(scenario_name(result) for result in results),
         "methods": _listed(method_of(result) for result in results),
         "seeds": ", ".join(map(str, sorted({result["seed"] for result in results}))),
         "time": f"training {_span(sum(streams.values()))}, merging {_span(merging)}, evaluation {_span(evaluation)}",

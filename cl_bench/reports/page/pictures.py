@@ -1,10 +1,11 @@
-"""Figures that were drawn before, for the page to carry along."""
+"""Figures that the page carries along; another command drew them."""
 
 import base64
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 
 
@@ -13,9 +14,9 @@ class Picture:
     """A figure.
 
     Attributes:
-        name: Of its file.
-        caption: One sentence; also what is read out where the figure is not seen.
-        source: The SVG as a data URI: as an image its scripts do not run, and its names do not mix with others'.
+        name: The name of its file.
+        caption: One sentence; it is also read out to those who do not see the figure.
+        source: The SVG as a data URI: in an image no script runs, and names do not mix with those of other images.
     """
 
     name: str
@@ -24,14 +25,14 @@ class Picture:
 
 
 def pictures(folder: Path) -> list[Picture]:
-    """All `*.svg` of a folder by name; the caption is in `<name>.txt`, or else the name is all there is.
+    """Reads all `*.svg` of a folder, by name. The caption lies in `<name>.txt`; without that file it is the name.
 
     Raises:
         UserError: There is none.
     """
     files = sorted(folder.glob("*.svg"))
     if not files:
-        draw = f"python -m cl_bench.reports figures RUNS {shlex.quote(str(folder))}"
+        draw = f"{typed('report')} figures RUNS {shlex.quote(str(folder))}"
         raise UserError(f"There is no *.svg in {folder}; draw them: {draw}\nor leave --figures away.")
     return [
         Picture(

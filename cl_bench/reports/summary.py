@@ -1,0 +1,93 @@
+"""The result of one run in a small table on the terminal."""
+
+import os
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
+
+_WIDTH = 100  # where the output is no terminal
+
+_WIDEST_NAME = 32  # letters in one line; import paths may be longer, and would leave no room for numbers
+
+_METRICS = {
+    "average incremental": "average_incremental_accuracy",
+    "forgetting": "forgetting_max_minus_last",
+    "backward transfer": "backward_transfer",
+}
+
+
+def show(result: Mapping[str, Any], folder: Path) -> None:
+    """Prints a row each for the zero-shot, fine-tuned and merged model, where time went, and where the rest lies.
+
+    Metrics of the accuracy matrix are those of the headline's kind of accuracy.
+    """
+    console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
+    console.print(_table(result))
+    for kind, reason in result["left_out"].items():
+        console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
+    if is_unchosen(result):
+        console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
+    elif result["scalings"] and result["training"]:
+        console.print(_choice(result["scalings"]), soft_wrap=True)
+    console.print(_effort(result))
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    choices = result["choices"]
+    title = f"{result['scenario']['name']}: accuracy on {result['split']} images in percent, seed {result['seed']}"
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for name in ("task-agnostic", "task-aware", *_METRICS):
+        table.add_column(name, justify="right")
+    zero_shot = {kind: values and values[0] for kind, values in result["accuracy_after_task"].items()}
+    kind = headline_kind(result)
+    _add_row(table, "zero-shot", zero_shot, {})
+    if result["finetuned"]:
+        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
+    merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
+    if result["training"] and not result["scalings"]:
+        _add_row(table, merged, **_last(result, kind))
+    for one in result["scalings"] or ():
+        name = f"{merged}, λ = {one['scaling']:g}{' *' if one['chosen'] else ''}"
+        _add_row(table, name, **_last(one, kind))
+    return table
+
+
+def _last(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    return {"accuracy": record["accuracy"], "metrics": record["metrics"][kind]}
+
+
+def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    values = [
+        accuracy["task_agnostic"],
+        accuracy["task_aware"],
+        *(metrics.get(key) for key in _METRICS.values()),
+    ]
+    table.add_row(textwrap.fill(name, _WIDEST_NAME), *("" if value is None else f"{value:.2f}" for value in values))
+
+
+def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:
+    best = next(one for one in scalings if one["chosen"])
+    equals = [f"λ = {one['scaling']:g}" for one in scalings if one["validation"] == best["validation"]][1:]
+    also = f", as {'has' if len(equals) == 1 else 'have'} {' and '.join(equals)}: the first of them" if equals else ""
+    return f"* chosen on validation images, where it has {best['validation']:.2f}{also}; this is what is reported"
+
+
+def _effort(result: Mapping[str, Any]) -> str:
+    seconds, training = result["seconds"], result["training"]
+    reused = sum(record["reused"] for record in training)
+    parts = [f"{reused} of {len(training)} tasks reused"] if training else []
+    parts.append(f"training {seconds['training']:.1f} s{' when it was done' if reused else ''}")
+    parts.append(f"merging {seconds['merging']:.2f} s")
+    parts.append(f"evaluation {seconds['evaluation']:.1f} s")
+    return ", ".join(parts)

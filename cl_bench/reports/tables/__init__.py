@@ -1,0 +1,1 @@
+"""Tables, from records to what is written: `papers` and `swept` make them, `formats/` writes them."""

@@ -1,0 +1,135 @@
+"""A table of any sweep: rows are what its runs differ in, as it was typed; columns are what was measured.
+
+Means are over seeds and orders of arrival. Runs on other images, with another number of tasks or another kind of
+accuracy have a column of their own. A run with a list of λ from which nobody chose has a row for each λ.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.names import BOUNDS
+from cl_bench.reports.records import Result
+from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
+from cl_bench.reports.settings import differing, typed
+from cl_bench.reports.tables.swept_notes import caption, notes
+from cl_bench.reports.tables.swept_places import Column, PlacedRun, column_names, position
+from cl_bench.reports.tables.table import Cell, Row, Table
+from cl_bench.runtime.errors import UserError
+
+_GROUPS = ("+method", "trainer", "merger", "backbone", "optim")  # a choice of each brings settings of its own
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What the tables of accuracy and of forgetting have in common.
+
+    Attributes:
+        placed: All runs, each with its place.
+        competes: Whether a row may be the best of a column.
+        repeated_alike: Whether all rows of each column are means over the same seeds and orders of arrival.
+        lists: The number of records that had a list of λ from which nobody chose.
+    """
+
+    placed: Sequence[PlacedRun]
+    competes: bool
+    repeated_alike: bool
+    lists: int
+
+
+def swept(results: Sequence[Result]) -> list[Table]:
+    """Makes the table of the headline, and its table of forgetting if there is any.
+
+    Raises:
+        UserError: There are no records, or two for one place in the table that contradict each other. Names both.
+    """
+    each = [one for result in results for one in one_per_scaling(result)]
+    if not each:
+        raise UserError("There are no runs for a table.")
+    runs = [Run.of(one) for one in each]
+    columns = [Column.of(run) for run in runs]
+    groups = _differing_groups(runs, columns)
+    choices = [dict(_typed_choice(name, choice) for name in groups if (choice := _choice(run, name))) for run in runs]
+    group = {id(run.result): (column, typed(own)) for run, column, own in zip(runs, columns, choices, strict=True)}
+    settings = differing(each, lambda result: group[id(result)])
+    rows = [{**own, **others} for own, others in zip(choices, settings, strict=True)]
+    placed = [PlacedRun(*one) for one in zip(runs, columns, rows, strict=True)]
+    lists = sum(map(is_unchosen, results))
+    chosen_on = all(run.result["split"] == "validation" for run in runs)
+    alike = _repeated_alike(placed)
+    contents = _Contents(placed, (chosen_on or not (any(settings) or lists)) and alike, alike, lists)
+    both = [_table(contents, metric) for metric in ("accuracy", "forgetting")]
+    return [table for table in both if table.rows]
+
+
+def _differing_groups(runs: Sequence[Run], columns: Sequence[Column]) -> list[str]:
+    """Groups whose choices tell runs of a column apart, without those that follow from the groups before them."""
+    names: list[str] = []
+    all_have_methods = all(_choice(run, "+method") for run in runs)  # else the same runs could have two names
+    for name in _GROUPS if all_have_methods else _GROUPS[1:]:
+        found: dict[Hashable, set[str | None]] = defaultdict(set)
+        for run, column in zip(runs, columns, strict=True):
+            found[column, tuple(_choice(run, known) for known in names)].add(_choice(run, name))
+        if any(len(values) > 1 for values in found.values()):
+            names.append(name)
+    return names
+
+
+def _choice(run: Run, group: str) -> str | None:
+    choice: str | None = run.result["config"].get("method") if group == "+method" else run.result["choices"].get(group)
+    return choice
+
+
+def _typed_choice(group: str, choice: str) -> tuple[str, str]:
+    """A choice as it is typed; a class of the user's own goes by its import path."""
+    return (f"{group}._target_" if "." in choice else group), choice
+
+
+def _repeated_alike(placed: Sequence[PlacedRun]) -> bool:
+    repeated: dict[Column, dict[str, set[tuple[int, str]]]] = defaultdict(lambda: defaultdict(set))
+    for one in placed:
+        if one.run.method not in BOUNDS:
+            repeated[one.column][typed(one.row)].add((one.run.seed, repr(one.run.order)))
+    return all(len(set(map(frozenset, of_rows.values()))) == 1 for of_rows in repeated.values())
+
+
+def _table(contents: _Contents, metric: str) -> Table:
+    in_order = sorted(_each_once(contents.placed), key=position)
+    names = column_names(list(dict.fromkeys(one.column for one in in_order)))
+    values: dict[str, dict[str, dict[Run, float]]] = defaultdict(lambda: defaultdict(dict))
+    for one in in_order:
+        if (value := _value(one.run, metric)) is not None:
+            values[one.row_name][names[one.column]][one.run] = value
+    cells = {row: {column: _cell(own) for column, own in found.items()} for row, found in values.items()}
+    bounds = {one.row_name for one in in_order if one.run.method in BOUNDS}
+    most = max((len(cell.values) for found in cells.values() for cell in found.values()), default=1)
+    return Table(
+        name="sweep" if metric == "accuracy" else "sweep_forgetting",
+        caption=caption(metric, [one.run for one in in_order], most),
+        columns=tuple(names.values()),
+        rows=tuple(Row(row, found, contents.competes and row not in bounds) for row, found in cells.items()),
+        higher_is_better=metric == "accuracy",
+        notes=tuple(notes(names, in_order, contents.repeated_alike, contents.lists)),
+    )
+
+
+def _each_once(placed: Sequence[PlacedRun]) -> list[PlacedRun]:
+    by_run = {one.run: one for one in placed}
+    keys = {one.run: (one.column, typed(one.row), one.run.seed, repr(one.run.order)) for one in placed}
+    return [by_run[run] for run in distinct(by_run, keys.__getitem__).values()]
+
+
+def _value(run: Run, metric: str) -> float | None:
+    result: Mapping[str, Any] = run.result
+    if metric == "accuracy":
+        accuracy: float | None = result["headline"]["value"]
+        return accuracy
+    forgetting: float | None = (result["metrics"].get(headline_kind(result)) or {}).get("forgetting_max_minus_last")
+    return forgetting
+
+
+def _cell(values: Mapping[Run, float]) -> Cell:
+    return Cell(tuple(values.values()), flags=chosen_flag(run.result for run in values))

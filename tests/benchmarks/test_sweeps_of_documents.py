@@ -1,0 +1,38 @@
+"""The sweeps behind docs/mergers.md and docs/trainers.md find every merger and trainer by themselves."""
+
+import pytest
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from tests.conftest import ROOT
+
+SWEEPS = {"merger": "mergers", "trainer": "trainers"}
+BY_THE_MAKEFILE = {"merger": {"lines"}, "trainer": {"tangent", "cmm"}}
+
+
+def swept(group, *folders):
+    """The choices that the sweep of a group goes through, as Hydra expands them; folders are those of --config-dir."""
+    sweep = yaml.safe_load((ROOT / f"multirun_configs/sweep/{SWEEPS[group]}.yaml").read_text())
+    path = create_config_search_path(str(ROOT / "conf"))
+    for folder in folders:
+        path.append("command-line", f"file://{folder}")
+    parser = OverridesParser.create(config_loader=ConfigLoaderImpl(path))
+    (override,) = parser.parse_overrides([f"{group}={sweep['hydra']['sweeper']['params'][group]}"])
+    return set(override.sweep_string_iterator())
+
+
+@pytest.mark.parametrize("group", SWEEPS)
+def test_a_sweep_has_every_choice_but_those_that_the_makefile_gives_a_setting(group):
+    choices = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}
+    assert swept(group) == choices - BY_THE_MAKEFILE[group]
+    assert BY_THE_MAKEFILE[group] < choices
+    assert f"{group}={','.join(sorted(BY_THE_MAKEFILE[group], reverse=True))} " in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("group", SWEEPS)
+def test_a_choice_of_ones_own_is_swept_too(tmp_path, group):
+    (tmp_path / group).mkdir()
+    (tmp_path / group / "my_own.yaml").write_text("_target_: my_pkg.MyOwn\n")
+    assert swept(group, tmp_path) == swept(group) | {"my_own"}

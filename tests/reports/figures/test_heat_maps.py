@@ -1,0 +1,38 @@
+"""The pictures of accuracy matrices, from a made-up record."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from cl_bench.reports.figures.heat_maps import heat_maps
+from tests.reports.small_records import record
+
+
+@pytest.mark.parametrize("tasks", [1, 3, 20, 50, 300])
+def test_heat_maps_are_drawn_for_every_number_of_tasks(tmp_path, tasks):
+    paths = heat_maps(record(tasks), tmp_path)
+    assert [path.name for path in paths] == ["matrix_merged.png", "matrix_finetuned.png"]
+    picture = matplotlib.image.imread(paths[0])
+    assert picture.std() > 0.05 and min(picture.shape[:2]) > 200
+
+
+def test_heat_maps_show_each_value_in_its_cell(tmp_path):
+    values = {"task_agnostic": [[0.0, 0.0], [100.0, 0.0], [100.0, 100.0]], "task_aware": [[50.0, 50.0]] * 3}
+    (path,) = heat_maps(record(2, finetuned=False, matrix=values), tmp_path)
+    picture = matplotlib.image.imread(path)[..., :3]
+    yellow = (np.abs(picture - np.array([0.995, 0.909, 0.218])) < 0.02).all(axis=-1)
+    blue = (np.abs(picture - np.array([0.0, 0.135, 0.305])) < 0.02).all(axis=-1)
+    left = slice(0, picture.shape[1] // 2)
+    rows, _ = np.nonzero(yellow[:, left])
+    assert yellow[:, left].sum() == pytest.approx(blue[:, left].sum(), rel=0.25)  # three cells each
+    assert rows.mean() > np.nonzero(blue[:, left])[0].mean()
+
+
+def test_joint_and_unevaluated_matrices_are_drawn(tmp_path):
+    matrix = {kind: [[1.0, 2.0, 3.0], [None, None, None]] for kind in ("task_agnostic", "task_aware")}
+    assert len(heat_maps(record(joint=True, finetuned=False, matrix=matrix), tmp_path)) == 1
+
+
+def test_a_run_that_learned_nothing_is_drawn(tmp_path):
+    matrix = {kind: [[1.0, 2.0, 3.0]] for kind in ("task_agnostic", "task_aware")}
+    assert len(heat_maps(record(finetuned=False, matrix=matrix, training=[]), tmp_path)) == 1
