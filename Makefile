@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python $(PIP) --constraint constraints.txt --editable
 SAY := printf '%s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slurm fuzz lint clean tables tables-mini sweeps-mini figures figures-mini report miniature \
+.PHONY: help run test test-slurm fuzz lint docs clean tables tables-mini sweeps-mini figures figures-mini report miniature \
 	first-results \
 	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
 
@@ -51,6 +51,11 @@ help:  ## list the targets
 	$(INSTALL) .[report]
 	touch $@
 
+.venv/installed-docs: .venv/installed
+	@$(SAY) 'Installing mkdocs-material and mkdocstrings, for the site, once: 60 MB, seconds'
+	$(INSTALL) .[docs]
+	touch $@
+
 run: .venv/installed  ## the default benchmark: real handwritten digits, 5 tasks, about a minute
 	$(BIN)/python run.py
 
@@ -71,11 +76,15 @@ lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: .venv/installed-docs  ## README, docs/ and docstrings as a site, site/index.html; a broken link fails
+	$(BIN)/mkdocs build --strict --quiet
+
 table-cil:  ## one table of the papers, class-incremental; each has a twin on the embedded data: table-cil-mini
 table-dil:  ## the same, domain-incremental
 table-8ds:  ## the same, eight data sets
 table-ablation:  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
-tables: $(TABLES:%=table-%)  ## all four: many GPU days, see the README
+tables: $(TABLES:%=table-%)  ## all four: many GPU days, see docs/reproduce.md
 tables-mini: $(TABLES:%=table-%-mini)  ## all four in small, on the embedded data
 
 # Runs what is missing, as HYDRA="hydra/launcher=slurm …" may say, and then writes the table.
@@ -169,11 +178,12 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 
 bench-merge: export GOMP_SPINCOUNT = 5000
 bench-merge: export THP_MEM_ALLOC_ENABLE = 1
-bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: seconds and memory of every merger, mergekit and fusion-bench (7 GB of disk)
-	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
+bench-merge: .venv/installed .venv/peers/installed  ## report/bench_merge.md: every merger, mergekit and fusion-bench (7 GB of disk)
+	$(BIN)/python -m benchmarks.merge $(REPORT)/bench_merge.md --peers .venv/peers/bin/python
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip
 
 clean:  ## remove the environment, outputs, stored streams and caches
-	rm -rf .venv outputs multirun store $(REPORT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv outputs multirun store $(REPORT) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis

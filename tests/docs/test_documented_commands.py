@@ -73,6 +73,7 @@ NOT_RUN = {
     r"python -m cl_bench\.backbones\.tiny_clip": "trains for ten minutes",
     r"python -m cl_bench\.reports\.cost .*": "takes seconds: tests/reports/test_cost.py",
     r"python -m cl_bench\.merge .*….*": "names no files: tests/merge/test_merge.py",
+    r"\.venv/bin/python -m pytest .*": "runs tests",
     r"python -m benchmarks\.merge.*": "needs minutes and the peers: tests/benchmarks/test_bench_merge.py",
 }
 # What a run that has all it needs but data or weights is told.
