@@ -52,7 +52,7 @@ help:  ## list the targets
 	touch $@
 
 .venv/installed-docs: .venv/installed
-	@$(SAY) 'Installing mkdocs-material and mkdocstrings, for the site, once: 60 MB, seconds'
+	@$(SAY) 'Installing mkdocs-material and mkdocstrings, for the site, once: 120 MB, seconds'
 	$(INSTALL) .[docs]
 	touch $@
 

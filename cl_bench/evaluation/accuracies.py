@@ -21,7 +21,7 @@ def accuracies(rows: Sequence[Counts | None], tasks: int, kinds: Collection[Kind
 
     Returns:
         Plain data. `accuracy`: of the last model, over all images together (an image counts the same, whatever its
-        task). `accuracy_after_task`: the same for every row. `matrix`: R[i][j], accuracy on task j
+        task). `accuracy_after_task`: the same for every row. `matrix`: `R[i][j]`, accuracy on task j
         after i training tasks. `metrics`: what follows from the matrix.
     """
     matrices = {

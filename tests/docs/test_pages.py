@@ -1,5 +1,6 @@
 """README and docs: examples run, links and anchors lead somewhere, every choice is named or found by itself."""
 
+import ast
 import os.path
 import re
 from pathlib import Path
@@ -87,6 +88,15 @@ def test_links_on_the_site_lead_to_pages_and_to_modules_of_the_reference():
             assert path.is_dir() or path.with_suffix(".py").exists(), name
             modules += 1
     assert modules >= 20  # each merger's, at least
+
+
+def test_nothing_in_a_docstring_is_taken_for_a_reference():
+    """`R[i][j]` without backticks would link to a page j, which stops the build of the site."""
+    for path in (ROOT / "cl_bench").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = re.sub(r"(`+).+?\1", "", ast.get_docstring(node) or "", flags=re.DOTALL)
+                assert not re.search(r"\]\[", text), (path, node)
 
 
 def test_links_are_rewritten_for_the_site():
