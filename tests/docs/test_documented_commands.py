@@ -34,51 +34,51 @@ COMMANDS = [found.command for found in documented.commands()]
 # Run as typed, each with a word of what it then prints; some need the ones before them.
 DEFAULT_RUN = {
     "make run": "0 of 5 tasks reused",
-    "python run.py merger=ties merger.scaling=0.4": "5 of 5 tasks reused",
-    "python run.py --help": "Groups and their choices",
+    "cl-bench run merger=ties merger.scaling=0.4": "5 of 5 tasks reused",
+    "cl-bench run --help": "Groups and their choices",
     "make help": "make run",
 }
 ON_VALIDATION_IMAGES = {
-    "python run.py +sweep=optuna scenario=digits_5 merger=magmax": "Best parameters: {'merger.scaling': ",
-    "python run.py 'merger.scaling=[0.2,0.4,0.6]' scenario.validation_share=0.2": "5 of 5 tasks reused",
+    "cl-bench run +sweep=optuna scenario=digits_5 merger=magmax": "Best parameters: {'merger.scaling': ",
+    "cl-bench run 'merger.scaling=[0.2,0.4,0.6]' scenario.validation_share=0.2": "5 of 5 tasks reused",
 }
 OWN_IMAGES = {
-    "python run.py scenario=folder dataset.root=path/to/images scenario.tasks=5 backbone=tiny_clip": "0 of 5 tasks",
-    "python run.py scenario=folder_domains dataset.root=path/to/images backbone=tiny_clip": "0 of 2 tasks",
+    "cl-bench run scenario=folder dataset.root=path/to/images scenario.tasks=5 backbone=tiny_clip": "0 of 5 tasks",
+    "cl-bench run scenario=folder_domains dataset.root=path/to/images backbone=tiny_clip": "0 of 2 tasks",
 }
 OWN_MODELS = {
-    "python -m cl_bench.merge merger=magmax merger.scaling=0.5 pretrained=base.safetensors "
+    "cl-bench merge merger=magmax merger.scaling=0.5 pretrained=base.safetensors "
     "'finetuned=[a.safetensors,b.safetensors]' out=merged.safetensors": "2 models merged",
-    "python -m cl_bench.merge merger=ties pretrained=base.pt 'finetuned=[a.pt,b.pt]' out=merged.safetensors": "2 mod",
+    "cl-bench merge merger=ties pretrained=base.pt 'finetuned=[a.pt,b.pt]' out=merged.safetensors": "2 mod",
 }
 # Run as typed where nothing has been run or fetched yet, and stopped by a message that says what is missing.
 STOPPED = {
-    "python -m cl_bench.datasets": None,
-    "python -m cl_bench.datasets verify cifar100": "cl_bench.datasets download cifar100 --data-dir data",
-    "python -m cl_bench.datasets prepare cub200": "cl_bench.datasets download cub200 --data-dir data",
-    "python -m cl_bench.analyses multirun": "no result.json below multirun",
-    "python -m cl_bench.analyses multirun --trust my_package": "no result.json below multirun",
-    "python -m cl_bench.reports figures multirun report/figures": "no result.json below multirun",
-    "python -m cl_bench.reports table multirun": "There is no folder multirun",
-    "python -m cl_bench.reports page multirun report/index.html --figures report/figures": "There is no",
-    "python -m cl_bench.reports table cil multirun/table_cil report/tables": "no result.json below multirun/table_cil",
-    "python -m cl_bench.reports compare multirun/table_cil_mini/digits_5/sequential_last "
+    "cl-bench data": None,
+    "cl-bench data verify cifar100": "download cifar100 --data-dir data",
+    "cl-bench data prepare cub200": "download cub200 --data-dir data",
+    "cl-bench analyze multirun": "no result.json below multirun",
+    "cl-bench analyze multirun --trust my_package": "no result.json below multirun",
+    "cl-bench report figures multirun report/figures": "no result.json below multirun",
+    "cl-bench report table multirun": "There is no folder multirun",
+    "cl-bench report page multirun report/index.html --figures report/figures": "There is no",
+    "cl-bench report table cil multirun/table_cil report/tables": "no result.json below multirun/table_cil",
+    "cl-bench report compare multirun/table_cil_mini/digits_5/sequential_last "
     "multirun/table_cil_mini/digits_5/sequential_magmax": "no result.json below multirun/table_cil_mini/digits_5",
 }
 NOT_RUN = {
     r"make test": "runs this test",
     r"source .*|pip install .*": "the environment is there already",
     r"srun .*|PET_NODE_RANK=0 .*": "waits for another machine; what it starts is composed",
-    r"python -m cl_bench\.datasets download .*": "fetches gigabytes: tests/datasets/releases/test_download.py",
+    r"cl-bench data download .*": "fetches gigabytes: tests/datasets/releases/test_download.py",
     r"python -m cl_bench\.backbones\.tiny_clip": "trains for ten minutes",
     r"python -m cl_bench\.reports\.cost .*": "takes seconds: tests/reports/test_cost.py",
-    r"python -m cl_bench\.merge .*….*": "names no files: tests/merge/test_merge.py",
+    r"cl-bench merge .*….*": "names no files: tests/merge/test_merge.py",
     r"\.venv/bin/python -m pytest .*": "runs tests",
     r"python -m benchmarks\.merge.*": "needs minutes and the peers: tests/benchmarks/test_bench_merge.py",
 }
 # What a run that has all it needs but data or weights is told.
 _FETCH = re.compile(
-    r"python -m cl_bench\.datasets download \w+ --data-dir data|path/to/\w+ is no folder|images is no folder"
+    r"data(sets)? download \w+ --data-dir data|path/to/\w+ is no folder|images is no folder"
     r"|backbone\.pretrained=|Avalanche cannot make it from data|lightning=cpu uses the CPU"
 )
 
@@ -92,7 +92,7 @@ def _reason(command):
 
 
 def _is_composed(command):
-    return "python run.py" in command and not _is_run(command)
+    return bool(re.search(r"(cl-bench run|python run\.py)\b", command)) and not _is_run(command)
 
 
 def test_every_command_is_run_or_composed_or_has_a_reason_why_not():
@@ -107,13 +107,25 @@ def test_every_command_is_run_or_composed_or_has_a_reason_why_not():
     assert len(COMMANDS) >= 60 and sum(map(_is_run, COMMANDS)) >= 20 and sum(map(_is_composed, COMMANDS)) >= 18
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The script `cl-bench` as pip writes it: `[project.scripts]` says what it calls."""
+    project = (ROOT / "pyproject.toml").read_text()
+    module, function = re.search(r'^cl-bench = "(.+):(.+)"$', project, flags=re.MULTILINE).groups()
+    script = tmp_path_factory.mktemp("bin") / "cl-bench"
+    script.write_text(f"import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n")
+    return script
+
+
 @pytest.fixture
-def type_in(command, tmp_path):
+def type_in(command, installed, tmp_path):
     """Types a command of the documents in an empty folder, where the project's own files would lie."""
 
     def type_in(line):
         (only,) = documented.started_by_make(line[5:], tmp_path / "make") if line.startswith("make ") else [line]
-        _, *arguments = documented.words(only)
+        program, *arguments = documented.words(only)
+        if program == "cl-bench":
+            arguments = [str(installed), *arguments]
         return command(*(str(ROOT / "run.py") if word == "run.py" else word for word in arguments), cwd=tmp_path)
 
     return type_in
@@ -254,7 +266,7 @@ def test_the_others_compose_and_are_made_as_far_as_data_and_weights_are_there(
     stopped = 0
     for line in filter(_is_composed, COMMANDS):
         words = documented.words(line)
-        config = _first_job(words[words.index("run.py") + 1 :])
+        config = _first_job(words[words.index("run" if "run" in words else "run.py") + 1 :])
         try:
             build_here(config)
         except UserError as error:

@@ -13,7 +13,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 HELP = sorted((ROOT / "conf" / "hydra" / "help").glob("*.yaml"))
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"(\w+=\S+ )*(\.venv/bin/)?(python|make|pip|srun|sbatch|source|cd|git|wandb|mlflow) \S")
+_COMMAND = re.compile(r"(\w+=\S+ )*(\.venv/bin/)?(cl-bench|python|make|pip|srun|sbatch|source|cd|git|wandb|mlflow) \S")
 _SETTINGS = re.compile(r"([a-z][a-z_/@.]*=\S+ ?)+")
 
 
@@ -31,7 +31,8 @@ def commands() -> list[Found]:
         for command in [*_of_fences(page.read_text()), *filter(_COMMAND.match, spans(page.read_text()))]:
             found.setdefault(command, page.relative_to(ROOT).as_posix())
     for page in HELP:
-        for command in re.findall(r"^ {4}(python .*?)(?: {3}.*)?$", _joined(page.read_text()), flags=re.MULTILINE):
+        text = re.sub(r"\$\{command:(\w+)\}", r"cl-bench \1", _joined(page.read_text()))
+        for command in re.findall(r"^ {4,}(cl-bench .*)$", text, flags=re.MULTILINE):
             found.setdefault(" ".join(command.split()), page.relative_to(ROOT).as_posix())
     return [Found(command, page) for command, page in found.items()]
 
