@@ -1,4 +1,4 @@
-"""Image encoders of open_clip and the embedded one."""
+"""Backbones: CLIP models of open_clip, and the embedded miniature."""
 
 from cl_bench.backbones.backbone import Backbone
 from cl_bench.backbones.open_clip import OpenClip

@@ -1,4 +1,4 @@
-"""An image encoder in the tangent space of its pre-trained weights."""
+"""An image encoder, linearized in its weights around the pre-trained ones."""
 
 import contextlib
 import copy
@@ -15,22 +15,22 @@ from cl_bench.runtime.errors import UserError
 
 
 class Linearized(nn.Module):
-    """The first-order Taylor expansion of an encoder in its weights, around those it has at construction.
+    """The first-order Taylor expansion of an encoder in its weights, around those that it is given with.
 
         f_lin(x; θ) = f(x; θ₀) + J(x) · (θ - θ₀),  J(x) = ∂f(x; θ₀)/∂θ
 
-    The value comes from one forward-mode product, of which nothing is kept for the gradient: f_lin is linear in θ, so
-    the gradient of a loss with respect to θ is J(x)ᵀ times its gradient with respect to the features, whatever θ is,
-    and that is what ordinary back-propagation through f at θ₀ gives.
+    The value takes one forward-mode product, which keeps nothing for the gradient. Since f_lin is linear in θ, the
+    gradient of a loss with respect to θ is J(x)ᵀ times its gradient with respect to the features, whatever θ is;
+    ordinary back-propagation through f at θ₀ computes that.
 
-    Parameters and state dict have the encoder's own names and shapes: they are θ, and the encoder's modules are taken
-    over. θ₀ is a second copy of them, `origin`, whose tensors are buffers that are not saved.
+    The parameters are θ. They and the state dict have the encoder's names and shapes, and the encoder's modules become
+    this module's. θ₀ is a copy, `origin`, whose tensors are buffers that are not saved.
 
     Randomness inside the encoder (patch dropout) is off, also in training. There is no gradient with respect to the
-    images, and none of second order. `compile` is allowed, but forward mode runs uncompiled, so it saves no time.
+    images, and no second derivative. `compile` works but saves no time, since forward mode runs uncompiled.
 
-    Cost of one forward and backward pass on one core in float32; the memory includes gradients, θ₀ and, while the value
-    is computed, θ - θ₀, each of the size of the weights (ViT-B/32: 335 MiB):
+    One forward and backward pass on one core in float32 costs the following. The memory includes gradients, θ₀ and,
+    while the value is computed, θ - θ₀, each as large as the weights (ViT-B/32: 335 MiB):
 
     ======================  ================  ================  ================
     encoder, batch          f itself          f_lin             checkpointing
@@ -41,16 +41,16 @@ class Linearized(nn.Module):
 
     Source: Ortiz-Jimenez, Favero and Frossard 2023, "Task Arithmetic in the Tangent Space", arXiv 2305.12827. Differs
     from the publication in: there, the gradient is propagated back through the forward-mode product, which gives the
-    same numbers from more activations.
+    same numbers and keeps more activations.
 
     Args:
-        encoder: Its weights are θ₀. Every ViT of open_clip, and whatever else forward mode can run.
-        checkpointing: Whether the activations inside the encoder's blocks are computed again in the backward pass
-            instead of being kept; done by the encoder's own `set_grad_checkpointing`.
+        encoder: Any ViT of open_clip, or another encoder that forward mode can run; its weights are θ₀.
+        checkpointing: Whether the backward pass computes the activations inside the encoder's blocks again instead of
+            keeping them, by the encoder's own `set_grad_checkpointing`.
 
     Raises:
-        UserError: The encoder cannot compute its activations again, or has a state besides its parameters, which is
-            no point in a tangent space (batch normalization).
+        UserError: The encoder cannot compute its activations again, or has state besides its parameters (batch
+            normalization), in which it cannot be linearized.
     """
 
     def __init__(self, encoder: nn.Module, checkpointing: bool = False) -> None:
@@ -73,7 +73,7 @@ class Linearized(nn.Module):
             self.add_module(name, child)
 
     def train(self, mode: bool = True) -> "Linearized":
-        """As everywhere; f itself stays in evaluation mode, so that it is one function in all its passes."""
+        """Sets the mode as any module does, but f itself stays in evaluation mode: all its passes are one function."""
         super().train(mode)
         self.origin.eval()
         return self
@@ -82,42 +82,46 @@ class Linearized(nn.Module):
         """(B, D) features of (B, 3, size, size) images."""
         weights = list(self.parameters())
         if torch.is_grad_enabled() and any(weight.requires_grad for weight in weights):
-            return _WithGradient.apply(self, images.detach(), *weights)
+            features: Tensor = _WithGradient.apply(self, images.detach(), *weights)
+            return features
         return self.value(images, weights)
 
     def value(self, images: Tensor, weights: Iterable[Tensor]) -> Tensor:
-        """f_lin itself, without a gradient."""
-        # In inference mode torch 2.11 finds no change at all, without a word; 2.15 does.
+        """(B, D) features f_lin(x; θ), without a gradient."""
+        # In inference mode torch 2.11 silently computes a change of zero; 2.15 is right.
         with torch.inference_mode(False), torch.no_grad(), plain_attention():
             start = self.start()
             moves = {name: weight - start[name] for name, weight in zip(self._names, weights, strict=True)}
-            features, change = jvp(lambda at: functional_call(self.origin, at, (images,)), (start,), (moves,))
-            return features + change
+            features, change = jvp(lambda at: functional_call(self.origin, at, (images,)), (start,), (moves,))[:2]
+            value: Tensor = features + change
+            return value
 
     def features_at_start(self, images: Tensor, trained: list[Tensor]) -> Tensor:
-        """f(x; θ₀), with what back-propagation needs for those tensors of θ₀ whose counterparts are trained."""
+        """f(x; θ₀), with the graph for back-propagation to those tensors of θ₀ whose counterparts are trained."""
         with torch.enable_grad(), _requiring_gradient(trained), self._recomputing():
-            return self.origin(images)
+            features: Tensor = self.origin(images)
+            return features
 
     @contextlib.contextmanager
     def _recomputing(self) -> Iterator[None]:
-        # Not for longer than a pass: forward mode cannot go through it.
+        # On for this pass only, since forward mode cannot go through it.
+        encoder: Any = self.origin  # has the method where `checkpointing` was asked for; nn.Module has not
         if self._checkpointing:
-            self.origin.set_grad_checkpointing(True)
+            encoder.set_grad_checkpointing(True)
         try:
             yield
         finally:
             if self._checkpointing:
-                self.origin.set_grad_checkpointing(False)
+                encoder.set_grad_checkpointing(False)
 
     def start(self) -> dict[str, Tensor]:
-        """θ₀ by parameter."""
+        """θ₀ by the parameters' names."""
         tensors = dict(self.origin.named_buffers())
         return {name: tensors[name] for name in self._names}
 
 
 class _WithGradient(torch.autograd.Function):
-    """f_lin by forward mode, with Jᵀ · g by reverse mode as its gradient."""
+    """f_lin by forward mode; its gradient is Jᵀ · g by reverse mode."""
 
     @staticmethod
     def forward(ctx: Any, encoder: Linearized, images: Tensor, *weights: Tensor) -> Tensor:
@@ -132,15 +136,16 @@ class _WithGradient(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        # The graph is kept for as long as this node is, so that `retain_graph` means what it does elsewhere.
-        options = {"retain_graph": True, "allow_unused": True}
+        # The graph lives as long as this node, so `retain_graph` has its usual meaning.
         with _requiring_gradient(ctx.trained):
-            products = iter(torch.autograd.grad(ctx.features, ctx.trained, gradient, **options))
+            products = iter(
+                torch.autograd.grad(ctx.features, ctx.trained, gradient, retain_graph=True, allow_unused=True)
+            )
         return None, None, *(next(products) if is_trained else None for is_trained in ctx.needs_input_grad[2:])
 
 
 def _frozen(encoder: nn.Module) -> nn.Module:
-    """The encoder with buffers in place of parameters, none of which is saved."""
+    """The encoder with its parameters turned into buffers that are not saved."""
     for module in encoder.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             delattr(module, name)
@@ -150,7 +155,7 @@ def _frozen(encoder: nn.Module) -> nn.Module:
 
 @contextlib.contextmanager
 def _requiring_gradient(tensors: list[Tensor]) -> Iterator[None]:
-    # Only for a while: buffers that require gradients would not be leaves any more once moved to another device.
+    # For this pass only: buffers that require gradients would cease to be leaves once moved to another device.
     for tensor in tensors:
         tensor.requires_grad_(True)
     try:

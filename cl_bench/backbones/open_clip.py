@@ -1,4 +1,4 @@
-"""Any model of open_clip, by name and tag or with local weights."""
+"""Any model of open_clip, with published or local weights."""
 
 import json
 import logging
@@ -21,16 +21,17 @@ class OpenClip(Backbone):
     """A CLIP model of open_clip (Radford et al. 2021, arXiv 2103.00020).
 
     Args:
-        model: Name in open_clip. OpenAI's weights need the `-quickgelu` variants: under the plain names open_clip
-            runs another activation than the weights were trained with, which is refused here.
-        pretrained: A tag of open_clip (downloaded once into its own cache), or the path of the weights of a whole CLIP
-            model: as open_clip, OpenAI (a TorchScript archive, whose code is not run) or Hugging Face write them.
-        resampling: See `transforms`.
-        projection: Name of the layer from hidden states to features; some encoders have it elsewhere than in `proj`.
+        model: Name in open_clip. OpenAI's weights need a `-quickgelu` model: under the plain name, open_clip uses
+            another activation than the weights were trained with, so that combination is refused.
+        pretrained: A tag of open_clip, whose weights it downloads once into its own cache, or the path of the weights
+            of a whole CLIP model, as written by open_clip, OpenAI (a TorchScript archive, whose code is not run) or
+            Hugging Face.
+        resampling: See `ImageTransform`.
+        projection: Name of the layer from hidden states to features; in most encoders it is `proj`.
 
     Raises:
-        UserError: Unknown model or tag, weights that cannot be had, an activation that does not fit them, or a layer
-            that is not there.
+        UserError: The model, the tag or the projection does not exist, the weights cannot be loaded, or they were
+            trained with another activation.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class OpenClip(Backbone):
             )
         path = Path(pretrained).expanduser()
         if path.is_file() or (path.is_dir() and pretrained not in open_clip.list_pretrained_tags_by_model(model)):
-            net = _with_weights_of(model, path)
+            net = _with_local_weights(model, path)
         else:
             _check_tag(model, pretrained)
             net = _create(model, pretrained)
@@ -63,9 +64,9 @@ def _check_tag(model: str, tag: str) -> None:
         )
 
 
-def _with_weights_of(model: str, path: Path) -> nn.Module:
+def _with_local_weights(model: str, path: Path) -> nn.Module:
     if path.suffix in (".npz", ".npy"):
-        return _create(model, str(path))  # big_vision's, which open_clip reads itself
+        return _create(model, str(path))  # weights of big_vision, which open_clip reads itself
     tensors = _read(model, path)
     kind = clip.layout(tensors)
     if kind is not None and not clip.has_text_tower(tensors):
@@ -92,7 +93,7 @@ def _read(model: str, path: Path) -> Mapping[str, Tensor]:
 
 
 def _check_activation(model: str, path: Path, kind: clip.Layout | None) -> None:
-    """OpenAI's own files are of QuickGELU; beside those of Hugging Face, `config.json` says what theirs are of."""
+    """Refuses weights of another activation: OpenAI's use QuickGELU; for Hugging Face's, `config.json` says which."""
     quick = None
     if path.is_file() and torchscript.is_archive(path):
         quick = True
@@ -107,9 +108,10 @@ def _check_activation(model: str, path: Path, kind: clip.Layout | None) -> None:
 
 
 def _configured_activation(path: Path) -> bool | None:
+    """Whether a configuration of Hugging Face names QuickGELU; None where the file cannot be read."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        return config.get("vision_config", config).get("hidden_act", "quick_gelu") == "quick_gelu"
+        return bool(config.get("vision_config", config).get("hidden_act", "quick_gelu") == "quick_gelu")
     except (OSError, ValueError, AttributeError):
         return None
 
@@ -117,10 +119,12 @@ def _configured_activation(path: Path) -> bool | None:
 def _create(model: str, pretrained: str | None) -> nn.Module:
     if pretrained:
         log.info("loading the weights %s of %s", pretrained, model)
-    logging.disable(logging.ERROR)  # what goes wrong is told once, below
+    logging.disable(logging.ERROR)  # the one message below replaces what open_clip logs
     try:
-        return open_clip.create_model(model, pretrained=pretrained, require_pretrained=pretrained is not None)
-    except Exception as error:  # open_clip raises whatever its download or its file reader raised
+        required = pretrained is not None
+        net: nn.Module = open_clip.create_model(model, pretrained=pretrained, require_pretrained=required)
+        return net
+    except Exception as error:  # open_clip passes on whatever its download or its file reader raises
         raise _not_loaded(model, pretrained, error) from error
     finally:
         logging.disable(logging.NOTSET)

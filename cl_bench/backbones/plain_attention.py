@@ -1,4 +1,4 @@
-"""Attention made of ordinary operations."""
+"""Attention without fused kernels."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @contextlib.contextmanager
 def plain_attention() -> Iterator[None]:
-    """Within it, attentions are made of operations that forward mode, `vmap` and dispatch modes know."""
+    """Within this context, attention uses operations that forward mode, `vmap` and dispatch modes support."""
     was_enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,7 +1,7 @@
-"""Words that a text tower never saw: their rows of its token table are zero, so to the tower they are all one word.
+"""Words that a text tower was not trained on: their rows of its token table are zero, so it cannot tell them apart.
 
-While a head is made, each unknown token of a class name gets a vector of its own, so that classes can at least be told
-apart; what the vector means is left to training. The model itself stays as it is.
+While a head is made, each unknown token of a class name gets its own random vector. Classes can then at least be told
+apart; training gives the vectors a meaning. The model itself does not change.
 """
 
 import contextlib
@@ -13,32 +13,33 @@ import torch
 from torch import Tensor
 
 RULE = "normal, seeded by the token, of the known rows' mean length"
-"""Part of what heads and streams are known by: another rule makes other rows."""
+"""In words, since it belongs to the identity of heads and streams: another rule makes other rows."""
 
 _SEED = 17
-
 
 Tokenizer: TypeAlias = Callable[[Sequence[str]], Tensor]
 
 
 def unknown_tokens(table: Tensor, tokenizer: Tokenizer, names: Sequence[str], prompts: Sequence[str]) -> list[int]:
-    """Tokens that class names bring into their prompts and whose rows of the (V, D) table are zero, in ascending order.
+    """The tokens of class names whose rows of the (V, D) table are zero, in ascending order.
 
-    A name may melt into one token with what stands beside it: `!!!` in `a photo of a {}.` is the token `!!!.`.
+    A name and the text beside it may become one token, which counts, too: `!!!` in `a photo of a {}.` is the token
+    `!!!.`.
     """
     unknown = _unknown(table, tokenizer)
     if not unknown.any():
         return []
     texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
-    of_texts, of_names, of_prompts = (
-        {token for token in tokenizer(some).unique().tolist() if unknown[token]}
-        for some in (texts, names, [prompt.replace("{}", "") for prompt in prompts])
+    bare_prompts = [prompt.replace("{}", "") for prompt in prompts]
+    in_texts, in_names, in_prompts = (
+        {token for token in torch.unique(tokenizer(some)).tolist() if unknown[token]}
+        for some in (texts, names, bare_prompts)
     )
-    return sorted(of_names | (of_texts - of_prompts))
+    return sorted(in_names | (in_texts - in_prompts))
 
 
 def unknown_words(table: Tensor, tokenizer: Tokenizer, names: Sequence[str]) -> list[str]:
-    """Those words of the names that have an unknown token, each once, in order of appearance."""
+    """The words of the names that contain an unknown token, each once, in order of appearance."""
     words = list(dict.fromkeys(word for name in names for word in name.split()))
     if not words:
         return []
@@ -47,7 +48,7 @@ def unknown_words(table: Tensor, tokenizer: Tokenizer, names: Sequence[str]) -> 
 
 
 def _unknown(table: Tensor, tokenizer: Tokenizer) -> Tensor:
-    """(V,) bool; what also stands around an empty text (begin, end, padding) is no word."""
+    """(V,) bool: which tokens are unknown; those around every text (begin, end, padding) are no words."""
     unknown = ~table.any(dim=1)
     unknown[tokenizer([""])] = False
     return unknown
@@ -55,11 +56,13 @@ def _unknown(table: Tensor, tokenizer: Tokenizer) -> Tensor:
 
 @contextlib.contextmanager
 def lent_vectors(table: Tensor, tokens: Sequence[int]) -> Iterator[None]:
-    """Gives each of the tokens a vector for a while: normal, seeded by the token, of the known rows' mean length.
+    """Within this context, each of the tokens has a random vector: normal, seeded by the token.
+
+    Its length is the mean length of the known rows.
 
     Args:
-        table: (V, D), changed within and restored after.
-        tokens: Whose rows are zero.
+        table: (V, D), changed within the context and restored after it.
+        tokens: Tokens whose rows are zero.
     """
     if not tokens:
         yield
@@ -75,6 +78,6 @@ def lent_vectors(table: Tensor, tokens: Sequence[int]) -> Iterator[None]:
 
 
 def _vector(token: int, size: int, length: float) -> Tensor:
-    """(size,) float64; NumPy promises that its legacy generator gives the same numbers in every version."""
+    """(size,) float64, from NumPy's legacy generator, whose numbers are the same in every version."""
     direction = np.random.RandomState([_SEED, token]).standard_normal(size)
     return torch.from_numpy(direction * (length / np.linalg.norm(direction)))

@@ -1,1 +1,1 @@
-"""Heads: one matrix for the whole scenario, made before training and never merged."""
+"""Heads: one matrix of class rows for the whole scenario, made before training and never merged."""

@@ -1,4 +1,4 @@
-"""The zero-shot head: one row per class, from the text tower."""
+"""The zero-shot head: the text tower makes one row per class."""
 
 import hashlib
 import json
@@ -12,25 +12,24 @@ from cl_bench.backbones.backbone import Backbone
 from cl_bench.runtime.source_code import outside
 from cl_bench.store import atomic
 
-# Heads of the first were known by weights and words alone, whatever the model's configuration; those of the second,
-# whatever the code of a backbone from outside the package.
+# Rises when the key of a head takes in more: 2 added the model's configuration, 3 the code of a backbone from outside.
 _SCHEMA = 3
 
 
 def zero_shot_head(
     backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
 ) -> Tensor:
-    """Row c is class c's classifier: logits = head @ features / |features|.
+    """Makes the head whose row c is the classifier of class c: logits = head @ features / |features|.
 
-    Per class, the normalized embeddings of all its prompts are averaged, the mean is normalized again and multiplied
-    by exp(logit_scale). Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4.
+    For each class, the normalized embeddings of all its prompts are averaged; the mean is normalized again and
+    multiplied by exp(logit_scale). Source: Radford et al. 2021, arXiv 2103.00020, section 3.1.4.
 
-    Words of class names that the text tower was not trained on get vectors of their own, see `unknown_words`.
+    Words that the text tower was not trained on get their own vectors, see `unknown_words`.
 
     Args:
-        backbone: Whose text tower is used.
+        backbone: Its text tower encodes the prompts.
         class_names: C names.
-        prompts: Templates; `{}` is where the name goes.
+        prompts: Templates; the name replaces `{}`.
         cache: Folder in which heads are kept, so that no prompt is encoded twice.
 
     Returns:
@@ -52,7 +51,7 @@ def zero_shot_head(
 
 
 def head_key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
-    """16 hex digits that differ whenever a head does: of the model, its code, the words, and their tokens."""
+    """16 hex digits that differ whenever the head does: a hash of the model, its code, the words and their tokens."""
     words = [list(class_names), list(prompts)]
     tokens = [backbone.tokens(texts).tolist() for texts in words]
     content = [_SCHEMA, backbone.text_identity, outside(type(backbone)), words, tokens]

@@ -1,12 +1,13 @@
 """The embedded miniature: a CLIP with an image tower of half a million parameters that reads 32 x 32 pixels.
 
-It was pre-trained by `python -m cl_bench.backbones.tiny_clip` on pictures that this package draws. The script
-and its seed fix what is drawn and computed, but the last bits of floating-point results differ between
-versions of torch and between processors, and 1,600 steps amplify them: `weights.json` records the SHA-256 of
-the file that was shipped, and a file made elsewhere is a sibling of it, not a copy.
+`python -m cl_bench.backbones.tiny_clip` pre-trained it on pictures that this package draws. The seed fixes the pictures
+and the training. The last bits of floating-point results still differ between versions of torch and between processors,
+and 1,600 steps amplify them. So `weights.json` has the SHA-256 of the file that the package ships; weights made
+elsewhere are similar, not equal.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,21 +21,22 @@ __all__ = ["MODEL_CONFIG", "WEIGHTS", "TinyClip", "frozen_parameters", "load"]
 
 
 def load(path: Path = WEIGHTS) -> torch.nn.Module:
-    """The pre-trained model: open_clip's CLIP in fp32, in eval mode, on the CPU.
+    """Loads the pre-trained model: a CLIP of open_clip in fp32, in evaluation mode, on the CPU.
 
     Args:
-        path: Weights written by the pre-training script, with `weights.json` beside them.
+        path: Weights that the pre-training script has written; `weights.json` lies beside them.
 
     Raises:
-        UserError: If the weights are damaged.
+        UserError: The weights are damaged.
     """
     model = architecture.create()
-    model.load_state_dict(weights.read(path, model.vocab_size))
+    vocabulary: Any = model.vocab_size  # a number; nn.Module promises tensors and modules only
+    model.load_state_dict(weights.read(path, vocabulary))
     return model.eval()
 
 
 def frozen_parameters() -> int:
-    """Parameters in the weights file that are not the image tower's: text tower, token rows and scale."""
+    """Number of parameters in the weights file outside the image tower: text tower, token rows and scale."""
     _, outside = weights.count_parameters(WEIGHTS, tower="visual.")
     return outside
 
@@ -43,7 +45,7 @@ class TinyClip(Backbone):
     """The miniature as a backbone.
 
     Args:
-        resampling: See `transforms`.
+        resampling: See `ImageTransform`.
         projection: Name of the layer from hidden states to features.
     """
 

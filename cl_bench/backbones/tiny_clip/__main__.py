@@ -16,7 +16,7 @@ _STEPS_BETWEEN_LINES = 100
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Pre-trains, writes the weights and their record, and prints the zero-shot accuracies."""
+    """Pre-trains the miniature, writes its weights and their record, and prints its zero-shot accuracies."""
     parser = argparse.ArgumentParser(prog="python -m cl_bench.backbones.tiny_clip", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("tiny_clip.safetensors"), help="weights.json goes beside it")
     parser.add_argument("--seed", type=int, default=0)
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     weights.write(options.out, model.state_dict(), ids, facts)
 
-    # Measured on the file as it will be read, in fp16 and with the whole token table.
+    # Measured on the weights as users will load them: rounded to fp16, with the whole token table.
     shipped = load(options.out)
     class_names = [concept.names[0] for concept in CONCEPTS]
     tests = {
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _Progress:
-    """One line with the loss and the time left; a new line now and then where the output is no terminal."""
+    """Prints the loss and the time left: in one line on a terminal, elsewhere a new line every 100 steps."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps

@@ -1,4 +1,4 @@
-"""The model's shape, through open_clip's own factory."""
+"""The miniature's architecture, built by open_clip."""
 
 import logging
 from functools import cache
@@ -8,30 +8,31 @@ import torch
 
 NAME = "tiny_clip"
 MODEL_CONFIG = Path(__file__).with_name("tiny_clip.json")
-# A configuration file of open_clip has no place for this; its factory takes it as an argument.
+# Not part of open_clip's configuration files, so `create_model` gets it as an argument.
 _PREPROCESSING = {"mean": (0.5, 0.5, 0.5), "std": (0.35, 0.35, 0.35)}
 
 
 def create(seed: int = 0) -> torch.nn.Module:
-    """An untrained model in fp32; torch's global random state stays as it was."""
+    """Makes an untrained model in fp32; torch's global random state does not change."""
     import open_clip
 
     register()
     with torch.random.fork_rng(devices=[]), _Quiet():
         torch.manual_seed(seed)
-        return open_clip.create_model(NAME, force_preprocess_cfg=dict(_PREPROCESSING))
+        model: torch.nn.Module = open_clip.create_model(NAME, force_preprocess_cfg=dict(_PREPROCESSING))
+        return model
 
 
 @cache
 def register() -> None:
-    """Makes the name known to open_clip, for models and tokenizers."""
+    """Registers the model with open_clip, under whose name it finds the tokenizer, too."""
     import open_clip
 
     open_clip.add_model_config(MODEL_CONFIG)
 
 
 class _Quiet:
-    """Silences open_clip's warning that the weights are random: they are, until they are read or trained."""
+    """Silences open_clip's warning that the weights are random, which they are until they are loaded or trained."""
 
     def __enter__(self) -> None:
         self._before = logging.root.manager.disable

@@ -1,11 +1,12 @@
 """Contrastive pre-training of the miniature on pictures drawn on the fly.
 
-Source of the loss: Radford et al. 2021, arXiv 2103.00020, figure 3. Differs from the publication in: images
-with equal captions are each other's positives, in equal shares; with 165 concepts a batch always holds some.
+Source of the loss: Radford et al. 2021, arXiv 2103.00020, figure 3. Differs from the publication in: images with equal
+captions are positives of each other, in equal shares. With 165 concepts, every batch has such images.
 """
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -36,14 +37,14 @@ def pretrain(
     """Trains a model from scratch.
 
     Args:
-        seed: Of the initial weights, the pictures and the captions.
+        seed: Seed of the initial weights, the pictures and the captions.
         steps: Optimizer steps of 256 images.
         report: Called after each step with its number, from 1, and its loss.
 
     Returns:
-        The model, whose token table has only the rows that captions need, and (V,) the ids of these rows.
+        The model, whose token table has only the rows that captions use, and (V,) the ids of these rows.
     """
-    model = architecture.create(seed)
+    model: Any = architecture.create(seed)  # open_clip's classes carry no types
     ids = caption_ids()
     model.token_embedding = nn.Embedding.from_pretrained(model.token_embedding.weight[ids].detach(), freeze=False)
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
@@ -72,21 +73,19 @@ def pretrain(
 
 
 def caption_ids() -> Tensor:
-    """The tokenizer's ids that captions can hold, in ascending order.
+    """The token ids that captions can contain, in ascending order.
 
-    Their order is kept because open_clip reads a text's features where the id is largest: at the end of the
-    text.
+    The order matters: open_clip reads a text's features at the largest id, which is the end-of-text token.
     """
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
     names = [name for concept in CONCEPTS for name in concept.names]
-    return tokenizer([*names, *PROMPTS, *COLOR_NAMES, "in color on black"]).unique()
+    return torch.unique(tokenizer([*names, *PROMPTS, *COLOR_NAMES, "in color on black"]))
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: list[str]) -> Tensor:
-    """Mean of the cross-entropies image to text and text to image.
+    """The mean of the cross-entropies from images to texts and from texts to images.
 
-    L = (CE(s·I·Tᵀ, P) + CE(s·T·Iᵀ, P)) / 2 with P[i, j] = [caption i = caption j] / number of captions equal
-    to i.
+    L = (CE(s·I·Tᵀ, P) + CE(s·T·Iᵀ, P)) / 2 with P[i, j] = [caption i = caption j] / number of captions equal to i.
 
     Args:
         images: (B, D) normalized embeddings I.
@@ -103,24 +102,22 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: lis
 
 
 def learning_rate_share(step: int, steps: int) -> float:
-    """The learning rate as a share of its peak: 100 steps of linear warm-up, then a cosine to 2 %."""
+    """The learning rate as a share of its peak: linear warm-up for 100 steps, then a cosine down to 2 %."""
     warm_up = (step + 1) / _WARM_UP
     progress = max(step - _WARM_UP, 0) / max(steps - _WARM_UP, 1)
     return min(warm_up, _FINAL_SHARE + (1 - _FINAL_SHARE) * (1 + math.cos(math.pi * min(progress, 1))) / 2)
 
 
 def normalize(model: nn.Module, images: NDArray[np.uint8]) -> Tensor:
-    """(N, 32, 32, 3) uint8 to the (N, 3, 32, 32) float32 that the image tower reads."""
-    look = open_clip.get_model_preprocess_cfg(model)
-    mean, std = (torch.tensor(look[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    """Turns (N, 32, 32, 3) uint8 into the (N, 3, 32, 32) float32 that the image tower reads."""
+    preprocessing = open_clip.get_model_preprocess_cfg(model)
+    mean, std = (torch.tensor(preprocessing[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
     return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 @torch.inference_mode()
-def zero_shot_accuracy(
-    model: nn.Module, images: NDArray[np.uint8], labels: Tensor, class_names: Iterable[str]
-) -> float:
-    """Share of images that the text head, one row per class name, gets right."""
+def zero_shot_accuracy(model: Any, images: NDArray[np.uint8], labels: Tensor, class_names: Iterable[str]) -> float:
+    """The share of images that a head of text embeddings, one row per class name, classifies correctly."""
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
     head = torch.stack(
         [

@@ -1,8 +1,7 @@
-"""The weights file: fp16, with the rows of the token table that were trained and no others.
+"""The weights file: fp16, and of the token table only the rows that were trained.
 
-Captions use some two hundred of the tokenizer's 49,408 ids. The file holds these rows and their ids; reading
-puts them back into a table of zeros, so that any text can be encoded, and words that were never seen count as
-nothing.
+Captions use about two hundred of the tokenizer's 49,408 tokens. The file holds these rows and their ids. Reading puts
+them back into a table of zeros, so that any text can be encoded; a word that was never seen has a row of zeros.
 """
 
 import hashlib
@@ -27,13 +26,13 @@ _NOT_PARAMETERS = {_IDS}
 
 
 def write(path: Path, state: dict[str, Tensor], ids: Tensor, facts: dict[str, Any]) -> None:
-    """Writes the weights, and beside them `weights.json` with their hash and the facts of their making.
+    """Writes the weights, and beside them `weights.json` with their hash and how they were made.
 
     Args:
-        path: Where to; replaced as a whole or not at all.
-        state: A model's state whose token table has one row per entry of `ids`.
-        ids: (V,) the tokenizer's ids of these rows.
-        facts: Goes into `weights.json`.
+        path: The file, which is replaced as a whole or not at all.
+        state: A model's state; its token table has one row per entry of `ids`.
+        ids: (V,) the token ids of these rows.
+        facts: What `weights.json` says beside the hash.
     """
     compact = {name: tensor.half().contiguous() for name, tensor in state.items() if name != TOKEN_TABLE}
     compact[_ROWS] = state[TOKEN_TABLE].half().contiguous()
@@ -41,7 +40,7 @@ def write(path: Path, state: dict[str, Tensor], ids: Tensor, facts: dict[str, An
     content = save(compact)
     atomic.write_bytes(path, content)
     record = {"sha256": hashlib.sha256(content).hexdigest(), **facts}
-    atomic.write_json(_record_of(path), record)
+    atomic.write_json(_record_path(path), record)
 
 
 def read(path: Path, vocabulary: int) -> dict[str, Tensor]:
@@ -52,12 +51,12 @@ def read(path: Path, vocabulary: int) -> dict[str, Tensor]:
         vocabulary: Rows of the whole token table.
 
     Raises:
-        UserError: If the file is not the one whose hash was recorded.
+        UserError: The file is not the one whose hash was recorded.
     """
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != json.loads(_record_of(path).read_text())["sha256"]:
+    if hashlib.sha256(content).hexdigest() != json.loads(_record_path(path).read_text())["sha256"]:
         raise UserError(
-            f"The weights {path} are damaged: their SHA-256 is not the one in {_record_of(path).name}. "
+            f"The weights {path} are damaged: their SHA-256 is not the one in {_record_path(path).name}. "
             "Install cl_bench again, or make them anew with `python -m cl_bench.backbones.tiny_clip`."
         )
     state = load(content)
@@ -67,7 +66,7 @@ def read(path: Path, vocabulary: int) -> dict[str, Tensor]:
 
 
 def count_parameters(path: Path, tower: str) -> tuple[int, int]:
-    """How many stored parameters belong to a tower, by the prefix of their names, and how many do not."""
+    """Counts the stored parameters inside a tower, by the prefix of their names, and outside it."""
     inside = outside = 0
     with safe_open(path, framework="pt") as file:
         for name in set(file.keys()) - _NOT_PARAMETERS:
@@ -76,5 +75,5 @@ def count_parameters(path: Path, tower: str) -> tuple[int, int]:
     return inside, outside
 
 
-def _record_of(path: Path) -> Path:
+def _record_path(path: Path) -> Path:
     return path.with_name("weights.json")

@@ -1,4 +1,4 @@
-"""What the pre-training sees: every concept in several shapes, distorted, inked and captioned anew."""
+"""What pre-training sees: every concept in several shapes, with new distortions, colors and captions each time."""
 
 from collections.abc import Callable, Collection
 
@@ -17,11 +17,11 @@ _DRAWS_OF_A_TEXTURE = 60
 
 
 class World:
-    """All concepts in some fonts.
+    """All concepts, drawn in some fonts.
 
     Args:
-        fonts: From a group to its fonts, `fonts.pretraining_fonts` for example.
-        seed: Of the textures' shapes.
+        fonts: Maps a group of concepts to its fonts, `fonts.pretraining_fonts` for example.
+        seed: Seed of the textures' shapes.
     """
 
     def __init__(self, fonts: Callable[[Group], tuple[str, ...]], seed: int) -> None:
@@ -37,7 +37,7 @@ class World:
         self._first = self._counts.cumsum(0) - self._counts
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[NDArray[np.uint8], list[str], torch.Tensor]:
-        """Draws images of uniformly random concepts, each in a uniformly random one of its shapes.
+        """Draws images of concepts; the concept and its shape are uniformly random.
 
         Returns:
             Images (count, 32, 32, 3), one caption each, and (count,) indices into `CONCEPTS`.
@@ -56,7 +56,7 @@ class World:
 def draw_test(
     fonts: Callable[[Group], tuple[str, ...]], groups: Collection[Group], seed: int
 ) -> tuple[NDArray[np.uint8], torch.Tensor]:
-    """Those of 4,000 new images whose concepts are of some groups, and (N,) indices into `CONCEPTS`."""
+    """Draws 4,000 new images and keeps those of some groups; returns them and (N,) indices into `CONCEPTS`."""
     world = World(fonts, seeds.derive(seed, "test shapes"))
     images, _, concepts = world.draw(4000, seeds.generator(seed, "test images"))
     wanted = torch.tensor([CONCEPTS[concept].group in groups for concept in concepts.tolist()])
