@@ -1,28 +1,29 @@
-"""From counts to everything that a result says of one sequence of models."""
+"""From counts to the accuracies, matrices and metrics of one sequence of models."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
+from cl_bench.evaluation.counting import Counts, Kind
 from cl_bench.evaluation.metrics import summarize
-from cl_bench.evaluation.task_accuracy import Counts, Kind
 
 KINDS: tuple[Kind, ...] = ("task_agnostic", "task_aware")
 
 
 def accuracies(rows: Sequence[Counts | None], tasks: int, kinds: Collection[Kind] = KINDS) -> dict[str, Any]:
-    """Accuracy, matrices and metrics, in percent, for both kinds: `task_agnostic` and `task_aware`.
+    """Computes accuracies, matrices and metrics in percent, for both kinds: `task_agnostic` and `task_aware`.
 
     Args:
-        rows: Counts per evaluated model: zero-shot, then after each training task; None where not evaluated.
+        rows: The counts of each model: the zero-shot model, then the model after each task; None where a model was not
+            evaluated.
         tasks: T, the number of tasks that each model is evaluated on.
-        kinds: Those that mean something here; the others are None throughout.
+        kinds: The kinds that mean something here; all values of the others are None.
 
     Returns:
-        Plain data. `accuracy`: of the last model, over all images together (an image counts the same, whatever its
-        task). `accuracy_after_task`: the same for every row. `matrix`: `R[i][j]`, accuracy on task j
-        after i training tasks. `metrics`: what follows from the matrix.
+        Plain data. `accuracy`: of the last model, over all images together, each with the same weight.
+        `accuracy_after_task`: the same for every row. `matrix`: `R[i][j]`, the accuracy on task j after i training
+        tasks. `metrics`: the metrics of the matrix, see `metrics`.
     """
     matrices = {
         kind: np.stack([np.full(tasks, np.nan) if row is None else row.matrix_row(kind).numpy() for row in rows])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
+from cl_bench.evaluation.counting import Counts, TaskAccuracy
 from cl_bench.images import batches
 from cl_bench.images.samples import Samples
 from cl_bench.images.transforms import ImageTransform
@@ -16,20 +16,20 @@ from cl_bench.runtime import distributed
 
 
 class Evaluator:
-    """Counts, task by task, how many images an encoder with a head gets right.
+    """Counts, task by task, how many images an encoder and a head classify correctly.
 
-    Over several processes the images are dealt out without padding, so that each is counted once.
+    Several processes share the images without padding, so that each image is counted once.
 
     Args:
-        encoder: Copied; its weights matter only where those of a head are evaluated.
+        encoder: Copied. Its own weights are used only where heads are evaluated.
         head: (C, D), see `zero_shot_head`.
-        transform: From 8-bit images to what the encoder reads.
-        samples: The images, their task as group.
+        transform: Turns 8-bit images into what the encoder reads.
+        samples: The images; their groups are their tasks.
         class_masks: (T, C) bool, the classes of each task.
         batch_size: Images per process and step.
-        workers: Processes that fetch images, see `batches.loader`.
-        device: Where the encoder runs.
-        autocast: Makes the context in which it runs.
+        workers: Number of processes that fetch images, see `batches.loader`.
+        device: The device that the encoder runs on.
+        autocast: Makes the context that it runs in.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Evaluator:
 
     @torch.inference_mode()
     def __call__(self, weights: Mapping[str, Tensor]) -> Counts:
-        """Counts for an encoder with these weights, or for the (C, D) entry `head` alone as another head.
+        """Counts for an encoder with these weights or, where `head` is the only entry, for another (C, D) head.
 
-        Only rank 0's weights are looked at.
+        All ranks use the weights of rank 0.
         """
         if distributed.is_main() and weights.keys() == {"head"}:
             self._head.copy_(weights["head"])
@@ -62,7 +62,7 @@ class Evaluator:
         distributed.copy_from_main([*self._encoder.state_dict().values(), self._head])
         accuracy = TaskAccuracy(len(self._masks)).to(self._device)
         for batch in self._loader:
-            images = batches.to_images(_to(batch, self._device), self._transform)
+            images = batches.to_images(on_device(batch, self._device), self._transform)
             with self._autocast():
                 features = batches.encoded(self._encoder, images)
             logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
@@ -70,6 +70,7 @@ class Evaluator:
         return accuracy.compute()
 
 
-def _to(batch: batches.Batch, device: torch.device) -> batches.Batch:
+def on_device(batch: batches.Batch, device: torch.device) -> batches.Batch:
+    """The batch with its tensors on a device; images of evaluation have no crops."""
     parts = [batches.Part(part.pixels.to(device), None, part.places.to(device)) for part in batch.parts]
     return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))

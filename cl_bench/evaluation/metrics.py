@@ -1,12 +1,12 @@
-"""What is computed from an accuracy matrix R; see each function for which of the definitions in use it is.
+"""The metrics of an accuracy matrix R. Several definitions are in use; each function says which one it computes.
 
-A matrix has T columns, one per task, and its values are percent: row 0 is the zero-shot model, row i the
-model after the i-th training task, so R[i, j] is the accuracy on task j after task i. NaN (or None) stands
-where nothing was evaluated. Trainers that learn task by task leave T+1 rows; joint training leaves 2 and the
-zero-shot model alone 1. Tasks count from 1 in the formulas, as rows do.
+A matrix has T columns, one per task. Its values are percent. Row 0 is the zero-shot model and row i the model after the
+i-th training task, so R[i, j] is the accuracy on task j after task i; in the formulas, tasks count from 1. NaN (or
+None) stands where nothing was evaluated. Trainers that learn task by task give T+1 rows, joint training gives 2, and
+the zero-shot model alone gives 1.
 
-Every function gives None where its definition does not apply: for want of rows or of tasks, or because
-an entry that it needs was not evaluated.
+A function returns None where its definition does not apply: the matrix has too few rows or tasks, or an entry that the
+formula needs was not evaluated.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 
 def average_accuracy(matrix: npt.ArrayLike) -> float | None:
-    """Accuracy of the last model, averaged over tasks: (1/T) Σ_j R[last, j]; for any number of rows."""
+    """The accuracy of the last model, averaged over tasks: (1/T) Σ_j R[last, j]. Any number of rows will do."""
     return _mean(_array(matrix)[-1])
 
 
 def average_incremental_accuracy(matrix: npt.ArrayLike) -> float | None:
-    """Average over time of the accuracy on the tasks seen so far: (1/T) Σ_i (1/i) Σ_{j≤i} R[i, j].
+    """The average over time of the accuracy on the tasks learned so far: (1/T) Σ_i (1/i) Σ_{j≤i} R[i, j].
 
-    Source: Rebuffi et al., "iCaRL", CVPR 2017, arXiv 1611.07725, with tasks weighted equally.
+    Source: Rebuffi et al., "iCaRL", CVPR 2017, arXiv 1611.07725, with equal weights of all tasks.
     """
     learned = _after_tasks(matrix, least=1)
     if learned is None:
@@ -34,8 +34,8 @@ def average_incremental_accuracy(matrix: npt.ArrayLike) -> float | None:
 def forgetting_max_minus_last(matrix: npt.ArrayLike) -> float | None:
     """How far each task but the last fell from its best: 1/(T-1) Σ_{j<T} (max_{1≤i<T} R[i, j] - R[T, j]).
 
-    The best is over all models before the last, also those that had not learned the task yet, but not
-    over the zero-shot model. Negative where the last model is the best.
+    The best is over all models before the last, including those that had not learned the task yet, but without the
+    zero-shot model. It is negative where the last model is the best.
 
     Source: Chaudhry et al., "Riemannian Walk for Incremental Learning", ECCV 2018, arXiv 1801.10112.
     """
@@ -53,7 +53,7 @@ def forgetting_first_minus_last(matrix: npt.ArrayLike) -> float | None:
 
 
 def backward_transfer(matrix: npt.ArrayLike) -> float | None:
-    """What later tasks did to earlier ones: 1/(T-1) Σ_{j<T} (R[T, j] - R[j, j]).
+    """How later tasks changed the accuracy on earlier ones: 1/(T-1) Σ_{j<T} (R[T, j] - R[j, j]).
 
     Source: Lopez-Paz and Ranzato, "Gradient Episodic Memory", NeurIPS 2017, arXiv 1706.08840.
     """
@@ -62,7 +62,7 @@ def backward_transfer(matrix: npt.ArrayLike) -> float | None:
 
 
 def forward_transfer_against_zero_shot(matrix: npt.ArrayLike) -> float | None:
-    """What earlier tasks did to later ones, against zero-shot: 1/(T-1) Σ_{j≥2} (R[j-1, j] - R[0, j]).
+    """How earlier tasks changed the accuracy on later ones, against zero-shot: 1/(T-1) Σ_{j≥2} (R[j-1, j] - R[0, j]).
 
     Source: Lopez-Paz and Ranzato, "Gradient Episodic Memory", NeurIPS 2017, arXiv 1706.08840.
 
@@ -83,7 +83,7 @@ METRICS: tuple[Callable[[npt.ArrayLike], float | None], ...] = (
 
 
 def summarize(matrix: npt.ArrayLike) -> dict[str, float | None]:
-    """Every metric under its function's name."""
+    """All metrics, by the names of their functions."""
     return {metric.__name__: metric(matrix) for metric in METRICS}
 
 
@@ -95,7 +95,7 @@ def _array(matrix: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def _after_tasks(matrix: npt.ArrayLike, least: int) -> npt.NDArray[np.float64] | None:
-    """The (T, T) matrix without its zero-shot row; None if it is not that, or T is too small."""
+    """The (T, T) matrix without its zero-shot row; None where there are not T+1 rows, or T is too small."""
     array = _array(matrix)
     rows, tasks = array.shape
     return array[1:] if rows == tasks + 1 and tasks >= least else None

@@ -1,4 +1,4 @@
-"""When, on what and in which batches models are evaluated."""
+"""When models are evaluated, on which images, and in batches of which size."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -11,9 +11,9 @@ class Settings:
     """Settings of the group `evaluation`.
 
     Args:
-        when: After every task, or only zero-shot and after the last.
-        split: Which images; `validation` is the share of the training images that the scenario sets aside.
-        finetuned: Whether the weights of a task are evaluated before merging, too.
+        when: After every task, or only before the first and after the last.
+        split: Which images; `validation` are the training images that the scenario sets aside.
+        finetuned: Whether the task's own weights are evaluated before merging, too.
         batch_size: Images per step and device.
     """
 

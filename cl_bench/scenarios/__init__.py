@@ -1,4 +1,4 @@
-"""Which classes or domains arrive in which order, as Avalanche benchmarks."""
+"""Scenarios: which classes, domains or data sets arrive in which order, as Avalanche benchmarks."""
 
 from cl_bench.scenarios.avalanche import Avalanche
 from cl_bench.scenarios.class_incremental import ClassIncremental

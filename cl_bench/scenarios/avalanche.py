@@ -20,26 +20,26 @@ from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios.scenario import Experience, Scenario
 
-_AT_ONCE = 512  # images that a process looks at before it answers
+_PART = 512  # images whose hash a process computes at a time
 
 
 class Avalanche(Scenario):
     """A benchmark of `avalanche.benchmarks.classic` (Carta et al. 2023, arXiv 2302.01766) as a stream for CLIP.
 
-    Its images are taken without its training and evaluation transforms, but with those that make its tasks (rotations,
-    permutations). A task's classes are those that its training experience has; the head has all of them.
+    The benchmark's training and evaluation transforms are left out; those that make its tasks (rotations, permutations)
+    are applied. The classes of a task are those of its training images. The head has the classes of all tasks.
 
     Args:
         benchmark: Its name: SplitMNIST, RotatedMNIST, SplitCIFAR100, CORe50, …
-        tasks: Number of experiences; null where the benchmark has a fixed number of them.
+        tasks: Number of experiences; null where the benchmark fixes it.
         root: Folder of the data set, in the layout that Avalanche reads or downloads.
-        seed: Of the order of classes, and of whatever else the benchmark draws.
+        seed: Seed of the order of classes and of everything else that the benchmark draws.
         options: More arguments of the benchmark.
-        class_names: One name per class; null: those that its data set brings.
+        class_names: One name per class; null: the names in the data set.
         prompts: Templates of the zero-shot head.
 
     Raises:
-        UserError: No such benchmark or option, data that cannot be had, or classes without names.
+        UserError: The benchmark or an option does not exist, its data cannot be read, or its classes have no names.
     """
 
     kind: ClassVar[str] = "Avalanche benchmark"
@@ -57,7 +57,7 @@ class Avalanche(Scenario):
         arguments = {"n_experiences": tasks, "seed": seed, **(options or {})}
         made = _make(benchmark, arguments, root)
         train, test = list(made.train_stream), list(made.test_stream)
-        names = class_names or _names(train[0].dataset)
+        names = class_names or _class_names(train[0].dataset)
         if names is None:
             raise UserError(
                 f"scenario.benchmark={benchmark}: its classes have no names; 'scenario.class_names=[…]' does."
@@ -79,9 +79,10 @@ class Avalanche(Scenario):
 
 
 class _AvalancheImages:
-    """The images of all experiences of a stream, one after another, as Avalanche gives them.
+    """The images of all experiences of a stream, one after another, as Avalanche returns them.
 
-    Which files they come from, and what is made of them, cannot be seen: all of them are looked at.
+    Their identity is a hash of all images, since Avalanche does not show which files they come from and what transforms
+    do to them.
     """
 
     def __init__(self, datasets: Sequence[Any]) -> None:
@@ -104,32 +105,33 @@ class _AvalancheImages:
 
 
 class _Digests(torch.utils.data.Dataset[bytes]):
-    """SHA-256 of the images, so many at a time."""
+    """The SHA-256 of each part of the images."""
 
     def __init__(self, images: _AvalancheImages) -> None:
         self._images = images
 
     def __len__(self) -> int:
-        return -(-len(self._images) // _AT_ONCE)
+        return -(-len(self._images) // _PART)
 
     def __getitem__(self, part: int) -> bytes:
         digest = hashlib.sha256()
-        for row in range(part * _AT_ONCE, min((part + 1) * _AT_ONCE, len(self._images))):
+        for row in range(part * _PART, min((part + 1) * _PART, len(self._images))):
             image = self._images[row]
             digest.update(f"{image.shape}".encode() + image.tobytes())
         return digest.digest()
 
 
 def _sha256(images: _AvalancheImages) -> str:
-    """Of all images in their order, from as many processes as there are cores: threads would wait for each other."""
+    """Hashes all images in their order, in as many processes as there are cores; threads would wait for each other."""
     digests = _Digests(images)
     workers = min(available_cores(), len(digests)) if len(digests) > 1 else 0
-    own = torch.Generator()  # the global one would have gone on
-    parts = DataLoader(digests, batch_size=None, num_workers=workers, generator=own)
+    generator = torch.Generator()  # leaves the global random state as it is
+    parts = DataLoader(digests, batch_size=None, num_workers=workers, generator=generator)
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _make(benchmark: str, arguments: Mapping[str, Any], root: Path) -> Any:
+    """Calls the function of Avalanche that makes the benchmark, with those arguments that it takes."""
     from avalanche.benchmarks import classic
 
     known = [name for name, value in vars(classic).items() if inspect.isfunction(value) and name[0].isupper()]
@@ -148,14 +150,15 @@ def _make(benchmark: str, arguments: Mapping[str, Any], root: Path) -> Any:
         raise UserError(f"scenario.benchmark={benchmark}: Avalanche cannot make it from {root} ({error}).") from error
 
 
-def _names(dataset: Any) -> Sequence[str] | None:
-    """The class names of the data set that Avalanche has wrapped, however deep."""
-    if isinstance(getattr(dataset, "classes", None), list):
-        return dataset.classes
+def _class_names(dataset: Any) -> Sequence[str] | None:
+    """The class names of the data set that Avalanche has wrapped, at whatever depth; None where it has none."""
+    names: Any = getattr(dataset, "classes", None)
+    if isinstance(names, list):
+        return names
     inner = getattr(dataset, "_flat_data", dataset)
     parts: Iterator[Any] = iter(getattr(inner, "_datasets", ()))
     wrapped = getattr(inner, "dataset", None)
-    return next(filter(None, map(_names, parts)), None) or (None if wrapped is None else _names(wrapped))
+    return next(filter(None, map(_class_names, parts)), None) or (None if wrapped is None else _class_names(wrapped))
 
 
 def _images(experiences: Sequence[Any]) -> Images:

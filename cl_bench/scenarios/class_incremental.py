@@ -12,18 +12,18 @@ from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import order, validation
 from cl_bench.scenarios.scenario import Experience, Scenario
 
-_MOST_NAMED = 20  # classes, in a task's name
+_MOST_NAMED = 20  # classes in the name of a task
 
 
 class ClassIncremental(Scenario):
-    """Chunks of the class order: task i of T has positions floor(C·i/T) to floor(C·(i+1)/T).
+    """The class order in chunks: task i of T gets positions floor(C·i/T) to floor(C·(i+1)/T).
 
-    Nothing is dropped where T does not divide C (196 classes in 10 tasks: 19, 20, 19, 20, …).
+    No class is dropped where T does not divide C (196 classes in 10 tasks: 19, 20, 19, 20, …).
 
     Args:
         dataset: The images.
         tasks: Number of tasks T, at most the number of classes C.
-        class_order: In which order classes arrive, see `order.Order`.
+        class_order: The order in which classes arrive, see `order.Order`.
         validation_share: Share of each class's training images that is set aside.
 
     Raises:
@@ -66,6 +66,6 @@ def _experiences(
 
 
 def _shortened(names: list[str]) -> str:
-    """The classes of a task; not all of a thousand, since the name goes into every message and record."""
+    """The classes of a task, at most twenty of them, since the name goes into every message and record."""
     more = f", … ({len(names)} classes)" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more

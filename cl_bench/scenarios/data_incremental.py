@@ -14,14 +14,15 @@ from cl_bench.scenarios.scenario import Experience, Scenario
 
 
 class DataIncremental(Scenario):
-    """The images are dealt out to T tasks, class by class: shares differ by one image at most, per class and in all.
+    """The images are dealt out to T tasks, class by class.
 
-    Test images are dealt out, too, so that every task has its own; each is classified among all classes.
+    Tasks differ by at most one image, in each class and in all. Test images are dealt out, too, so that every task has
+    test images; each image is classified among all classes.
 
     Args:
         dataset: The images.
         tasks: Number of tasks T.
-        deal_seed: Of the dealing.
+        deal_seed: Seed of the dealing.
         validation_share: Share of each class's training images that is set aside.
 
     Raises:
@@ -61,7 +62,7 @@ class DataIncremental(Scenario):
 
 
 def _deal(labels: np.ndarray, tasks: int, seed: int) -> np.ndarray:
-    """(N,) which task gets each image: class after class, shuffled, one to each task in turn."""
+    """(N,) the task of each image: images are shuffled, sorted by class, and go to each task in turn."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     shares = np.empty(len(labels), dtype=np.int64)

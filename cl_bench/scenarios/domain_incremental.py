@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field, InstanceOf
 
 from cl_bench.images.images import ImageDataset, Images
@@ -14,11 +15,11 @@ from cl_bench.scenarios.scenario import Experience, Scenario
 
 
 class DomainIncremental(Scenario):
-    """One task per domain; every image is classified among all classes, in training and at test.
+    """One task per domain; every image is classified among all classes, in training and in evaluation.
 
     Args:
-        dataset: Images with domains.
-        domain_order: In which order domains arrive, see `order.Order`.
+        dataset: The images, which have domains.
+        domain_order: The order in which domains arrive, see `order.Order`.
         validation_share: Share of each class's training images in each domain that is set aside.
 
     Raises:
@@ -36,7 +37,7 @@ class DomainIncremental(Scenario):
         if not dataset.domain_names:
             raise UserError(f"{dataset.name} has no domains; scenario=class_incremental learns class by class.")
         arrival = order.resolve(domain_order, dataset.domain_names, dataset.name, "domain_order")
-        strata = dataset.train.domains * len(dataset.class_names) + dataset.train.labels
+        strata = _domains(dataset.train) * len(dataset.class_names) + dataset.train.labels
         kept, aside = validation.split(strata, validation_share)
         super().__init__(
             [dataset],
@@ -51,8 +52,13 @@ def _experiences(dataset: ImageDataset, images: Images, positions: np.ndarray, a
     return [
         Experience(
             dataset.domain_names[domain],
-            Samples.select(images, positions[images.domains[positions] == domain]),
+            Samples.select(images, positions[_domains(images)[positions] == domain]),
             every_class,
         )
         for domain in arrival
     ]
+
+
+def _domains(images: Images) -> NDArray[np.int64]:
+    assert images.domains is not None  # a data set with domain names has them
+    return images.domains

@@ -1,4 +1,4 @@
-"""Whether the settings leave every task the images that a run needs; better known before training than after."""
+"""Checks before training that every task has the images that the run needs."""
 
 import logging
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ _ADD = "add some to its classes, or take fewer tasks (scenario.tasks=…)"
 
 
 def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> None:
-    """Refuses settings that leave nothing to train on, to evaluate or to choose by.
+    """Refuses settings that leave no images to train on, to evaluate or to choose settings by.
 
     Args:
         scenario: The scenario.
-        trained: What is trained on, task by task.
-        chooses: Whether validation images are looked at.
+        trained: The tasks that are trained.
+        chooses: Whether the run evaluates validation images.
 
     Raises:
-        UserError: A task has no training, test or (where they are needed) validation image; there are fewer training
-            images than classes; or a class has all of its images set aside.
+        UserError: A task has no training image, no test image or, where they are needed, no validation image; there
+            are fewer training images than classes; or all images of a class are set aside.
     """
     shares = "validation" in scenario.streams
     lower = "scenario.validation_share sets them all aside: lower it" if shares else _ADD

@@ -1,4 +1,4 @@
-"""In which order classes, domains or data sets arrive."""
+"""The order in which classes, domains or data sets arrive."""
 
 import logging
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 Item: TypeAlias = bool | int | float | str | None
 Order: TypeAlias = list[Item] | StrictInt | str | None
-"""None: as the data set numbers them. An integer: a random order from this seed. `published`: the publications'
-order for this data set. A list of names or, where its items are none, of numbers from 0; or the path of a YAML or JSON
-file that holds one."""
+"""None: the data set's own order. An integer: a random order from this seed. `published`: the publications' order for
+this data set. A list: of names or, if not all its items are names, of numbers from 0. Any other text: the path of a
+YAML or JSON file that holds such a list."""
 
 PUBLISHED = Path(__file__).with_name("orders.yaml")
 
@@ -25,24 +25,25 @@ PUBLISHED = Path(__file__).with_name("orders.yaml")
 def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: bool = False) -> list[int]:
     """Turns a setting into a permutation of 0 to len(names) - 1.
 
-    A data set may call its classes by numbers, so a list is one of names if all of its items are names.
+    The names of classes may be numbers. A list whose items are all names is therefore one of names.
 
     Args:
         order: The setting.
-        names: What is ordered, by number.
-        dataset: Name under which the published orders list the data set.
+        names: The names of what is ordered, by number.
+        dataset: The data set's name among the published orders.
         kind: `class_order`, `domain_order` or `dataset_order`: the scenario's argument, and the published orders' key.
         some: Whether a list may leave something out.
 
     Raises:
-        UserError: The setting is not a permutation of what the data set has; says what is missing or twice.
+        UserError: The setting is no permutation of the names; says what is missing or appears twice.
     """
     if order is None:
         return list(range(len(names)))
     if isinstance(order, int):
         if order < 0:
             raise UserError(f"task_order={order}: a seed is 0 or more; a list says the order itself.")
-        return np.random.default_rng(order).permutation(len(names)).tolist()
+        shuffled: list[int] = np.random.default_rng(order).permutation(len(names)).tolist()
+        return shuffled
     if order == "published":
         listed = yaml.safe_load(PUBLISHED.read_text())[kind].get(dataset)
         if listed is None:
@@ -50,21 +51,20 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
                 f"task_order=published: the publications have no order for {dataset}; use a seed or a list."
             )
         return _permutation(listed, names, some)
-    if isinstance(order, str):
-        order = _read(Path(order).expanduser())
-    numbers = _permutation(order, names, some)
-    if any(_position(item) is not None for item in order):
+    items: Sequence[Item] = _read(Path(order).expanduser()) if isinstance(order, str) else order
+    numbers = _permutation(items, names, some)
+    if any(_position(item) is not None for item in items):
         what = {"class_order": "classes", "domain_order": "domains"}.get(kind, "data sets")
-        are_names = [_text(item, names) for item in order] == [names[i] for i in numbers]
+        are_names = [_text(item, names) for item in items] == [names[i] for i in numbers]
         taken = f"names of {what}" if are_names else f"positions of {what}, from 0"
         log.info("task_order: its numbers are taken as %s: %s", taken, _shortened([names[i] for i in numbers]))
     return numbers
 
 
 def _read(path: Path) -> list[str]:
-    """A list from a file, each item as the text that stands there: 010 stays 010."""
+    """Reads a list from a file, each item as it is written: 010 stays the text 010."""
     try:
-        if not path.is_file():  # a record may name a device, which never ends
+        if not path.is_file():  # the path in a record may be a device, which could be read forever
             raise FileNotFoundError(f"there is no file {path}")
         listed = yaml.load(path.read_text(), yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -106,7 +106,7 @@ def _numbers(order: Sequence[Item], names: Sequence[str]) -> list[int]:
 
 
 def _text(item: Item, names: Sequence[str]) -> str:
-    """The item as a name; what looks like a number, a truth value or null has lost the way in which it was typed."""
+    """The item as a name; YAML has already turned what looks like a number, a truth value or null into a value."""
     if isinstance(item, float):
         alike = [name for name in names if _number(name) == item]
     else:
@@ -123,9 +123,10 @@ def _number(name: str) -> float | None:
 
 
 def _position(item: Item) -> int | None:
-    """What the item may mean as a number; None for what is none."""
-    whole = isinstance(item, int) and not isinstance(item, bool)
-    return int(item) if whole or (isinstance(item, str) and item.isascii() and item.isdigit()) else None
+    """The item as a number from 0; None where it cannot be one."""
+    if isinstance(item, str):
+        return int(item) if item.isascii() and item.isdigit() else None
+    return item if isinstance(item, int) and not isinstance(item, bool) else None
 
 
 def _shortened(names: Sequence[str]) -> str:

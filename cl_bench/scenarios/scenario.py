@@ -1,4 +1,4 @@
-"""What every scenario is: streams of experiences, as an Avalanche benchmark, and the classes they speak of."""
+"""What all scenarios share: streams of experiences, as an Avalanche benchmark, and the classes of the head."""
 
 import hashlib
 import json
@@ -15,28 +15,28 @@ from avalanche.benchmarks.utils.flat_data import ConstantSequence
 from torch import Tensor
 
 from cl_bench.images.files import refreshed
-from cl_bench.images.images import ImageDataset
+from cl_bench.images.images import ImageDataset, Pixels
 from cl_bench.images.prepared import prepare
 from cl_bench.images.samples import Samples
 
 
 class Labels(NamedTuple):
-    """Classes that get their rows of the head together: those of one data set."""
+    """The class names and prompts of one data set, whose rows stand together in the head."""
 
     class_names: tuple[str, ...]
     prompts: tuple[str, ...]
 
 
-class Experience(DatasetExperience):
-    """One task's images and classes.
+class Experience(DatasetExperience):  # type: ignore[misc]  # Avalanche has no types
+    """The images and classes of one task.
 
-    `samples` is the fast way to the images; `dataset` is the same as an Avalanche data set.
+    `samples` is the fast way to the images; `dataset` has the same images as an Avalanche data set.
 
     Attributes:
         name: What arrives, for people: the classes, the domain or the data set.
         samples: The images.
         class_masks: (groups, C) bool; an image of group g is classified among the classes of row g.
-        epochs: Passes over the images, where the scenario says so task by task.
+        epochs: Passes over the images; None where the scenario does not set them.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Experience(DatasetExperience):
         self.classes_in_this_experience = sorted(set(samples.targets))
 
 
-class Scenario(CLScenario):
+class Scenario(CLScenario):  # type: ignore[misc]  # Avalanche has no types
     """Streams of experiences: `train_stream`, `test_stream` and, where a share is set aside, `validation_stream`.
 
-    Experience i of every stream is task i. Labels are the same numbers in all of them: rows of the head.
+    Experience i of every stream is task i. In all streams a label is the number of a row of the head.
 
     Attributes:
-        kind: What a task brings, in the names of runs; None: the class's name.
-        datasets: Where the images come from, in the order of their rows of the head.
-        labels: The classes of the head, data set by data set; class numbers count through.
-        headline: Which number of a result is the scenario's headline, as a path into it.
-        one_label_space: Whether all tasks' classes are told apart from each other. They are not where every task is a
-            data set with labels of its own.
+        kind: What a task brings, for the names of runs; None: the class's name.
+        datasets: The data sets that the images come from, in the order of their rows of the head.
+        labels: The classes of the head, data set by data set, in the order of their numbers.
+        headline: Path of the number in a result that is the scenario's headline.
+        one_label_space: Whether the model has to tell the classes of all tasks apart. It does not where every task is a
+            data set with its own labels.
     """
 
     kind: ClassVar[str | None] = None
@@ -86,11 +86,11 @@ class Scenario(CLScenario):
         self.labels = tuple(Labels(data.class_names, data.prompts) for data in datasets)
 
     def prepare(self, size: int, folder: Path) -> None:
-        """Has images that lie in files decoded and shrunk once, and reads them from that cache from now on.
+        """Decodes and shrinks images that lie in files, once, and reads them from that cache from now on.
 
         Args:
-            size: Side of the square that the backbone reads, in pixels.
-            folder: Where prepared data sets are kept.
+            size: Side in pixels of the square that the backbone reads.
+            folder: Folder of prepared data sets.
 
         Raises:
             UserError: An image is missing or damaged.
@@ -98,15 +98,15 @@ class Scenario(CLScenario):
         self._read_from([prepare(data, size, folder) for data in self.datasets], size)
 
     def look_at_files(self, folder: Path) -> None:
-        """Reads images from the files as they are now: what an earlier run of this process knows of them is forgotten.
+        """Reads images from the files as they are now, whatever an earlier run of this process has found there.
 
         Args:
-            folder: Where the SHA-256 of files are kept, which is that of prepared data sets.
+            folder: Folder of prepared data sets, where the SHA-256 of files are kept, too.
         """
         self._read_from([refreshed(data, folder) for data in self.datasets], None)
 
     def _read_from(self, ready: Sequence[ImageDataset], size: int | None) -> None:
-        sources = {}
+        sources: dict[int, Pixels] = {}
         for old, new in zip(self.datasets, ready, strict=True):
             sources |= {id(old.train.pixels): new.train.pixels, id(old.test.pixels): new.test.pixels}
         for stream in self.streams.values():
@@ -115,7 +115,7 @@ class Scenario(CLScenario):
         self.datasets = tuple(ready)
 
     def joint(self) -> Experience:
-        """All training images as one task; each image is classified among the classes it is compared with at test."""
+        """All training images as one task; an image is classified among the same classes as in evaluation."""
         masks = [experience.class_masks[0] for experience in self.train_stream]
         spaces = [torch.stack(masks).any(dim=0)] if self.one_label_space else masks
         groups = [0 if self.one_label_space else i for i in range(len(masks))]
@@ -123,13 +123,13 @@ class Scenario(CLScenario):
         return Experience("all tasks", samples, torch.stack(spaces))
 
     def evaluated(self, split: str) -> tuple[Samples, Tensor]:
-        """The images of a whole stream with their task as group, and the (T, C) classes of each task."""
+        """The images of a whole stream, with their tasks as groups, and the (T, C) masks of the tasks' classes."""
         stream = self.streams[split]
         samples = Samples.concatenate((experience.samples for experience in stream), range(len(stream)))
         return samples, torch.cat([experience.class_masks for experience in stream])
 
     def identity(self) -> dict[str, Any]:
-        """Plain data that differ whenever the training stream does: images, their order of arrival, labels."""
+        """Plain data that differ whenever the training stream does: its images, their order and their labels."""
         digest = hashlib.sha256(json.dumps(self.labels).encode())
         data = [dataset.identity for dataset in self.datasets]
         for experience in self.train_stream:
@@ -137,5 +137,5 @@ class Scenario(CLScenario):
                 digest.update(array.tobytes())
             digest.update(experience.class_masks.numpy().tobytes())
         epochs = [experience.epochs for experience in self.train_stream]
-        own = {"epochs": epochs} if any(epochs) else {}
-        return {"tasks": len(self.train_stream), "data": data, "stream": digest.hexdigest(), **own}
+        identity = {"tasks": len(self.train_stream), "data": data, "stream": digest.hexdigest()}
+        return {**identity, "epochs": epochs} if any(epochs) else identity

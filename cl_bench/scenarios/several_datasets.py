@@ -1,4 +1,4 @@
-"""Several data sets, one after another, each with classes of its own."""
+"""Several data sets, one after another, each with its own classes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,19 +16,19 @@ from cl_bench.scenarios.scenario import Experience, Scenario
 
 
 class SeveralDatasets(Scenario):
-    """One task per data set; an image is classified among its own data set's classes.
+    """One task per data set; an image is classified among the classes of its data set.
 
-    The headline is therefore the task-aware accuracy, as a mean over data sets. The task-agnostic one, among the
+    The headline is therefore the mean over data sets of the task-aware accuracy. The task-agnostic accuracy, among the
     classes of all data sets together, is reported beside it.
 
     Args:
-        datasets: The data sets by name, or functions that read them: only those that arrive are read.
-        dataset_order: In which order they arrive, see `order.Order`; a list may leave some out.
-        epochs: Passes over the images of each data set, by name; they count where `optim.epochs` is null.
+        datasets: The data sets by name, or functions that read them; only those that arrive are read.
+        dataset_order: The order in which they arrive, see `order.Order`; a list may leave some out.
+        epochs: Passes over the images of each data set, by name; used where `optim.epochs` is null.
         validation_share: Share of each class's training images that is set aside.
 
     Raises:
-        UserError: An order or epochs that name no data set.
+        UserError: The order or `epochs` name a data set that is not there.
     """
 
     kind: ClassVar[str] = "dataset-incremental"
@@ -46,8 +46,8 @@ class SeveralDatasets(Scenario):
         if unknown := sorted(set(epochs or {}) - set(names)):
             raise UserError(f"scenario.epochs names {unknown[0]!r}, which is none of: {', '.join(names)}.")
         chosen = [names[i] for i in order.resolve(dataset_order, names, "datasets", "dataset_order", some=True)]
-        loaded = [data if isinstance(data, ImageDataset) else data() for data in map(datasets.get, chosen)]
-        # Two may have one name of their own, as digits that are drawn and digits that are written.
+        loaded = [data if isinstance(data, ImageDataset) else data() for data in (datasets[name] for name in chosen)]
+        # The scenario's names count, since two data sets may have the same name, such as two kinds of digits.
         arrival = [replace(data, name=name) for name, data in zip(chosen, loaded, strict=True)]
         passes = [(epochs or {}).get(name) for name in chosen]
         kept, aside = zip(*(validation.split(data.train.labels, validation_share) for data in arrival), strict=True)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_bench.evaluation.task_accuracy import Counts, TaskAccuracy
+from cl_bench.evaluation.counting import Counts, TaskAccuracy
 
 TASKS, CLASSES = 3, 6
 allowed = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 1, 1, 1]]).bool()

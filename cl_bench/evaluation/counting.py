@@ -1,4 +1,4 @@
-"""Counting what a model gets right, task by task, in one pass over the images and any number of processes."""
+"""Counts correct answers, task by task, in one pass over the images and over any number of processes."""
 
 from typing import Literal
 
@@ -9,14 +9,14 @@ from torchmetrics import Metric
 Kind = Literal["task_agnostic", "task_aware"]
 
 
-# No NamedTuple and no dataclass: in those, torchmetrics would squeeze the tensors of a stream of one task.
+# An ordinary class: in a NamedTuple or a dataclass, torchmetrics would squeeze the tensors where T is 1.
 class Counts:
-    """What one model got right; each (T,) int64, on the CPU.
+    """How many images of each task one model classified correctly; each (T,) int64, on the CPU.
 
     Args:
-        agnostic_correct: Images whose class has the largest logit of all classes.
-        aware_correct: Images whose class has the largest logit of the task's classes.
-        total: Images.
+        agnostic_correct: Images whose class has the largest logit among all classes.
+        aware_correct: Images whose class has the largest logit among the task's classes.
+        total: All images.
     """
 
     def __init__(self, agnostic_correct: Tensor, aware_correct: Tensor, total: Tensor) -> None:
@@ -25,11 +25,11 @@ class Counts:
         self.total = total
 
     def matrix_row(self, kind: Kind) -> Tensor:
-        """Accuracy on each task in percent, (T,) float64; NaN for a task without images."""
+        """(T,) float64: the accuracy on each task in percent; NaN for a task without images."""
         return 100 * self._correct(kind) / self.total.double()
 
     def pooled(self, kind: Kind) -> float:
-        """Accuracy in percent over all images together; NaN without any."""
+        """The accuracy in percent over all images together; NaN where there are none."""
         return float(100 * self._correct(kind).sum() / self.total.sum().double())
 
     def _correct(self, kind: Kind) -> Tensor:
@@ -37,7 +37,7 @@ class Counts:
 
 
 class TaskAccuracy(Metric):
-    """Task-agnostic and task-aware accuracy of one model, counted per task from the same logits.
+    """Counts both kinds of accuracy of one model, task by task, from the same logits.
 
     Args:
         tasks: T.
@@ -54,10 +54,10 @@ class TaskAccuracy(Metric):
             self.add_state(name, torch.zeros(tasks, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, labels: Tensor, tasks: Tensor, allowed: Tensor) -> None:
-        """Count a batch.
+        """Counts a batch.
 
         Args:
-            logits: (B, C), over all classes.
+            logits: (B, C) for all classes.
             labels: (B,), the class of each image.
             tasks: (B,), the task of each image, from 0.
             allowed: (T, C) bool, the classes of each task.
@@ -65,7 +65,7 @@ class TaskAccuracy(Metric):
         agnostic = logits.argmax(dim=1) == labels
         aware = logits.masked_fill(~allowed[tasks], -torch.inf).argmax(dim=1) == labels
         length = len(self.total)
-        # Not in place, or counts that ``compute`` gave out would go on counting.
+        # Not in place, since counts that `compute` has returned must not change any more.
         self.agnostic_correct = self.agnostic_correct + torch.bincount(tasks[agnostic], minlength=length)
         self.aware_correct = self.aware_correct + torch.bincount(tasks[aware], minlength=length)
         self.total = self.total + torch.bincount(tasks, minlength=length)
