@@ -1,5 +1,5 @@
-"""What the stored streams of finished runs say of task vectors and merged models, beyond accuracy.
+"""Analyses of finished runs: what their stored weights say about task vectors and merged models, beyond accuracy.
 
-One file per analysis. Each says in `wants` which runs it makes sense for, and in `compute` what it makes of one; the
-numbers are plain data, written beside the run's record, from where the figures take them.
+Each analysis is one file. Its function `wants` says which runs it makes sense for, and `compute` turns one run into
+plain data. The command writes them beside the run's record, where the figures find them.
 """

@@ -1,10 +1,10 @@
 """Analyses of finished runs: `python -m cl_bench.analyses FOLDER [--only NAME …]`.
 
-Of all runs below the folder, each analysis takes the first of each kind that it makes sense for, and writes
-`analyses/<name>.json` beside the run's record; what is there already is not computed again.
+Each analysis takes the runs below the folder that it makes sense for, one of each kind, and writes
+`analyses/<name>.json` beside the run's record. What is there already is not computed again.
 
-A record says which classes the run was made of. The project's own are made again; others only if they are trusted by
-name, as in `--trust my_package`: a record that somebody else sent may name anything.
+A record names the classes of its run. The project's own classes are used; others only if you trust them by name, as in
+`--trust my_package`, since a record from somebody else may name anything.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.analyses.source import NEEDS, SCHEMA, representatives, source_of, trained_otherwise
+from cl_bench.analyses.selection import representatives, trained_otherwise
+from cl_bench.analyses.source import NEEDS, SCHEMA, describe
 from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError, each
 from cl_bench.runtime.quick_exit import quick_exit
@@ -34,7 +35,7 @@ NAMES = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command; the exit code is 2 where the user has to mend something."""
+    """Runs the command; returns the exit code, which is 2 for a mistake of the user."""
     parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=tilde.path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
@@ -56,11 +57,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> None:
-    """Does what is not done yet, run by run, and says which.
+    """Makes the analyses that are missing, run by run, and prints which.
 
     Args:
-        folder: Where the records lie.
-        names: Of the analyses.
+        folder: Folder with the records, at any depth.
+        names: Names of the analyses.
         trusted: See `open_run`.
 
     Raises:
@@ -82,7 +83,7 @@ def analyze(folder: Path, names: Sequence[str], trusted: Sequence[str] = ()) -> 
         if others := trained_otherwise(records, path):
             number = "another run" if len(others) == 1 else f"{len(others)} other runs"
             print(f"{path.parent}: stands for {number} with other settings of optim, such as {others[0].parent}")
-        _of_run(path, records[path], wanted, trusted)
+        _analyze_run(path, records[path], wanted, trusted)
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -91,14 +92,14 @@ def _record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _of_run(path: Path, record: dict[str, Any], names: Sequence[str], trusted: Sequence[str]) -> None:
-    source = source_of(record)
+def _analyze_run(path: Path, record: dict[str, Any], names: Sequence[str], trusted: Sequence[str]) -> None:
+    source = describe(record)
     missing = [name for name in names if not _is_there(_path(path, name), source)]
     there = [name for name in names if name not in missing]
     print(f"{path.parent}: {', '.join(missing) or 'nothing'}" + (f" (there already: {', '.join(there)})" * bool(there)))
     if not missing:
         return
-    from cl_bench.analyses.run import open_run
+    from cl_bench.analyses.opened_run import open_run
 
     run = open_run(path, trusted)
     for name in missing:
@@ -111,10 +112,10 @@ def _path(record: Path, name: str) -> Path:
 
 
 def _is_there(path: Path, source: dict[str, Any]) -> bool:
-    """Whether the analysis is there, still of this run, and of this schema."""
+    """Whether the file has the analysis of this run as it is now, in this schema."""
     try:
         analysis = json.loads(path.read_text(encoding="utf-8"))
-        return analysis["source"] == source and analysis["schema"] == SCHEMA
+        return bool(analysis["source"] == source and analysis["schema"] == SCHEMA)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
 

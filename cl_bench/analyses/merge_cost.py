@@ -1,4 +1,4 @@
-"""Seconds and memory of MagMax as tasks arrive: merged one by one, and with all tasks' weights kept until the end."""
+"""Seconds and memory of MagMax for a growing number of tasks: merged one by one, or all kept until the end."""
 
 import os
 import time
@@ -9,36 +9,37 @@ import torch
 from torch import Tensor
 from torch.autograd import profiler
 
-from cl_bench.analyses.run import Run
-from cl_bench.analyses.source import Result
-from cl_bench.analyses.spread import spread
+from cl_bench.analyses.evenly_spaced import evenly_spaced
+from cl_bench.analyses.opened_run import OpenedRun
+from cl_bench.analyses.source import Record
 from cl_bench.mergers import MagMax, RunningMerge
 from cl_bench.trainers import Weights
 
 WANTED = "trainer=sequential, with two tasks at least"
 _MOST_POINTS = 10
-_MOST_BYTES = 4 * 2**30  # what may be kept at once, so that no machine is brought down by a measurement
+_MOST_BYTES = 4 * 2**30  # of weights kept at once, so that no measurement brings a machine down
 _REPEATS = 5
 
 Merge = Callable[[], dict[str, Tensor]]
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # PyTorch's profiler otherwise reports each start and stop
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # silences the profiler's message at each start and stop
 
 
-def wants(record: Result) -> bool:
-    """See `WANTED`."""
+def wants(record: Record) -> bool:
+    """Whether the analysis makes sense for a run, see `WANTED`."""
     return record["choices"]["trainer"] == "sequential" and len(record["training"]) > 1
 
 
-def compute(run: Run) -> dict[str, Any]:
-    """Both ways with the first T tasks, for up to ten T; the best of five times, in seconds of this machine.
+def compute(run: OpenedRun) -> dict[str, Any]:
+    """Measures both ways with the first T tasks, for up to ten values of T, on this machine.
 
-    Memory is what PyTorch allocates for the merge, the result included. Mapped files are not: θ₀ and, merging one by
-    one, the weights of the task that arrives. All weights are kept up to 4 GiB; beyond that is nothing.
+    Seconds are the best of five merges. Memory is what PyTorch allocates for a merge, including the result. Files that
+    are mapped do not count: θ₀ and, merging one by one, the weights of the task that arrives. Keeping all weights is
+    measured up to 4 GiB.
     """
     pretrained = run.parts.pretrained
     bytes_each = sum(tensor.nbytes for tensor in pretrained.values())
-    numbers = [place + 1 for place in spread(len(run.finetuned), _MOST_POINTS)]
+    numbers = [place + 1 for place in evenly_spaced(len(run.finetuned), _MOST_POINTS)]
     at_most = {running: len(run.finetuned), kept: _MOST_BYTES // bytes_each}
     measured: dict[str, dict[str, list[float | None]]] = {}
     for way, most in at_most.items():
@@ -55,7 +56,7 @@ def compute(run: Run) -> dict[str, Any]:
 
 
 def running(pretrained: Weights, finetuned: Sequence[Weights]) -> Merge:
-    """Task by task, as a run does."""
+    """Merges task by task, as a run does."""
     state = RunningMerge(MagMax(), pretrained)
 
     def merge() -> dict[str, Tensor]:
@@ -67,7 +68,7 @@ def running(pretrained: Weights, finetuned: Sequence[Weights]) -> Merge:
 
 
 def kept(pretrained: Weights, finetuned: Sequence[Weights]) -> Merge:
-    """As the formula is written: all task vectors in memory, and of each element the largest, the later of equals."""
+    """Merges as the formula is written, with all task vectors in memory; a tie goes to the later task."""
 
     def merge() -> dict[str, Tensor]:
         vectors = [{name: weights[name] - start for name, start in pretrained.items()} for weights in finetuned]
@@ -84,14 +85,14 @@ def kept(pretrained: Weights, finetuned: Sequence[Weights]) -> Merge:
 def measure(
     way: Callable[[Weights, Sequence[Weights]], Merge], pretrained: Weights, finetuned: Sequence[Weights]
 ) -> tuple[float, float]:
-    """The shortest of some merges in seconds, and the peak of what PyTorch allocates within one, in MiB."""
+    """The time of the fastest of five merges in seconds, and the peak of PyTorch's memory within one in MiB."""
     seconds = []
     for _ in range(_REPEATS):
         merge = way(pretrained, finetuned)
         begin = time.perf_counter()
         merge()
         seconds.append(time.perf_counter() - begin)
-    # A running merge begins by asking the system for a large block that it gives back unused: that does not count.
+    # Made before profiling: a running merge first asks the system for a large block that it returns unused.
     merge = way(pretrained, finetuned)
     with profiler.profile(profile_memory=True) as profile:
         merge()

@@ -1,4 +1,4 @@
-"""How often task vectors pull an element into opposite directions, after their small elements were trimmed."""
+"""How often trimmed task vectors pull an element in opposite directions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_bench.analyses.run import Run
-from cl_bench.analyses.source import Result
+from cl_bench.analyses.opened_run import OpenedRun
+from cl_bench.analyses.source import Record
 from cl_bench.analyses.task_vectors import TaskVectors, thresholds
 
 WANTED = "trainer independent, sequential, ewc or lwf, with two tasks at least"
@@ -15,13 +15,13 @@ _TRIMMED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _PUBLISHED = 0.8
 
 
-def wants(record: Result) -> bool:
-    """See `WANTED`."""
+def wants(record: Record) -> bool:
+    """Whether the analysis makes sense for a run, see `WANTED`."""
     return record["choices"]["trainer"] in ("independent", "sequential", "ewc", "lwf") and len(record["training"]) > 1
 
 
-def compute(run: Run) -> dict[str, Any]:
-    """The share of conflicts against trimming, with all tasks; and with 80 % trimmed, against the number of tasks."""
+def compute(run: OpenedRun) -> dict[str, Any]:
+    """The share of conflicts of all tasks for each degree of trimming; with 80 % trimmed, for each number of tasks."""
     vectors = TaskVectors(run.parts.pretrained, run.finetuned)
     after = sign_conflicts(vectors, _TRIMMED)
     return {
@@ -34,12 +34,12 @@ def compute(run: Run) -> dict[str, Any]:
 
 
 def sign_conflicts(vectors: TaskVectors, trimmed: Sequence[float]) -> Tensor:
-    """Of the elements that at least two of the first t tasks keep, the percentage kept with both signs.
+    """Of the elements that at least two of the first t tasks keep, the percentage that are kept with both signs.
 
-    A task keeps its largest elements by magnitude over the whole vector; zeros are never kept.
+    A task keeps the elements that are largest by magnitude over its whole vector; zeros are never kept.
 
     Args:
-        vectors: Of T tasks.
+        vectors: The vectors of T tasks.
         trimmed: Shares of each vector that are trimmed.
 
     Returns:
@@ -53,7 +53,7 @@ def sign_conflicts(vectors: TaskVectors, trimmed: Sequence[float]) -> Tensor:
         magnitudes = block.abs()
         for row, threshold in enumerate(least.T.to(block.dtype)):
             signs = block.sign().mul_(magnitudes.ge(threshold[:, None]))
-            positive, negative = signs.gt(0).cumsum(0), signs.lt(0).cumsum(0)  # (T, n) so far
+            positive, negative = signs.gt(0).cumsum(0), signs.lt(0).cumsum(0)  # (T, n) in the first t tasks
             conflicts[row] += (positive.gt(0) & negative.gt(0)).sum(1)
             shared[row] += (positive + negative).gt(1).sum(1)
     return (100 * conflicts / shared)[:, 1:]

@@ -1,4 +1,4 @@
-"""The task vectors of a stream, τ_t = θ_t - θ₀, walked through block by block or seen as one long vector."""
+"""The task vectors of a stream, τ_t = θ_t - θ₀, block by block or each as one long vector."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,14 +12,14 @@ from cl_bench.trainers import Weights
 
 
 class TaskVectors:
-    """Those of T tasks, read from their weights (which may be mapped from files) when they are needed.
+    """The vectors of T tasks, computed from their weights when they are needed; these may be mapped from files.
 
     Args:
         pretrained: θ₀.
         finetuned: θ_t of each task.
 
     Attributes:
-        elements: N, of the floating-point parameters together.
+        elements: N, the number of elements of all floating-point parameters.
     """
 
     def __init__(self, pretrained: Weights, finetuned: Sequence[Weights]) -> None:
@@ -33,25 +33,26 @@ class TaskVectors:
         return len(self._finetuned)
 
     def blocks(self) -> Iterator[Tensor]:
-        """(T, n) pieces of all task vectors side by side, in the type that merging computes in."""
+        """Yields (T, n) blocks of all task vectors side by side, in the type that merging computes in."""
         for name in self._names:
             start = flat(self._pretrained[name])
             dtype = working_dtype(start)
             for span in spans(start.numel()):
-                yield torch.stack([flat(own[name])[span].to(dtype) - start[span].to(dtype) for own in self._finetuned])
+                before = start[span].to(dtype)
+                yield torch.stack([flat(weights[name])[span].to(dtype) - before for weights in self._finetuned])
 
     def whole(self, task: int) -> Tensor:
-        """(N,) the task vector of one task, from 0."""
-        own = self._finetuned[task]
-        pairs = [(flat(own[name]), flat(self._pretrained[name])) for name in self._names]
+        """(N,) the task vector of one task, counted from 0."""
+        finetuned = self._finetuned[task]
+        pairs = [(flat(finetuned[name]), flat(self._pretrained[name])) for name in self._names]
         return torch.cat(
             [weights.to(working_dtype(start)) - start.to(working_dtype(start)) for weights, start in pairs]
         )
 
     def applied(self, vector: Tensor) -> dict[str, Tensor]:
-        """The weights θ₀ + vector, for an (N,) vector; what is no parameter as in θ₀."""
+        """The weights θ₀ + vector, for an (N,) vector; tensors that are no parameters are those of θ₀."""
         sizes = [self._pretrained[name].numel() for name in self._names]
-        parts: Mapping[str, Tensor] = dict(zip(self._names, vector.split(sizes), strict=True))
+        parts: Mapping[str, Tensor] = dict(zip(self._names, torch.split(vector, sizes), strict=True))
         return {
             name: (start + parts[name].view(start.shape)).to(start.dtype) if name in parts else start
             for name, start in self._pretrained.items()
@@ -59,12 +60,12 @@ class TaskVectors:
 
 
 def thresholds(vector: Tensor, shares: Sequence[float]) -> list[float]:
-    """The magnitude from which on an element is among the given share of the largest; infinite for the share 0.
+    """For each share, the smallest magnitude among that share of the largest elements; infinite for the share 0.
 
     Args:
         vector: (N,).
-        shares: From 0 to 1; of N elements, `int(share · N)` are meant, as by TIES. All that tie with the smallest of
-            them are among them.
+        shares: From 0 to 1. A share of N elements is `int(share · N)` of them, as in TIES. Elements that tie with the
+            smallest of them reach the threshold, too.
     """
     magnitudes = vector.abs().numpy()
     kept = [int(share * len(magnitudes) + 1e-9) for share in shares]  # 0.29 · 100 is a little less than 29

@@ -20,7 +20,7 @@ def runs(tmp_path_factory, command):
 @pytest.fixture
 def opened(runs, monkeypatch):
     """Opens one of the runs as the command does."""
-    from cl_bench.analyses.run import open_run
+    from cl_bench.analyses.opened_run import open_run
 
     monkeypatch.chdir(runs)
     return lambda method: open_run(runs / "runs" / method / "result.json")

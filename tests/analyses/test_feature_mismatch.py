@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cl_bench.analyses import feature_mismatch
-from cl_bench.analyses.encoding import Encoding, score
+from cl_bench.analyses.feature_extractor import FeatureExtractor
 from cl_bench.analyses.feature_mismatch import mismatch
 from cl_bench.analyses.merge_path import merge_path
 
@@ -24,7 +24,7 @@ def test_the_merged_models_answer_as_those_of_the_run_did(opened, method):
     test = run.parts.scenario.streams["test"]
     for row, step in enumerate(steps, start=1):
         for task, experience in enumerate(test):
-            features = Encoding(run.parts).features(step.refined, experience.samples)
+            features = FeatureExtractor(run.parts).features(step.refined, experience.samples)
             found = score(features, experience.samples.labels, run.parts.head, experience.class_masks[0])
             assert found.accuracy == pytest.approx(run.record["matrix"]["task_aware"][row][task])
     assert all(torch.equal(steps[1].previous[name], tensor) for name, tensor in steps[0].refined.items())

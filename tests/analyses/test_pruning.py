@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from cl_bench.analyses import pruning
+from cl_bench.analyses.evenly_spaced import evenly_spaced
 from cl_bench.analyses.pruning import pruned
-from cl_bench.analyses.spread import spread
 from cl_bench.analyses.task_vectors import thresholds
 
 
@@ -20,8 +20,8 @@ def test_what_is_kept_and_what_is_removed_make_up_the_vector():
 
 
 def test_tasks_are_spread_evenly_from_the_first_to_the_last():
-    assert spread(50, 5) == [0, 12, 24, 37, 49]
-    assert spread(3, 5) == [0, 1, 2] and spread(1, 5) == [0]
+    assert evenly_spaced(50, 5) == [0, 12, 24, 37, 49]
+    assert evenly_spaced(3, 5) == [0, 1, 2] and evenly_spaced(1, 5) == [0]
 
 
 @pytest.mark.slow

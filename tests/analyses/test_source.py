@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cl_bench.analyses.__main__ import _is_there
-from cl_bench.analyses.source import SCHEMA, has_all_parts, representatives, source_of, trained_otherwise
+from cl_bench.analyses.selection import has_all_parts, representatives, trained_otherwise
+from cl_bench.analyses.source import SCHEMA, describe
 
 
 def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
@@ -64,7 +65,7 @@ def test_runs_of_other_rates_than_the_one_that_stands_for_them_are_found():
 
 
 def test_a_source_names_its_tasks_in_order():
-    assert source_of(record())["tasks"] == ["a", "b"]
+    assert describe(record())["tasks"] == ["a", "b"]
 
 
 def test_cmm_without_refinement_or_second_moments_has_not_all_parts():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cl_bench.analyses.source import kind, source_of
+from cl_bench.analyses.source import describe, kind
 from cl_bench.reports.figures import all as figures
 from cl_bench.reports.figures.heat_maps import _draw
 from cl_bench.reports.page.entries import details, entry
@@ -94,7 +94,7 @@ def test_the_page_calls_runs_by_what_was_measured_and_keeps_the_two_apart():
 
 
 def test_analyses_of_two_data_sets_are_of_two_kinds():
-    sources = [source_of({**result(), "datasets": [{"name": "x", "images": digit * 64}]}) for digit in "aba"]
+    sources = [describe({**result(), "datasets": [{"name": "x", "images": digit * 64}]}) for digit in "aba"]
     assert kind(sources[0]) != kind(sources[1]) and kind(sources[0]) == kind(sources[2])
 
 

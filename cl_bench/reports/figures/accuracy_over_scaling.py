@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 
-from cl_bench.analyses.source import source_of
+from cl_bench.analyses.source import describe
 from cl_bench.reports.figures.drawing import Drawing, marker_every, panels, set_title
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.figures.style import REFERENCE, looks
@@ -90,7 +90,7 @@ def _lines(results: list[Result]) -> Mapping[tuple[str, str], Line]:
 
 
 def _method(result: Result) -> tuple[str, str]:
-    source = source_of(result)
+    source = describe(result)
     return trainer_label(source), merger_label(source)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cl_bench.analyses.source import source_of
+from cl_bench.analyses.source import describe
 from cl_bench.reports.figures.drawing import Drawing, inches_for, panels, set_title
 from cl_bench.reports.figures.grid import draw_grid, outline_learned
 from cl_bench.reports.figures.records import Records
@@ -76,7 +76,7 @@ def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
 
 
 def _method(result: Result) -> str:
-    return method_label(source_of(result))
+    return method_label(describe(result))
 
 
 def _is_complete(result: Result) -> bool:

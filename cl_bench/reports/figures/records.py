@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench.analyses.source import SCHEMA, kind, source_of
+from cl_bench.analyses.source import SCHEMA, describe, kind
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.runtime.commands import typed
@@ -88,7 +88,7 @@ def _read(path: Path) -> Analysis:
         raise _not_usable(path, f"damaged ({error})") from error
     if schema != SCHEMA:
         raise _not_usable(path, "of another version of cl_bench")
-    if source != source_of(read_result(path.parents[1] / "result.json")):
+    if source != describe(read_result(path.parents[1] / "result.json")):
         raise _not_usable(path, "of another run than the record beside it, which has been made anew since")
     return {**analysis, "path": str(path)}
 

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from cl_bench.analyses.source import SCHEMA, source_of
+from cl_bench.analyses.source import SCHEMA, describe
 from cl_bench.reports.figures import (
     accuracy_over_scaling,
     accuracy_over_time,
@@ -259,7 +259,7 @@ def test_the_same_records_give_the_same_bytes_in_all_formats(tmp_path, capsys):
     write_result(tmp_path / "runs/a/result.json", result())
     path = tmp_path / "runs/a/analyses/sign_conflicts.json"
     path.parent.mkdir()
-    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": source_of(result())}))
+    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": describe(result())}))
     files = []
     for out in ("first", "second"):
         assert figures.write(tmp_path / "runs", tmp_path / out) == [
@@ -278,7 +278,7 @@ def test_the_same_records_give_the_same_bytes_in_all_formats(tmp_path, capsys):
 def test_an_analysis_of_an_earlier_run_does_not_pass_for_one_of_the_record_beside_it(tmp_path):
     path = tmp_path / "a/analyses/sign_conflicts.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": source_of(result())}))
+    path.write_text(json.dumps({**made_conflicts("sequential", 3), "source": describe(result())}))
     write_result(tmp_path / "a/result.json", result())
     assert len(Records.below(tmp_path).analyses) == 1
     write_result(tmp_path / "a/result.json", result(fingerprint="of other images"))

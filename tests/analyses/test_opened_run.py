@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from cl_bench.analyses.__main__ import main
-from cl_bench.analyses.run import open_run
-from cl_bench.analyses.source import source_of
+from cl_bench.analyses.opened_run import open_run
+from cl_bench.analyses.source import describe
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import write_result
 
@@ -104,7 +104,7 @@ def test_a_record_of_other_code_is_refused(edited, place, value, changed):
 
 def test_an_analysis_is_of_the_code_of_its_run(copied):
     record = json.loads((copied / "runs/cmm/result.json").read_text())
-    assert source_of(record) != source_of({**record, "code": {**record["code"], "outside": {"mine.py": "0"}}})
+    assert describe(record) != describe({**record, "code": {**record["code"], "outside": {"mine.py": "0"}}})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A finished run, opened again: its parts, and the weights that training left in the store."""
+"""A finished run, opened again: its parts, and the weights that training has stored."""
 
 import re
 import shlex
@@ -16,14 +16,14 @@ from cl_bench.trainers import Weights
 
 
 @dataclass(frozen=True)
-class Run:
-    """What analyses look at; nothing of it is changed.
+class OpenedRun:
+    """What analyses read; they change nothing.
 
     Attributes:
         record: The content of `result.json`.
-        parts: As they took part in the run, on one device of this machine.
-        stream: What training left in the store.
-        finetuned: θ_t of each task, mapped from their files.
+        parts: The parts of the run, on one device of this machine.
+        stream: What training has stored.
+        finetuned: θ_t of each task, mapped from files.
     """
 
     record: Mapping[str, Any]
@@ -32,16 +32,16 @@ class Run:
     finetuned: list[Weights]
 
 
-def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
+def open_run(path: Path, trusted: Sequence[str] = ()) -> OpenedRun:
     """Opens the run of a record.
 
     Args:
-        path: Of its `result.json`.
-        trusted: What its configuration may name beside the project's own classes, see `trust`.
+        path: Its `result.json`.
+        trusted: What its configuration may name besides the project's own classes, see `trust`.
 
     Raises:
-        UserError: Its configuration names what is not trusted, its stream is gone or damaged, or its configuration
-            makes another stream by now.
+        UserError: Its configuration names something that is not trusted, its stream is missing or damaged, or its
+            configuration now leads to another stream.
     """
     record = read_result(path)
     trust.check(record["config"], path, trusted)
@@ -55,24 +55,24 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> Run:
             f"{path} is of the stream {record['fingerprint']}, but its configuration makes {stream.fingerprint} by now "
             "(other data, weights or version of cl_bench). Run it anew."
         )
-    finetuned = []
+    finetuned: list[Weights] = []
     for task in range(len(parts.experiences)):
         stored = stream.read(task)
         if stored is None:
             reason = problems[0].partition(": ")[0] if problems else f"there is none in {stream.path}"
             raise _without_weights(path, task, reason)
         finetuned.append(stored[0])
-    return Run(record, parts, stream, finetuned)
+    return OpenedRun(record, parts, stream, finetuned)
 
 
 def _check_code(record: Mapping[str, Any], parts: Parts, path: Path) -> None:
-    """What a changed class computes would be filed under the run of the class as it was."""
+    """Refuses a run whose classes have changed: results of the new code would be filed under the old run."""
     if changed := changes(record.get("code") or {}, parts.code):
         raise UserError(f"{path}: code has changed since this run ({', '.join(changed)}). Run it anew.")
 
 
 def _check_folders(record: Mapping[str, Any], path: Path) -> None:
-    """Nothing is made or written where a record alone says so: its store has its stream, other folders are there."""
+    """Refuses folders that only the record speaks of: the store must have the stream, and other folders must exist."""
     fingerprint, paths = record.get("fingerprint"), record["config"].get("paths")
     names = ("store_dir", "prepared_dir")
     if not isinstance(paths, Mapping) or not all(isinstance(paths.get(name), str) for name in names):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cl_bench.analyses.encoding import Encoding, score
+from cl_bench.analyses.feature_extractor import FeatureExtractor
+from cl_bench.analyses.score import score
 
 
 def test_score_is_accuracy_and_cross_entropy_among_the_allowed_classes():
@@ -24,6 +25,6 @@ def test_score_is_accuracy_and_cross_entropy_among_the_allowed_classes():
 def test_features_give_the_accuracy_that_the_run_has_found(opened):
     run = opened("sequential_magmax")
     for task, experience in enumerate(run.parts.scenario.streams["test"]):
-        features = Encoding(run.parts).features(run.finetuned[task], experience.samples)
+        features = FeatureExtractor(run.parts).features(run.finetuned[task], experience.samples)
         found = score(features, experience.samples.labels, run.parts.head, experience.class_masks[0])
         assert found.accuracy == pytest.approx(run.record["finetuned"]["matrix"]["task_aware"][task + 1][task])
