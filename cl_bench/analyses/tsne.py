@@ -52,7 +52,6 @@ def embedded(features: Tensor, seed: int) -> NDArray[np.float32]:
     models, images, dimensions = features.shape
     together = torch.nn.functional.normalize(features, dim=2).reshape(-1, dimensions).numpy()
     perplexity = min(30.0, (len(together) - 1) / 3)  # t-SNE's own advice for few points
-    points: NDArray[np.float32] = TSNE(perplexity=perplexity, init="pca", random_state=seed % 2**32).fit_transform(
-        together
-    )
+    tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed % 2**32)
+    points: NDArray[np.float32] = tsne.fit_transform(together)
     return points.reshape(models, images, 2)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import open_clip
 import torch
@@ -44,7 +44,7 @@ class Backbone:
         self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str = "proj"
     ) -> None:
         self.name = model_name
-        self._clip: Any = clip.eval().requires_grad_(False)  # open_clip's classes carry no types
+        self._clip = cast(Any, clip.eval().requires_grad_(False))  # open_clip's classes carry no types
         self._tokenizer = _tokenizer(model_name)
         self.encoder: nn.Module = self._clip.visual
         if projection not in dict(self.encoder.named_parameters()):
@@ -64,7 +64,8 @@ class Backbone:
         self.identity = {**self.text_identity, **images}
 
     def _count_frozen(self) -> int:
-        return sum(p.numel() for p in self._clip.parameters()) - sum(p.numel() for p in self.encoder.parameters())
+        inside = sum(parameter.numel() for parameter in self.encoder.parameters())
+        return sum(int(parameter.numel()) for parameter in self._clip.parameters()) - inside
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """(N, L) int64: the token ids that the text tower reads; short texts are padded, long ones cut."""

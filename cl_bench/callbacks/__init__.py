@@ -1,4 +1,4 @@
-"""The Lightning callbacks of a run."""
+"""Lightning callbacks of a run."""
 
 from cl_bench.callbacks.checkpoint import Checkpoint
 from cl_bench.callbacks.finite_loss import FiniteLoss

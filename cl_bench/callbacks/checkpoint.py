@@ -1,8 +1,8 @@
-"""Keeps how far a task has come, so that a run that is killed goes on from there."""
+"""Stores how far a task has come, so that a run that was killed goes on from there."""
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from torch import Tensor
@@ -12,14 +12,14 @@ from cl_bench.trainers import TaskTrainer
 
 
 class Checkpoint(pl.Callback):
-    """Writes weights and optimizer state every so many steps or minutes, and when a signal ends the run; rank 0 alone.
+    """Writes weights and optimizer state after some steps or minutes, and when a signal ends the run; on rank 0 only.
 
     Args:
-        write: Called with what has to be kept.
-        seconds: Asked for the seconds that the task's training has taken so far.
-        steps: Steps from one to the next; None: steps don't matter.
-        minutes: Minutes from one to the next; None: time doesn't matter.
-        done: Steps of the task that were made before.
+        write: Stores the tensors that it is called with.
+        seconds: Returns the seconds that the task's training has taken so far.
+        steps: Steps between checkpoints; None: steps do not matter.
+        minutes: Minutes between checkpoints; None: time does not matter.
+        done: Steps of the task that an earlier run has made.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class Checkpoint(pl.Callback):
         self._write, self._seconds, self._steps, self._minutes, self._done = write, seconds, steps, minutes, done
         self._last = time.monotonic()
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
-        """From now on, a signal waits for the end of a step."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Makes signals wait for the end of a step from now on."""
         signals.hold()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: TaskTrainer, outputs: Any, batch: Any, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes if it is time, or the last one.
+        """Writes where a checkpoint is due, or a signal waits.
 
-        Other ranks go on to the next step, and end when rank 0 does: it may need them to finish its own.
+        Other ranks go on to the next step and end when rank 0 does, which may need them to finish its step.
         """
         step = self._done + trainer.global_step
         due = self._steps is not None and step % self._steps == 0
@@ -52,12 +52,12 @@ class Checkpoint(pl.Callback):
             if signals.waiting():
                 signals.release()
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
-        """Writes where statistics are taken next, which may last as long as an epoch."""
-        if distributed.is_main() and (pl_module.makes_another_pass or signals.waiting()):
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes where statistics are computed next, which may take as long as an epoch."""
+        if distributed.is_main() and (cast(TaskTrainer, pl_module).makes_another_pass or signals.waiting()):
             self._keep(self._done + trainer.global_step, pl_module)
         signals.release()
 
-    def _keep(self, step: int, pl_module: TaskTrainer) -> None:
-        self._write(pl_module.unfinished(step, self._seconds()).tensors())
+    def _keep(self, step: int, pl_module: pl.LightningModule) -> None:
+        self._write(cast(TaskTrainer, pl_module).unfinished(step, self._seconds()).tensors())
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no longer a number."""
+"""Stops a run whose loss has become NaN or infinite."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from cl_bench.runtime.errors import UserError
 
 
 class FiniteLoss(pl.Callback):
-    """Raises at the first step whose loss is NaN or infinite; tasks finished before stay in the store.
+    """Raises `UserError` after the first loss that is NaN or infinite; finished tasks stay in the store.
 
-    The check of a step's loss is made one step later, so that a GPU never waits for it.
+    A loss is checked one step later, so that a GPU never waits for the check.
 
     Args:
         task: Number of the task, from 1.
-        done: Steps of the task that were made before.
+        done: Steps of the task that an earlier run has made.
     """
 
     def __init__(self, task: int, done: int = 0) -> None:
@@ -27,12 +27,12 @@ class FiniteLoss(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the loss of the step before."""
+        """Checks the loss of the previous step."""
         self._check()
         self._last, self._step = outputs["loss"].detach(), self._done + trainer.global_step
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the last step's loss."""
+        """Checks the loss of the last step."""
         self._check()
 
     def _check(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps Lightning from handling signals, after which it ends with exit code 0, or waits for all processes."""
+"""Keeps Lightning from handling signals; it would end with exit code 0, or wait for all processes."""
 
 import pytorch_lightning as pl
 
@@ -6,8 +6,8 @@ from cl_bench.runtime import signals
 
 
 class KeepOurSignals(pl.Callback):
-    """Takes the handlers back as soon as Lightning has put its own in their place."""
+    """Restores the run's signal handlers as soon as Lightning has replaced them."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Training begins."""
+        """Restores the handlers."""
         signals.keep()

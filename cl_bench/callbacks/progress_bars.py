@@ -1,4 +1,4 @@
-"""Progress over tasks, epochs and steps on a terminal, with the time left; nothing where the output is no terminal."""
+"""Progress bars on a terminal; nothing where the output is no terminal."""
 
 import sys
 from typing import Any
@@ -10,7 +10,7 @@ from cl_bench.runtime import distributed
 
 
 class ProgressBars(pl.Callback):
-    """Two lines: all tasks, and the steps of the current one.
+    """Two bars, with the time left: the tasks of the run, and the steps of the current task.
 
     Args:
         tasks: Number of tasks of the run.
@@ -30,7 +30,7 @@ class ProgressBars(pl.Callback):
         )
         self._all = self._bars.add_task("tasks", total=tasks, note="")
         self._one = self._bars.add_task("steps", total=None, note="", visible=False)
-        self._epochs, self._done = 1, 0
+        self._epochs, self._steps, self._done = 1, 1, 0
 
     def __enter__(self) -> "ProgressBars":
         self._bars.start()
@@ -40,22 +40,22 @@ class ProgressBars(pl.Callback):
         self._bars.stop()
 
     def advance(self) -> None:
-        """One more task is done."""
+        """Moves the bar of the tasks."""
         self._bars.advance(self._all)
 
     def begin_task(self, steps: int, epochs: int, done: int) -> None:
-        """A task of `steps` steps in `epochs` epochs begins, of which `done` were made before."""
-        self._epochs, self._done = epochs, done
+        """A task begins: `steps` steps in `epochs` epochs; an earlier run has made the first `done` steps."""
+        self._epochs, self._steps, self._done = epochs, steps, done
         self._bars.reset(self._one, total=steps, completed=done, visible=True, note="")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """One step forward."""
-        step, total = self._done + trainer.global_step, self._bars.tasks[self._one].total
-        epoch = min(self._epochs, 1 + step * self._epochs // total)
+        """Moves the bar of the steps."""
+        step = self._done + trainer.global_step
+        epoch = min(self._epochs, 1 + step * self._epochs // self._steps)
         self._bars.update(self._one, completed=step, note=f"epoch {epoch} of {self._epochs}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A task's steps are over."""
+        """Hides the bar of the steps."""
         self._bars.update(self._one, visible=False)

@@ -1,4 +1,4 @@
-"""MLflow with its store in a file: all runs of a store in one, and no server."""
+"""MLflow with a local database that all runs share, without a server."""
 
 import importlib.util
 import os
@@ -16,31 +16,31 @@ class Mlflow(MLFlowLogger):
     """One MLflow run for each run; `mlflow ui --backend-store-uri sqlite:///store/mlflow.db` shows them.
 
     Args:
-        save_dir: The run's folder, a part of the run's name.
-        database: The SQLite file of MLflow's local store, which runs share; made where there is none. (Its store of
-            plain files, `mlruns`, is no longer offered by MLflow.)
-        experiment: Under which runs are kept together.
+        save_dir: The run's folder, which is part of the run's name.
+        database: The SQLite file of MLflow's local store, which runs share; created where there is none. (MLflow no
+            longer offers its store of plain files, `mlruns`.)
+        experiment: Name of MLflow's experiment, which groups runs.
 
     Raises:
-        UserError: `mlflow` is not installed, or the database is not ours to write.
+        UserError: `mlflow` is not installed, or the database cannot be written.
     """
 
     def __init__(self, save_dir: Path, database: Path, experiment: str = "cl_bench"):
         if importlib.util.find_spec("mlflow") is None:
             raise UserError("logger=mlflow needs the package mlflow: pip install -e '.[loggers]'")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # how it makes its tables is of no interest
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # without messages about the creation of its tables
         _make(database.resolve(), experiment)
         super().__init__(experiment, tracking_uri=_uri(database.resolve()))
         self._folder = save_dir
 
     def call(self, scenario: str) -> None:
-        """Names the run, which MLflow gets to know with the first thing that is logged."""
+        """Names the run; called before anything is logged, which creates MLflow's run."""
         self._run_name = run_name(scenario, self._folder)
 
 
 def _make(database: Path, experiment: str) -> None:
-    """Makes the tables and the experiment; of processes that begin at the same time, all but one would fail at it."""
+    """Creates tables and experiment under a lock, since processes that start together would fail at it."""
     from mlflow import MlflowClient
 
     with permissions.explained("logger.database=…"):

@@ -1,4 +1,4 @@
-"""What services call a run."""
+"""The names of runs in W&B and MLflow."""
 
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -6,14 +6,14 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Named(Protocol):
-    """A logger whose service shows a name for each run."""
+    """A logger that names runs."""
 
     def call(self, scenario: str) -> None:
-        """Says what the run measures, before the service is told of it."""
+        """Names the run after its scenario; called before anything is logged."""
 
 
 def run_name(scenario: str, folder: Path) -> str:
-    """What is measured, and the run's folder as one sees it from the working directory.
+    """The name of a run: its scenario, and its folder relative to the working directory.
 
     `digits_5: outputs/2026-01-31/12-00-00`
     """

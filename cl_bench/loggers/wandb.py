@@ -15,9 +15,9 @@ class Wandb(WandbLogger):
     """One Weights & Biases run for each run, in its folder; `wandb sync` uploads it later.
 
     Args:
-        save_dir: The run's folder; it gets a folder `wandb`.
-        mode: `offline` keeps everything there; `online` needs `wandb login`.
-        project: Under which runs are kept together.
+        save_dir: The run's folder, in which a folder `wandb` is created.
+        mode: `offline` keeps everything in that folder; `online` needs `wandb login`.
+        project: Name of the project in Weights & Biases, which groups runs.
 
     Raises:
         UserError: `wandb` is not installed.
@@ -30,18 +30,18 @@ class Wandb(WandbLogger):
             save_dir=save_dir,
             project=project,
             mode=mode,
-            reinit="create_new",  # runs of a sweep share a process, and by default the first one's entry, too
+            reinit="create_new",  # runs of a sweep share a process, and would share the first run's entry
             settings={"silent": True, "console": "off", "disable_git": True, "x_disable_stats": True},
         )
-        self._wandb_init.pop("anonymous", None)  # Lightning hands it on, and wandb warns that it means nothing
+        self._wandb_init.pop("anonymous", None)  # Lightning sets it, and wandb warns that it has no effect
         self._folder = save_dir
 
     def call(self, scenario: str) -> None:
-        """Names the run, which wandb gets to know with the first thing that is logged."""
+        """Names the run; called before anything is logged, which creates wandb's run."""
         self._wandb_init["name"] = run_name(scenario, self._folder)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Writes what is left, and closes the run; Lightning would leave that to the end of the process."""
+        """Writes what is left and closes the run, which Lightning would leave to the end of the process."""
         super().finalize(status)
         self.experiment.finish(exit_code=0 if status == "success" else 1)

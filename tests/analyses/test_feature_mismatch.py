@@ -8,6 +8,7 @@ from cl_bench.analyses import feature_mismatch
 from cl_bench.analyses.feature_extractor import FeatureExtractor
 from cl_bench.analyses.feature_mismatch import mismatch
 from cl_bench.analyses.merge_path import merge_path
+from cl_bench.analyses.score import score
 
 
 def test_mismatch_is_the_mean_squared_difference():

@@ -79,7 +79,8 @@ def caption_ids() -> Tensor:
     """
     tokenizer = open_clip.get_tokenizer(architecture.NAME)
     names = [name for concept in CONCEPTS for name in concept.names]
-    return torch.unique(tokenizer([*names, *PROMPTS, *COLOR_NAMES, "in color on black"]))
+    ids: Tensor = torch.unique(tokenizer([*names, *PROMPTS, *COLOR_NAMES, "in color on black"]))
+    return ids
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, captions: list[str]) -> Tensor:
