@@ -78,7 +78,7 @@ def test_images_that_avalanche_gives_as_tensors_are_the_same_bytes(mnist, tmp_pa
 @pytest.mark.parametrize("at_once", [512, 7])  # in this process, in several
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_one_bit_of_any_image_makes_another_identity(mnist, tmp_path, monkeypatch, split, at_once):
-    monkeypatch.setattr(avalanche, "_AT_ONCE", at_once)
+    monkeypatch.setattr(avalanche, "_PART", at_once)
     before = Avalanche("SplitMNIST", 5, tmp_path)
     assert Avalanche("SplitMNIST", 5, tmp_path).identity() == before.identity()
     path = tmp_path / f"MNIST/raw/{'t10k' if split == 'test' else 'train'}-images-idx3-ubyte"
