@@ -2,6 +2,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import cub200
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import write_cub200
 
@@ -15,6 +16,7 @@ def root(tmp_path):
 def test_the_layout_of_the_release(root):
     folder = root / "CUB_200_2011/images/002.Made_up_Bird2"
     Image.new("L", (20, 10), 77).save(folder / "Made_up_Bird2_0003_1.jpg")
+    check_dataset(lambda: cub200.load.__wrapped__(root))
     data = cub200.load(root)
     assert data.name == "cub200" and data.split == "official" and data.domain_names == ()
     assert data.class_names[0] == "Made up Bird1" and data.class_names[199] == "Made up Bird200"

@@ -4,6 +4,7 @@ from sklearn.datasets import load_digits
 
 from cl_bench.datasets import digits
 from cl_bench.runtime.errors import UserError
+from cl_bench.testing import check_dataset
 
 DATA = digits.load()
 
@@ -48,6 +49,7 @@ def test_split_is_stratified():
 def test_seed_decides_the_split():
     again, other = digits.load.__wrapped__(), digits.load(seed=1)
     assert again.identity == DATA.identity
+    check_dataset(digits.load.__wrapped__)
     assert other.identity != DATA.identity
 
 

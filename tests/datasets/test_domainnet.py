@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import domainnet
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import CLASSES_345, DOMAINNET, write_domainnet
 
@@ -17,6 +18,7 @@ def root(tmp_path):
 
 def test_the_layout_of_the_release(root):
     Image.new("RGB", (12, 14), (0, 200, 0)).save(root / "domainnet/clipart/The_Mona_Lisa/clipart_003_000000.jpg", "PNG")
+    check_dataset(lambda: domainnet.load.__wrapped__(root))
     data = domainnet.load(root)
     assert data.name == "domainnet" and data.split == "official" and data.domain_names == DOMAINNET
     assert len(data.class_names) == 345

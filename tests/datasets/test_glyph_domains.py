@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets import glyph_domains
+from cl_bench.testing import check_dataset
 
 DATA = glyph_domains.load()
 
@@ -21,6 +22,7 @@ def test_six_domains_with_all_letters_equally_often():
 def test_seed_decides_every_byte():
     first, again, other = (glyph_domains.load.__wrapped__(2, 2, seed) for seed in (0, 0, 1))
     assert first.identity == again.identity
+    check_dataset(lambda: glyph_domains.load.__wrapped__(2, 2))
     assert not np.array_equal(first.train.pixels, other.train.pixels)
 
 

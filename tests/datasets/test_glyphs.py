@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cl_bench.datasets import glyphs
+from cl_bench.testing import check_dataset
 
 CLASSES = {
     "glyphs60": 60, "digits": 10, "capitals": 26, "small_letters": 26, "greek": 29, "symbols": 42,
@@ -36,6 +37,7 @@ def test_the_default_is_fast_and_has_the_published_sizes():
 def test_seed_decides_every_byte():
     first, again, other = (draw("digits", 5, 5, seed=seed) for seed in (0, 0, 1))
     assert first.identity == again.identity
+    check_dataset(lambda: draw("digits", 5, 5))
     assert not np.array_equal(first.train.pixels, other.train.pixels)
     assert not np.array_equal(first.test.pixels, other.test.pixels)
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import image_clef
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import CLASSES_12, write_image_clef
 
@@ -27,6 +28,7 @@ def into_class_folders(folder, called):
 def test_the_layout_of_the_release(root):
     for k in range(5):
         Image.new("RGB", (6, 9), (9, 9, 9)).save(root / f"image_CLEF/b/000_{k:04d}.jpg")
+    check_dataset(lambda: image_clef.load.__wrapped__(root))
     data = image_clef.load(root)
     assert data.name == "image_clef" and data.domain_names == ("b", "c", "i", "p")
     assert data.class_names == CLASSES_12

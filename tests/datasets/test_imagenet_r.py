@@ -6,6 +6,7 @@ from PIL import Image
 
 from cl_bench.datasets import imagenet_r
 from cl_bench.datasets.releases import split
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import DOMAINS_R, WNIDS, write_imagenet_r, write_images
 
@@ -18,6 +19,7 @@ def root(tmp_path):
 
 def test_the_layout_of_the_release(root):
     Image.new("RGB", (31, 17), (0, 0, 250)).save(root / "imagenet-r" / WNIDS[0] / "art_0.jpg")
+    check_dataset(lambda: imagenet_r.load.__wrapped__(root))
     data = imagenet_r.load(root)
     assert data.name == "imagenet_r" and data.domain_names == DOMAINS_R
     assert data.class_names[:3] == ("Made up 0", "made up 1", "made up 10") and len(data.class_names) == 200

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import office31
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import CLASSES_31, write_office31
 
@@ -18,6 +19,7 @@ def root(tmp_path):
 def test_the_layout_of_the_release(root):
     for name in ("frame_0001.jpg", "frame_0002.jpg", "frame_0003.jpg", "frame_0004.jpg", "frame_0005.jpg"):
         Image.new("RGB", (6, 9), (9, 9, 9)).save(root / "office31/amazon/images/back_pack" / name)
+    check_dataset(lambda: office31.load.__wrapped__(root))
     data = office31.load(root)
     assert data.name == "office31" and data.domain_names == ("amazon", "dslr", "webcam")
     assert len(data.class_names) == 31 and data.class_names[:3] == ("back pack", "bike", "office thing 00")

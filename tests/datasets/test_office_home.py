@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from cl_bench.datasets import office_home
+from cl_bench.testing import check_dataset
 from tests.helpers.refusals import refuses
 from tests.helpers.releases_by_folder import CLASSES_65, write_office_home
 
@@ -20,6 +21,7 @@ def root(tmp_path):
 def test_the_layout_of_the_release(root):
     for k in range(1, 6):
         Image.new("RGB", (6, 9), (9, 9, 9)).save(root / f"OfficeHomeDataset_10072016/Art/Alarm_Clock/{k:05d}.jpg")
+    check_dataset(lambda: office_home.load.__wrapped__(root))
     data = office_home.load(root)
     assert data.name == "office_home" and data.domain_names == ("art", "clipart", "product", "real_world")
     assert len(data.class_names) == 65 and data.class_names[:3] == ("Alarm Clock", "TV", "Table")

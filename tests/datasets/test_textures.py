@@ -1,6 +1,7 @@
 import numpy as np
 
 from cl_bench.datasets import textures
+from cl_bench.testing import check_dataset
 
 
 def test_ten_balanced_classes():
@@ -13,6 +14,7 @@ def test_ten_balanced_classes():
 def test_seed_decides_every_byte():
     first, again, other = (textures.load.__wrapped__(4, 4, seed=seed) for seed in (0, 0, 1))
     assert first.identity == again.identity
+    check_dataset(lambda: textures.load.__wrapped__(4, 4))
     assert not np.array_equal(first.train.pixels, other.train.pixels)
 
 
