@@ -157,13 +157,9 @@ mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen 
 	$(MAKE) --jobs=2 mergers-digits_5 mergers-glyphs_10
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
 
-bench-data: export GOMP_SPINCOUNT = 1000
-bench-data: export THP_MEM_ALLOC_ENABLE = 1
 bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
 	$(BIN)/python -m benchmarks.data docs/bench_data.md
 
-bench-train: export GOMP_SPINCOUNT = 1000
-bench-train: export THP_MEM_ALLOC_ENABLE = 1
 bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of each trainer beside the plain PyTorch loop
 	$(BIN)/python -m benchmarks.train docs/bench_train.md
 
@@ -176,8 +172,6 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 		--constraint .venv/peers/constraints.txt mergekit==0.1.5 fusion-bench==0.2.33
 	touch $@
 
-bench-merge: export GOMP_SPINCOUNT = 5000
-bench-merge: export THP_MEM_ALLOC_ENABLE = 1
 bench-merge: .venv/installed .venv/peers/installed  ## report/bench_merge.md: every merger, mergekit and fusion-bench (7 GB of disk)
 	$(BIN)/python -m benchmarks.merge $(REPORT)/bench_merge.md --peers .venv/peers/bin/python
 

@@ -1,24 +1,20 @@
 """What many tests need: the composed configuration as plain data, and the command line."""
 
-import atexit
-import gc
-import os
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as run.py does, before torch is imported
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from cl_bench.launching import composition
+from cl_bench.runtime import process
 from tests.helpers.commands import Commands
 
 composition.install()  # as the commands do
-gc.disable()  # as they do, until all is imported
+process.tune()  # as they do; nothing above imports torch
 ROOT = Path(__file__).resolve().parent.parent
 
 FEW_STEPS = ("optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
@@ -29,13 +25,6 @@ SHORT = ("scenario.tasks=2", FEW_TESTED, *FEW_STEPS)
 
 # Little to go through where a trainer, a merger or an analysis goes through all training images.
 FEW_IMAGES = "scenario.validation_share=0.9"
-
-
-def pytest_collection_finish():
-    """A million objects of imports and tests are there to stay; each run's own collections would go through them."""
-    gc.freeze()
-    gc.enable()
-    atexit.register(gc.unfreeze)
 
 
 def configuration(folder: Path, *overrides: str) -> dict:

@@ -17,9 +17,8 @@ from typing import Any
 
 from cl_bench.analyses.selection import representatives, trained_otherwise
 from cl_bench.analyses.source import NEEDS, SCHEMA, describe
-from cl_bench.runtime import tilde
+from cl_bench.runtime import process, tilde
 from cl_bench.runtime.errors import UserError, each
-from cl_bench.runtime.quick_exit import quick_exit
 from cl_bench.store import atomic, permissions, read_result, record_shape
 
 NAMES = (
@@ -121,5 +120,5 @@ def _is_there(path: Path, source: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    with quick_exit():
+    with process.command():
         sys.exit(main(sys.argv[1:]))

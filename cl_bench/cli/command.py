@@ -5,9 +5,8 @@ import os
 import sys
 from difflib import get_close_matches
 
-from cl_bench.runtime import signals
+from cl_bench.runtime import process
 from cl_bench.runtime.commands import COMMANDS
-from cl_bench.runtime.quick_exit import quick_exit
 
 
 def main(command: str | None = None) -> None:
@@ -16,8 +15,7 @@ def main(command: str | None = None) -> None:
     Args:
         command: The name of one; None: it stands first on the command line.
     """
-    signals.handle()  # first of all, since what a command imports takes seconds
-    with quick_exit():
+    with process.command():  # first of all, since what a command imports takes seconds
         sys.exit(_start(sys.argv[1:] if command is None else [command, *sys.argv[1:]]))
 
 

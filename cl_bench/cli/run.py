@@ -1,7 +1,5 @@
 """The command `cl-bench run`: one experiment, or with `-m` one for each combination of settings."""
 
-import gc
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +28,6 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 2 where the user has something to mend, 1 where runs of a sweep failed otherwise.
     """
-    _prepare_process()
     sys.argv[1:] = command_line.completed(arguments)
     Sweeper.validate_batch_is_legal = multirun.look_ahead
     sweep.begin()
@@ -46,13 +43,6 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as error:
         end = error
     return _conclude(end)
-
-
-def _prepare_process() -> None:
-    gc.disable()  # imports make half a million objects and no garbage; `cl_bench.launching.launch` enables it again
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its errors on, for `main` to print
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin for long slow down everything else
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # batches in huge pages are made in half the time
 
 
 def job(config: DictConfig) -> float | None:

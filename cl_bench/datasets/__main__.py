@@ -17,9 +17,8 @@ from cl_bench.datasets.releases.download import download, state
 from cl_bench.datasets.releases.release import Release
 from cl_bench.datasets.releases.verify import show, verify
 from cl_bench.images import prepared
-from cl_bench.runtime import tilde
+from cl_bench.runtime import process, tilde
 from cl_bench.runtime.errors import UserError
-from cl_bench.runtime.quick_exit import quick_exit
 
 _WIDTH = 120  # where the output is no terminal
 _FAILED, _INTERRUPTED = 2, 130
@@ -196,5 +195,5 @@ def _console() -> Console:
 
 
 if __name__ == "__main__":
-    with quick_exit():
+    with process.command():
         sys.exit(main())

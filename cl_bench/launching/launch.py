@@ -4,9 +4,7 @@ One device: the run happens in this process. More: PyTorch's elastic launcher (t
 each node those of its own devices, and all of them read the same resolved configuration.
 """
 
-import atexit
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -19,10 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.launching.sweep import FOLDERS
-from cl_bench.runtime import distributed, signals
-from cl_bench.runtime.cores import available_cores, limit_threads
+from cl_bench.runtime import distributed, process, signals
+from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError, unwritable
-from cl_bench.runtime.quick_exit import quick_exit
 from cl_bench.runtime.terminal_log import TerminalHandler
 
 if TYPE_CHECKING:
@@ -69,8 +66,7 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     if devices.world_size == 1:
         from cl_bench.experiment.run import run
 
-        limit_threads()
-        _collect_garbage()
+        process.limit_threads()
         with _environment_without(_OF_SLURM):
             run(config, folder)
     elif not _run_in_processes(config, folder, devices):
@@ -197,7 +193,6 @@ def _process(settings: Path, folder: Path, message: Path) -> None:
     size = torch.distributed.get_world_size()
     if size != devices.world_size:
         raise RuntimeError(f"{devices.world_size} devices were asked for, but the process group has {size}.")
-    _collect_garbage()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's for all processes of a job; the one that started these acts
     try:
         run(config, folder)
@@ -237,15 +232,6 @@ def _end_group(message: Path, reason: str) -> None:
     os._exit(2)  # an orderly exit would wait for the other processes, which wait for this one
 
 
-def _collect_garbage() -> None:
-    """From now on, where it was put off until all is imported; what is there now is never looked at again."""
-    if not gc.isenabled():
-        gc.freeze()
-        gc.enable()
-        atexit.register(gc.unfreeze)  # extension modules complain of what is left at the very end
-
-
 if __name__ == "__main__":
-    gc.disable()  # as in run.py
-    with quick_exit(parent=int(sys.argv[4]) if len(sys.argv) > 4 else os.getppid()):
+    with process.command(parent=int(sys.argv[4]) if len(sys.argv) > 4 else os.getppid()):
         _process(*map(Path, sys.argv[1:4]))

@@ -1,6 +1,5 @@
 """The command `cl-bench merge`, which is also `python -m cl_bench.merge`: checkpoint files become one."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench.launching import command_line, composition, messages
+from cl_bench.runtime import process
 from cl_bench.runtime.configurations import CONF
 from cl_bench.runtime.errors import UserError, is_hydras
-from cl_bench.runtime.quick_exit import quick_exit
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,9 +23,6 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: 2 where the user has something to mend.
     """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its errors on, to be printed here
-    os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # threads that spin for long slow down everything else
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # tensors in huge pages are made in a fraction of the time
     try:
         sys.argv[1:] = command_line.completed(arguments)
         command_line.check(sys.argv[1:])
@@ -54,5 +50,5 @@ def job(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    with quick_exit():
+    with process.command():
         sys.exit(main(sys.argv[1:]))

@@ -17,8 +17,8 @@ from torch import Tensor
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import Merger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
+from cl_bench.runtime import process
 from cl_bench.runtime.commands import typed
-from cl_bench.runtime.cores import limit_threads
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import validated
 from cl_bench.runtime.setting_names import choice
@@ -62,7 +62,7 @@ def merge_files(config: Mapping[str, Any]) -> None:
         UserError: A setting, a file or a model does not fit.
     """
     begin = time.perf_counter()
-    limit_threads()
+    process.limit_threads()
     settings = _settings(config)
     _check_out(settings)
     _check_statistics(settings)

@@ -3,8 +3,8 @@
 import sys
 
 from cl_bench.reports.command_line import main
-from cl_bench.runtime.quick_exit import quick_exit
+from cl_bench.runtime import process
 
 if __name__ == "__main__":
-    with quick_exit():
+    with process.command():
         sys.exit(main(sys.argv[1:]))

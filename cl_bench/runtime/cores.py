@@ -16,13 +16,6 @@ def available_cores(root: Path = Path("/")) -> int:
     return max(1, min([affinity, *map(math.ceil, _quotas(root))]))
 
 
-def limit_threads() -> None:
-    """Lets torch have no more threads than that; by itself it does not look at a container's quota."""
-    import torch
-
-    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
-
-
 def _quotas(root: Path) -> Iterator[float]:
     """Cores that the control groups of the process allow, of version 1 and 2, each with those that it lies in."""
     try:

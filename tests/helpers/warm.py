@@ -15,7 +15,7 @@ import sys
 # What a run of the default scenario imports, in its order.
 _IMPORTED = (
     "hydra",
-    "cl_bench.runtime.quick_exit",
+    "cl_bench.runtime.process",
     "cl_bench.experiment.run",
     "cl_bench.mergers",
     "sklearn.datasets",

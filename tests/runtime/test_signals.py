@@ -18,8 +18,8 @@ LONG = (*SHORT, "optim.epochs=100000", "lightning.limit_train_batches=null")
 WORDS = {signal.SIGTERM: "Terminated", signal.SIGINT: "Interrupted"}
 AGAIN = "The same command goes on from there."
 LINES = {number: f"{word}. What was finished is kept; run the same again to go on.\n" for number, word in WORDS.items()}
-READY = "with quick_exit():\n    print('ready', flush=True)\n"
-WAITING = f"import time; from cl_bench.runtime.quick_exit import quick_exit\n{READY}"
+READY = "with process.command():\n    print('ready', flush=True)\n"
+WAITING = f"import time; from cl_bench.runtime import process\n{READY}"
 
 
 def wait_until(due):

@@ -10,8 +10,8 @@ from tests.conftest import ROOT, SHORT
 
 SCRIPT = """
 import logging, sys
-from cl_bench.runtime.quick_exit import quick_exit
-with quick_exit():
+from cl_bench.runtime import process
+with process.command():
     for i in range(3):
         print("λ ┏ " + 9000 * "x", flush=True)
         print("Σ", file=sys.stderr, flush=True)

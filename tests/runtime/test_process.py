@@ -1,4 +1,4 @@
-"""What still happens when a command ends, and what does not."""
+"""How the process of a command is tuned, and what still happens when it ends."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 SCRIPT = """
 import atexit, os, sys, threading, time
-from cl_bench.runtime.quick_exit import quick_exit
+from cl_bench.runtime import process
 
 class Object:
     def __del__(self, write=os.write):
@@ -19,7 +19,7 @@ class Object:
 an_object = Object()
 atexit.register(print, "atexit")
 threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()
-with quick_exit():
+with process.command():
     print("main")
     {end}
 """
@@ -46,10 +46,22 @@ def test_exceptions_and_texts_end_as_ever(end, told):
 
 
 def test_outputs_that_cannot_be_written_are_told_and_end_nothing():
-    script = "from cl_bench.runtime.quick_exit import quick_exit\nwith quick_exit(): print('main')"
+    script = "from cl_bench.runtime import process\nwith process.command(): print('main')"
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, env=buffered, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 0 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("typed", [None, "5"])
+def test_what_the_user_has_set_stays(typed):
+    script = (
+        "import gc, os; from cl_bench.runtime import process; process.tune(); "
+        "print(os.environ['GOMP_SPINCOUNT'], os.environ['HYDRA_FULL_ERROR'], gc.isenabled(), gc.get_threshold()[0])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    environment |= {"GOMP_SPINCOUNT": typed} if typed else {}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == f"{typed or 1000} 1 True 10000\n"
