@@ -118,7 +118,7 @@ miniature:  ## docs/miniature/: tables, figures and page of the embedded data, i
 	rm -rf docs/miniature
 	begin=$$(date +%s) && $(MAKE) REPORT=docs/miniature tables-mini figures-mini report && \
 		$(BIN)/python -m benchmarks.miniature docs/miniature $$(($$(date +%s) - begin)) multirun
-	rm -f docs/miniature/figures/*.pdf docs/miniature/figures/*.txt
+	rm -f docs/miniature/index.html $(addprefix docs/miniature/figures/*.,svg pdf txt)
 
 # Two sweeps side by side, one thread each: for a model this small that is twice as fast as one with two threads.
 sweep-%: export OMP_NUM_THREADS = 1

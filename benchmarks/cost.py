@@ -7,7 +7,6 @@ many times longer as docs/bench_train.md measured, and the forward pass of evalu
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from cl_bench.datasets.releases.catalog import release
 from cl_bench.experiment import released
 from cl_bench.reports.tables.formats.markdown import grid
 from cl_bench.reports.tables.layouts import LAYOUTS
-from cl_bench.runtime.configurations import ROOT
+from cl_bench.runtime import configurations
 
 _SECONDS = 0.33
 _MODEL = 86_192_640 * 4 / 2**30  # GiB of ViT-B/16's visual tower in single precision
@@ -115,8 +114,8 @@ def _trainers(configs: Sequence[Config]) -> Iterator[str]:
     different = {}
     for config in configs:
         trainer = config["trainer"]
-        own = config["merger"] if trainer.get("starts_from") == "merged" else None
-        different[json.dumps([trainer, own], sort_keys=True)] = trainer["_target_"].rpartition(".")[2]
+        merger = config["merger"] if trainer.get("starts_from") == "merged" else None
+        different[json.dumps([trainer, merger], sort_keys=True)] = trainer["_target_"].rpartition(".")[2]
     return (name for name in different.values() if name != "ZeroShot")
 
 
@@ -133,9 +132,9 @@ def _evaluations(config: Config, one: Work) -> int:
 
 @cache
 def _composed(override: str, sweep: bool = False) -> Config:
-    os.environ["CL_BENCH_ROOT"] = str(ROOT)  # where Hydra looks for sweeps
+    configurations.announce(None)
     released.register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(configurations.CONF), version_base="1.3"):
         config = compose("config", [override], return_hydra_config=True)
     if sweep:
         return dict(config.hydra.sweeper.params)

@@ -126,10 +126,10 @@ def _memory(method: type[Merger]) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    def shown(value: Any) -> str:
+    def typed(value: Any) -> str:
         return "?" if value == "???" else yaml.safe_dump(value, default_flow_style=True).splitlines()[0]
 
-    return ", ".join(f"`{name}={shown(value)}`" for name, value in settings.items())
+    return ", ".join(f"`{name}={typed(value)}`" for name, value in settings.items())
 
 
 def _table(results: Sequence[Result], value: Any) -> str:

@@ -28,7 +28,7 @@ The same as LaTeX and CSV beside them in [tables/](tables/).
 {tables}
 ## Figures
 
-The same as SVG in [figures/](figures/).
+`make figures-mini` writes them as SVG and PDF, too.
 
 {figures}"""
 

@@ -99,8 +99,8 @@ def _rates(tried: Sequence[Result]) -> str:
     return grid(["trainer", "learning rate", *scenarios, "mean"], rows)
 
 
-def _own(result: Result) -> Result:
-    """Finds what is recorded of the last task's weights: where they are what was merged, the record has them once."""
+def _last_task(result: Result) -> Result:
+    """Finds the part of a record about the last task's weights, which it has once where they are the merged ones."""
     return result["finetuned"] or result
 
 
@@ -119,8 +119,8 @@ def _forgetting(part: Callable[[Result], Result | None]) -> Callable[[Result], f
 
 
 _COLUMNS: dict[str, Callable[[Result], float | None]] = {
-    "own accuracy": _accuracy(_own),
-    "own forgetting": _forgetting(_own),
+    "own accuracy": _accuracy(_last_task),
+    "own forgetting": _forgetting(_last_task),
     "merged accuracy": _accuracy(_merged),
     "merged forgetting": _forgetting(_merged),
     "seconds": lambda result: result["seconds"]["training"] or None,

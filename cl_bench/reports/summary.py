@@ -14,7 +14,6 @@ from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 
 _WIDTH = 100  # where the output is no terminal
-
 _WIDEST_NAME = 32  # letters in one line; import paths may be longer, and would leave no room for numbers
 
 _METRICS = {

@@ -31,14 +31,14 @@ def drawings(records: Records) -> Iterator[Drawing]:
     for scenario in records.scenarios:
         results = [result for result in records.results if scenario_name(result) == scenario]
         first = _first_of_each([result for result in results if _is_complete(result) and not is_unchosen(result)])
-        shown = _selected(first)
-        if not shown:
+        methods = _selected(first)
+        if not methods:
             continue
-        kind = headline_kind(first[shown[0]])
-        tasks = {n: task_names(first[n]["scenario"], [task["name"] for task in first[n]["tasks"]]) for n in shown}
+        kind = headline_kind(first[methods[0]])
+        tasks = {n: task_names(first[n]["scenario"], [task["name"] for task in first[n]["tasks"]]) for n in methods}
         more = max(map(inches_for, tasks.values()))
-        figure, axes = panels(len(shown), 2.1 + more, 2.1 + more)
-        for axis, name in zip(axes, shown, strict=True):
+        figure, axes = panels(len(methods), 2.1 + more, 2.1 + more)
+        for axis, name in zip(axes, methods, strict=True):
             matrix = np.array(first[name]["matrix"][kind], dtype=float)
             layout: dict[str, Any] = {"rows_from": 0, "first_row": "zero-shot", "names": tasks[name]}
             image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, **layout)

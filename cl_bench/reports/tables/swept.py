@@ -53,9 +53,9 @@ def swept(results: Sequence[Result]) -> list[Table]:
     columns = [Column.of(run) for run in runs]
     groups = _differing_groups(runs, columns)
     choices = [dict(_typed_choice(name, choice) for name in groups if (choice := _choice(run, name))) for run in runs]
-    group = {id(run.result): (column, typed(own)) for run, column, own in zip(runs, columns, choices, strict=True)}
+    group = {id(run.result): (column, typed(row)) for run, column, row in zip(runs, columns, choices, strict=True)}
     settings = differing(each, lambda result: group[id(result)])
-    rows = [{**own, **others} for own, others in zip(choices, settings, strict=True)]
+    rows = [{**chosen, **others} for chosen, others in zip(choices, settings, strict=True)]
     placed = [PlacedRun(*one) for one in zip(runs, columns, rows, strict=True)]
     lists = sum(map(is_unchosen, results))
     chosen_on = all(run.result["split"] == "validation" for run in runs)
@@ -103,7 +103,7 @@ def _table(contents: _Contents, metric: str) -> Table:
     for one in in_order:
         if (value := _value(one.run, metric)) is not None:
             values[one.row_name][names[one.column]][one.run] = value
-    cells = {row: {column: _cell(own) for column, own in found.items()} for row, found in values.items()}
+    cells = {row: {column: _cell(runs) for column, runs in found.items()} for row, found in values.items()}
     bounds = {one.row_name for one in in_order if one.run.method in BOUNDS}
     most = max((len(cell.values) for found in cells.values() for cell in found.values()), default=1)
     return Table(
