@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cl_bench.experiment.parts import check as check_parts
+from cl_bench.experiment.check import check as check_parts
 from cl_bench.launching.launch import check_cores
 from cl_bench.launching.sweep import MISTAKES, message
 from cl_bench.runtime.errors import Missing, UserError

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from cl_bench.datasets.__main__ import main as datasets
 from cl_bench.datasets.releases.catalog import release
-from cl_bench.experiment import parts
+from cl_bench.experiment import scenario
 from cl_bench.runtime.commands import COMMANDS
 from cl_bench.runtime.instantiate import arguments_of
 from tests.conftest import ROOT
@@ -139,8 +139,8 @@ def test_the_warning_of_other_sizes_has_a_command_with_the_folder_in_use(caplog,
     class Scenario:
         datasets = (type("Data", (), {"name": "gtsrb"}),)
 
-    monkeypatch.setattr(parts, "sizes", lambda release, data: ["1 class"])
-    parts._warn_of_other_sizes(Scenario, folder)
+    monkeypatch.setattr(scenario, "sizes", lambda release, data: ["1 class"])
+    scenario.warn_of_other_sizes(Scenario, folder)
     assert caplog.text.endswith(f": python -m cl_bench.datasets verify gtsrb{typed}\n")
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from cl_bench.experiment import parts
+from cl_bench.experiment import check, scenario, settings
 from cl_bench.launching import look_ahead
 from tests.conftest import SHORT
 
@@ -92,7 +92,7 @@ def test_what_nobody_expects_is_left_to_the_run_which_shows_it(checked, monkeypa
     def broken(*arguments, **options):
         raise RuntimeError("broken on purpose")
 
-    monkeypatch.setattr(parts, "_trainer", broken)
+    monkeypatch.setattr(check, "make_trainer", broken)
     assert not checked([]).mistakes
 
 
@@ -106,13 +106,14 @@ def test_hundreds_of_jobs_read_their_data_and_their_backbone_once_and_take_milli
     configure, tmp_path, monkeypatch
 ):
     made = []
-    one = parts.made
+    one = settings.made
 
     def counted(kind, node, where, **given):
         made.append(where)
         return one(kind, node, where, **given)
 
-    monkeypatch.setattr(parts, "made", counted)
+    for module in (scenario, settings):
+        monkeypatch.setattr(module, "made", counted)
     config = configure(*SHORT, "trainer=ewc")
 
     def compose(number, job):

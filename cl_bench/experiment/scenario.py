@@ -1,0 +1,73 @@
+"""The scenario of a run, with its data sets."""
+
+import logging
+import shlex
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from cl_bench.datasets.releases.catalog import releases
+from cl_bench.datasets.releases.verify import sizes
+from cl_bench.experiment.settings import group_settings, part
+from cl_bench.experiment.user_parts import made
+from cl_bench.images.images import ImageDataset
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.memo import Memo
+from cl_bench.scenarios import Scenario
+
+log = logging.getLogger(__name__)
+
+
+def make_scenario(config: Mapping[str, Any], memo: Memo | None = None) -> Scenario:
+    """Makes the scenario; where its data set is that of the group `dataset`, messages name that group.
+
+    Args:
+        config: Of the run.
+        memo: Data sets that were read for other runs; None: they are read anew.
+    """
+    node, dataset = group_settings(config, "scenario"), config.get("dataset")
+    _check_has_order(node, config.get("task_order"))
+    if memo is not None:
+        node = {**node, **_read_once(node, dataset, memo)}
+    elif dataset is not None and node.get("dataset") == dataset:
+        node = {**node, "dataset": _make_dataset(dataset, "dataset")}
+    return part({"scenario": node}, "scenario")
+
+
+def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
+    """Warns of a published data set that was unpacked in part, which should not pass for the whole."""
+    known, folder = releases(), "" if data_dir == "data" else f" --data-dir {shlex.quote(data_dir)}"
+    for data in scenario.datasets:
+        for finding in sizes(known[data.name], data) if data.name in known else ():
+            log.warning(
+                "%s is not as published, %s: python -m cl_bench.datasets verify %s%s",
+                *(data.name, finding, data.name, folder),
+            )
+
+
+def _read_once(node: Mapping[str, Any], dataset: Any, memo: Memo) -> dict[str, Any]:
+    """Reads the data sets of a scenario, each once; those that are `_partial_` stay functions that read them."""
+
+    def read(one: Mapping[str, Any], where: str) -> ImageDataset:
+        whole = {**one, "_partial_": False}
+        return memo(["dataset", whole], lambda: _make_dataset(whole, where))
+
+    if isinstance(node.get("dataset"), Mapping):
+        chosen = node["dataset"] == dataset
+        return {"dataset": read(node["dataset"], "dataset" if chosen else "scenario.dataset")}
+    several = {name: (one, f"scenario.datasets.{name}") for name, one in node["datasets"].items()}
+    return {
+        "datasets": {
+            name: partial(read, *one) if one[0].get("_partial_") else read(*one) for name, one in several.items()
+        }
+    }
+
+
+def _make_dataset(node: Mapping[str, Any], where: str) -> ImageDataset:
+    return made(ImageDataset, node, where)
+
+
+def _check_has_order(node: Mapping[str, Any], arrival: Any) -> None:
+    if arrival is not None and not any(key.endswith("_order") or value == arrival for key, value in node.items()):
+        seeds = ", ".join(f"scenario.{name}=…" for name in node if name.endswith("seed")) or "none of its own"
+        raise UserError(f"task_order={arrival} means nothing to this scenario; what it draws by: {seeds}.")

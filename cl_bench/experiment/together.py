@@ -1,0 +1,78 @@
+"""Parts that depend on each other: they are made with what the others say, and have to go together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from cl_bench.backbones import Backbone
+from cl_bench.experiment import rehearsal
+from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.setting_names import choice
+from cl_bench.scenarios import Experience, Scenario, images_needed
+from cl_bench.trainers import Given, TaskTrainer
+
+
+def make_trainer(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    backbone: Backbone,
+    head: Tensor,
+    encoder: nn.Module | None = None,
+) -> TaskTrainer:
+    """Makes the trainer, which is given the encoder and head of the run and told what the merger needs of it."""
+    given = Given(
+        encoder=backbone.encoder if encoder is None else encoder,
+        head=head,
+        transform=backbone.transform,
+        optimization=settings.optimization,
+        compile=settings.devices.compile,
+        keep=settings.merger.requires,
+    )
+    trainer: TaskTrainer = part(config, "trainer", given=given)
+    rehearsal.trainer(trainer)
+    return trainer
+
+
+def check_split(settings: RunSettings, scenario: Scenario) -> None:
+    """Refuses to evaluate on validation images where there are none."""
+    if settings.evaluation.split not in scenario.streams:
+        raise UserError("evaluation.split=validation needs images: add scenario.validation_share=0.2, for example.")
+
+
+def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrainer) -> list[Experience]:
+    """Refuses a trainer, merger and scenario that do not go together; returns what is trained on, task by task."""
+    merger, optimization = settings.merger, settings.optimization
+    if missing := merger.requires - trainer.leaves:
+        raise UserError(
+            f"{choice('merger', type(merger))} needs {', '.join(sorted(missing))} of the training, "
+            f"which {choice('trainer', type(trainer))} does not leave behind."
+        )
+    if trainer.refines and not merger.restarts:
+        raise UserError(
+            f"{choice('trainer', type(trainer))} refines the merged model, from which {choice('merger', type(merger))} "
+            "cannot go on; choose merger=cmm merger.scaling=1, or trainer.refinement=null."
+        )
+    experiences = trainer.experiences(scenario)
+    if optimization.epochs is None and not all(experience.epochs for experience in experiences):
+        raise UserError(
+            "optim.epochs=null: the scenario does not say how often to pass over its images; set a number, "
+            "such as optim.epochs=10."
+        )
+    several = len(settings.scalings) > 1
+    images_needed.check(scenario, experiences, settings.evaluation.split == "validation" or several)
+    if several and (trainer.starts_from == "merged" or trainer.refines):
+        raise UserError(
+            "merger.scaling is a list, but tasks start from the merged weights: name one number; a run for each is "
+            f"-m merger.scaling={','.join(map(str, settings.scalings))}."
+        )
+    return experiences
+
+
+def rehearse_merger(config: Mapping[str, Any], settings: RunSettings, backbone: Backbone, trainer: TaskTrainer) -> None:
+    """Has the merger merge in small, if it is the user's own, before anything is trained."""
+    node = group_settings(config, "merger")
+    rehearsal.merger(
+        lambda: read_merger(node)[1], trainer.weights(), backbone.frozen_parameters, settings.running_statistics
+    )
