@@ -1,10 +1,28 @@
-"""cl_bench: a benchmark suite for continual learning of CLIP image encoders by model merging."""
+"""cl_bench: a benchmark suite for continual learning of CLIP image encoders by model merging.
+
+`cl_bench.run(["scenario=digits_5", "merger=ties"])` does one run and returns its result.
+"""
 
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cl_bench.cli.from_python import run
+
+__all__ = ["run"]
 
 # Avalanche imports qpsolvers for a strategy that is not used here; without a solver it would complain at every start.
 warnings.filterwarnings("ignore", message="no QP solver found")
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `run` when it is asked for, since what it needs takes seconds to import."""
+    if name == "run":
+        from cl_bench.cli.from_python import run
+
+        return run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _is_the_command() -> bool:

@@ -54,8 +54,30 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     Raises:
         UserError: Something has to be mended by the user.
     """
-    from cl_bench.reports.figures.heat_maps import heat_maps
     from cl_bench.reports.summary import show
+
+    result = carry_out(config, folder, jobs)
+    if result is None:
+        return None
+    show(result, folder)
+    return objective(result)
+
+
+def carry_out(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> dict[str, Any] | None:
+    """Does one run, and draws its accuracy matrices.
+
+    Args:
+        config: See `launch`.
+        folder: See `launch`.
+        jobs: See `launch`.
+
+    Returns:
+        The result, as it was written; None on all nodes but the first, where it is.
+
+    Raises:
+        UserError: Something has to be mended by the user.
+    """
+    from cl_bench.reports.figures.heat_maps import heat_maps
     from cl_bench.runtime.devices import Devices
     from cl_bench.runtime.instantiate import instantiate
     from cl_bench.store import read_result, recordable
@@ -73,8 +95,7 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
         return None
     result = read_result(folder / "result.json")
     heat_maps(result, folder)
-    show(result, folder)
-    return objective(result)
+    return result
 
 
 def check_cores(devices: "Devices", jobs: int) -> None:
