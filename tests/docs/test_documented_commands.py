@@ -34,6 +34,7 @@ COMMANDS = [found.command for found in documented.commands()]
 # Run as typed, each with a word of what it then prints; some need the ones before them.
 DEFAULT_RUN = {
     "make run": "0 of 5 tasks reused",
+    "cl-bench run": "5 of 5 tasks reused",
     "cl-bench run merger=ties merger.scaling=0.4": "5 of 5 tasks reused",
     "cl-bench run --help": "Groups and their choices",
     "make help": "make run",
@@ -71,7 +72,7 @@ NOT_RUN = {
     r"srun .*|PET_NODE_RANK=0 .*": "waits for another machine; what it starts is composed",
     r"cl-bench data download .*": "fetches gigabytes: tests/datasets/releases/test_download.py",
     r"python -m cl_bench\.backbones\.tiny_clip": "trains for ten minutes",
-    r"python -m cl_bench\.reports\.cost .*": "takes seconds: tests/reports/test_cost.py",
+    r"python -m benchmarks\.cost .*": "takes seconds: tests/benchmarks/test_cost.py",
     r"cl-bench merge .*….*": "names no files: tests/merge/test_merge.py",
     r"\.venv/bin/python -m pytest .*": "runs tests",
     r"python -m benchmarks\.merge.*": "needs minutes and the peers: tests/benchmarks/test_bench_merge.py",
@@ -138,8 +139,12 @@ def _all_print(type_in, lines):
 
 
 @pytest.mark.slow
-def test_the_default_run_and_what_goes_on_from_it(type_in):
+def test_the_default_run_and_what_goes_on_from_it(type_in, command, tmp_path):
     _all_print(type_in, {line: printed for line, printed in DEFAULT_RUN.items() if line != "make help"})
+    (example,) = re.findall(r"```python\n(import cl_bench\n.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "example.py").write_text(example + "assert result['matrix']['task_agnostic'].shape == (6, 5)\n")
+    done = command("example.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import ast
 import os.path
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ def _anchors(path):
 
 def test_the_readme_is_short():
     assert len(README.split()) <= 1300
+
+
+def test_the_readme_counts_choices_truly():
+    for number, things in re.findall(r"over (\d+) (merging rules|trainers)", README):
+        assert len(list((ROOT / "conf" / {"trainers": "trainer"}.get(things, "merger")).glob("*.yaml"))) > int(number)
 
 
 def test_the_pages_name_make_targets_that_exist():
@@ -109,6 +115,13 @@ def test_links_are_rewritten_for_the_site():
     assert rewritten("[a](docs/data.md) ![b](docs/p.png)", "README.md", "index.md") == "[a](data.md) ![b](p.png)"
     assert rewritten("[a](../cl_bench/mergers/ties.py)") == "[a][cl_bench.mergers.ties]"
     assert rewritten("[a](../cl_bench/cli/run.py), [b](../conf/merger), [c](miniature/tables/)") == "a, b, c"
+
+
+def test_the_loop_of_the_architecture_is_the_one_in_the_code():
+    (loop,) = re.findall(
+        r"```python\n(for task in .*?)```", (ROOT / "docs/architecture.md").read_text(), flags=re.DOTALL
+    )
+    assert textwrap.indent(loop, " " * 8) in (ROOT / "cl_bench/experiment/run.py").read_text()
 
 
 def test_the_avalanche_example_runs(capfd):
