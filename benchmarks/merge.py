@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="the Python that has mergekit and fusion-bench")
     parser.add_argument("--tasks", type=int, nargs="+", default=[10, 20])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=600, help="seconds after which a measurement is broken off")
+    parser.add_argument("--limit", type=float, default=600, help="seconds after which a measurement is stopped")
     parser.add_argument("--only", nargs="+", default=_OURS, choices=_OURS, metavar="MERGER")
     parser.add_argument("--device", default="cpu", help="where cl_bench merges")
     parser.add_argument("--folder", type=Path, help="where 345 MB per model are free")
@@ -167,7 +167,7 @@ Made by `python -m benchmarks.merge`, as `make bench-merge` calls it, on {machin
 Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640 parameters in float32,
 329 MiB), in safetensors files that are in the system's cache. Medians of {rounds} rounds in one run; each measurement
 is a process of its own, and the ways take turns; where one takes over {slow} seconds, it is the only one, and after
-{limit:.0f} seconds (`--limit`) it is broken off.{left_out}
+{limit:.0f} seconds (`--limit`) it is stopped.{left_out}
 Settings are the defaults of `conf/merger`, and the same for the peers where they have them.
 
 Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every

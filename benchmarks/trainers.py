@@ -24,19 +24,21 @@ Made by `make trainers` from the records of the sweeps `multirun_configs/sweep/t
 `trainer_learning_rates.yaml`; nothing here is typed by hand. {runs} runs, seeds {seeds}, each with its own order of
 arrival; {machine}, two runs at a time, one thread each. Versions: {versions}.
 
-Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`; where every task is a
-data set with classes of its own, `accuracy.task_aware`), in percent; forgetting is `forgetting_max_minus_last` of the
-same matrix, in points; mean ± standard deviation over seeds. *Own*: the weights of the last task as they are. *Merged*:
-all tasks' weights by MagMax with the published λ = 0.5; for `cmm`, whose tasks start from the merged weights, by its
-own merger with the published α = 0.4. Seconds of training of a whole stream, Fisher information and refinement
-included: where they spread, the machine had other work, and [bench_train.md](bench_train.md) compares steps side by
-side. MiB: the largest resident set of the process while training, PyTorch itself included, which is most of it for a
-model this small.
+Accuracy after the last task, in percent, is over all test images and among all classes (`accuracy.task_agnostic`; where
+every task is a data set with classes of its own, `accuracy.task_aware`). Forgetting, in points, is
+`forgetting_max_minus_last` of the same matrix. Both are means ± standard deviations over seeds.
 
-Settings are the published ones of conf/trainer/, none of them chosen for these data: EWC's λ = 1e6 and LwF's 0.3 belong
-to ViT-B/16 with a smaller learning rate, and so does CMM's refinement, which at 1e-7 changes next to nothing here. The
-exception are learning rates: trainers of all weights share the scenarios' ({shared}), the others' were chosen on
-validation images, below.
+- *Own*: the last task's weights, unmerged.
+- *Merged*: all tasks' weights, merged by MagMax with the published λ = 0.5. `cmm` starts each task from the merged weights,
+  so its own rule merges them, with the published α = 0.4.
+- *Seconds*: training of a whole stream, with Fisher information and refinement. They vary where the machine had other
+  work; [bench_train.md](bench_train.md) compares steps side by side.
+- *MiB*: the largest resident set of the process while training. For a model this small, most of it is PyTorch.
+
+Settings are the published ones of `conf/trainer/`; none was chosen for these data. EWC's λ = 1e6 and LwF's 0.3 belong to
+ViT-B/16 with a smaller learning rate. So does CMM's refinement: at 1e-7 it changes next to nothing here. Only learning
+rates were chosen: trainers of all weights share the scenarios' ({shared}); the others' were chosen on validation images,
+below.
 
 {table}
 ## Learning rates
