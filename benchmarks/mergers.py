@@ -36,9 +36,9 @@ the second from the records of the sweep `multirun_configs/sweep/mergers.yaml`.
 
 ## All of them
 
-*Needs*: what training must leave behind, beside the weights. *Memory*: what is kept while tasks arrive one by one, beside θ₀
-and one task's weights. It is a number of values per element of the model, or the weights of all tasks, mapped from
-their files and read one parameter at a time.
+*Needs*: what training must leave behind, beside the weights. *Memory*: what is kept while tasks arrive one by one,
+beside θ₀ and one task's weights. It is a number of values per element of the model, or the weights of all tasks,
+mapped from their files and read one parameter at a time.
 
 {methods}
 ## On the embedded data

@@ -29,16 +29,16 @@ every task is a data set with classes of its own, `accuracy.task_aware`). Forget
 `forgetting_max_minus_last` of the same matrix. Both are means ± standard deviations over seeds.
 
 - *Own*: the last task's weights, unmerged.
-- *Merged*: all tasks' weights, merged by MagMax with the published λ = 0.5. `cmm` starts each task from the merged weights,
-  so its own rule merges them, with the published α = 0.4.
+- *Merged*: all tasks' weights, merged by MagMax with the published λ = 0.5. `cmm` starts each task from the merged
+  weights, so its own rule merges them, with the published α = 0.4.
 - *Seconds*: training of a whole stream, with Fisher information and refinement. They vary where the machine had other
   work; [bench_train.md](bench_train.md) compares steps side by side.
 - *MiB*: the largest resident set of the process while training. For a model this small, most of it is PyTorch.
 
-Settings are the published ones of `conf/trainer/`; none was chosen for these data. EWC's λ = 1e6 and LwF's 0.3 belong to
-ViT-B/16 with a smaller learning rate. So does CMM's refinement: at 1e-7 it changes next to nothing here. Only learning
-rates were chosen: trainers of all weights share the scenarios' ({shared}); the others' were chosen on validation images,
-below.
+Settings are the published ones of `conf/trainer/`; none was chosen for these data. EWC's λ = 1e6 and LwF's 0.3 belong
+to ViT-B/16 with a smaller learning rate. So does CMM's refinement: at 1e-7 it changes next to nothing here. Only
+learning rates were chosen: trainers of all weights share the scenarios' ({shared}); the others' were chosen on
+validation images, below.
 
 {table}
 ## Learning rates
