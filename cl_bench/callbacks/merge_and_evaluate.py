@@ -1,6 +1,7 @@
 """Hands a task over as soon as it is trained, to be merged and evaluated."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytorch_lightning as pl
 
@@ -20,10 +21,10 @@ class MergeAndEvaluate(pl.Callback):
     def __init__(self, begin: Callable[[], None], hand_over: Callable[[TaskTrainer], None]) -> None:
         self._begin, self._hand_over = begin, hand_over
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The task's training begins."""
         self._begin()
 
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: TaskTrainer) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The task's training has ended."""
-        self._hand_over(pl_module)
+        self._hand_over(cast(TaskTrainer, pl_module))

@@ -91,7 +91,8 @@ def _competing(scenario: Scenario) -> Tensor:
     masks = torch.cat([experience.class_masks for stream in scenario.streams.values() for experience in stream])
     if scenario.one_label_space or "task_aware" not in scenario.headline:
         return torch.ones_like(masks[:1])
-    return torch.unique(masks, dim=0)
+    different: Tensor = torch.unique(masks, dim=0)
+    return different
 
 
 def _dataset_name(label: int, scenario: Scenario) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conftest import FEW_IMAGES, FEW_STEPS, ROOT
+from tests.conftest import FEW_IMAGES, ROOT, SHORT
 
 SUBFOLDER = "hydra.sweep.subdir=${method}"
 
@@ -11,7 +11,7 @@ SUBFOLDER = "hydra.sweep.subdir=${method}"
 def runs(tmp_path_factory, command):
     """The folder from which the runs were started; the records lie in `runs/<method>/`."""
     folder = tmp_path_factory.mktemp("analyses")
-    sweep = ("scenario.tasks=2", *FEW_STEPS, FEW_IMAGES, "hydra.sweep.dir=runs", SUBFOLDER)
+    sweep = (*SHORT, FEW_IMAGES, "hydra.sweep.dir=runs", SUBFOLDER)
     methods = "+method=sequential_magmax,independent_magmax,cmm"
     command(str(ROOT / "run.py"), "-m", *sweep, methods, cwd=folder).check_returncode()
     return folder
