@@ -30,7 +30,7 @@ def _is_the_command() -> bool:
     if sys.argv[:1] != ["-m"]:
         return False
     module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
-    return module.partition(".")[0] == "cl_bench" and module != "cl_bench.launching.launch"  # which is a worker
+    return module.partition(".")[0] == "cl_bench" and module != "cl_bench.launching.worker"  # which is a worker
 
 
 if _is_the_command():  # imports take seconds

@@ -65,6 +65,6 @@ def _read_split(root: Path, listing: str, images: str) -> Images:
     annotations = read_mat(RELEASE, root, listing).get("annotations")
     if not {"class", "fname"} <= set(getattr(annotations, "dtype", np.dtype(bool)).names or ()):
         raise RELEASE.error(root, f"{Path(root) / listing} is damaged: it lacks annotations with class and fname")
-    annotations = np.atleast_1d(annotations)
+    annotations = np.atleast_1d(np.asarray(annotations))
     labels = checked_labels(RELEASE, root, listing, annotations["class"], first=1)
     return Images(RELEASE.images(root, RELEASE.find(root, images), annotations["fname"].tolist()), labels)

@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from cl_bench.datasets.releases.reading import checked_labels
 from cl_bench.datasets.releases.release import Archive, Release
 from cl_bench.images.images import ImageDataset, Images
 from cl_bench.runtime.errors import shortened
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 RELEASE = Release(
     name="cifar100",
@@ -64,7 +68,7 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
     return read(RELEASE, CIFAR100, root, checksum)
 
 
-def read(release: Release, reader: type, root: Path, checksum: bool) -> ImageDataset:
+def read(release: Release, reader: "type[CIFAR10]", root: Path, checksum: bool) -> ImageDataset:
     """Reads CIFAR-10 or CIFAR-100.
 
     Args:
@@ -81,20 +85,22 @@ def read(release: Release, reader: type, root: Path, checksum: bool) -> ImageDat
     for file, _ in [*reader.train_list, *reader.test_list, (reader.meta["filename"], "")]:
         release.find(root, f"{release.folder}/{file}")
     # The last four are what Python's documentation names for damaged pickles.
-    damage = (RuntimeError, OSError, ValueError, KeyError, TypeError)
-    damage += (pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError)
+    damage = (
+        *(RuntimeError, OSError, ValueError, KeyError, TypeError),
+        *(pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError),
+    )
     folder = Path(root) / release.folder
     files = [*reader.train_list, *reader.test_list, (reader.meta["filename"], reader.meta["md5"])]
     if checksum and (others := [name for name, md5 in files if not check_integrity(str(folder / name), md5)]):
         are = f"a file in {folder} is" if len(others) == 1 else f"files in {folder} are"
         raise release.error(root, f"{are} damaged, or not the release's (another MD5: {shortened(others)})")
     try:
-        train, test = (_batches(folder, names) for names in (reader.train_list, reader.test_list))
+        batches = [_batches(folder, names) for names in (reader.train_list, reader.test_list)]
         classes = array_pickle.read(folder / reader.meta["filename"])[reader.meta["key"]]
     except damage as error:
         raise release.error(root, f"a file in {folder} is damaged, or not the release's ({error})") from error
-    splits = [Images(pixels, checked_labels(release, root, release.folder, labels)) for pixels, labels in (train, test)]
-    return ImageDataset(release.name, tuple(classes), PROMPTS, *splits)
+    train, test = (Images(pixels, checked_labels(release, root, release.folder, labels)) for pixels, labels in batches)
+    return ImageDataset(release.name, tuple(classes), PROMPTS, train, test)
 
 
 def _batches(folder: Path, files: Sequence[Sequence[str]]) -> tuple[NDArray[np.uint8], list[int]]:

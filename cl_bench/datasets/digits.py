@@ -4,6 +4,7 @@ from functools import cache
 from typing import Annotated, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
@@ -43,11 +44,11 @@ def load(train: int = 1347, test: int = 450, seed: SplitSeed = 0) -> ImageDatase
     rows = train_test_split(
         np.arange(len(labels)), train_size=train, test_size=test, stratify=labels, random_state=seed
     )
-    splits = [Images(pixels[part], labels[part]) for part in rows]
-    return ImageDataset("digits", tuple(f"digit {i}" for i in range(10)), PROMPTS, *splits)
+    train_images, test_images = (Images(pixels[part], labels[part]) for part in rows)
+    return ImageDataset("digits", tuple(f"digit {i}" for i in range(10)), PROMPTS, train_images, test_images)
 
 
-def _enlarge(image: np.ndarray) -> np.ndarray:
+def _enlarge(image: NDArray[np.float64]) -> NDArray[np.uint8]:
     """(8, 8) in 0..16 to (32, 32, 3) in 0..255."""
     gray = Image.fromarray((image * (255 / 16)).round().astype(np.uint8))
     large = np.asarray(gray.resize((_SIZE, _SIZE), Image.Resampling.BICUBIC))

@@ -56,6 +56,6 @@ def load(root: Path) -> ImageDataset:
     folder = RELEASE.find(root, _IMAGES)
     classes = subfolders(folder)
     RELEASE.check_classes(root, folder, classes)
-    train, validation, test = (read_lines(RELEASE, root, f"{_LABELS}/{part}1.txt") for part in ("train", "val", "test"))
-    splits = [by_folder(RELEASE, root, _IMAGES, names, classes, _LABELS) for names in (train + validation, test)]
-    return ImageDataset("dtd", tuple(name.replace("_", " ") for name in classes), PROMPTS, *splits)
+    first, second, third = (read_lines(RELEASE, root, f"{_LABELS}/{part}1.txt") for part in ("train", "val", "test"))
+    train, test = (by_folder(RELEASE, root, _IMAGES, names, classes, _LABELS) for names in (first + second, third))
+    return ImageDataset("dtd", tuple(name.replace("_", " ") for name in classes), PROMPTS, train, test)

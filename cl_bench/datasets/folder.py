@@ -120,14 +120,18 @@ def load_domains(
     )
     share = f"dataset.test_share={test_share}"
     numbers = range(len(domains))
-    if few := [root / domains[i] for i in numbers if not (i in train.domains and i in test.domains)]:
+    if few := [root / domains[i] for i in numbers if not (i in _domains(train) and i in _domains(test))]:
         have = "has" if len(few) == 1 else "have"
         raise _error(name, f"{shortened(few)} {have} too few images for {share}: one part gets none")
-    if few := [folder for i, folder in enumerate(listing.classes) if i not in train.labels]:
-        classes = "class" if len(few) == 1 else "classes"
-        raise _error(name, f"{root} has too few images of the {classes} {shortened(few)} for {share}")
+    if lacking := [folder for i, folder in enumerate(listing.classes) if i not in train.labels]:
+        classes = "class" if len(lacking) == 1 else "classes"
+        raise _error(name, f"{root} has too few images of the {classes} {shortened(lacking)} for {share}")
     names = _named(listing.classes, class_names, name)
     return ImageDataset(called, names, prompts, train, test, tuple(domains), digest)
+
+
+def _domains(images: Images) -> set[int]:
+    return set() if images.domains is None else set(images.domains.tolist())
 
 
 def _called(root: Path) -> str:
@@ -191,7 +195,8 @@ def _quotas(root: Path, listing: Listing, name: str, share: float) -> NDArray[np
     if few := [root / listing.classes[label] for label in np.flatnonzero(sizes < 2)]:
         have = "has one image only" if len(few) == 1 else "have one image only each"
         raise _error(name, f"{shortened(few)} {have}: one to learn and one to test are needed")
-    return np.rint(share * sizes).astype(np.int64).clip(1, sizes - 1)
+    quotas: NDArray[np.int64] = np.rint(share * sizes).astype(np.int64).clip(1, sizes - 1)
+    return quotas
 
 
 def _listed(root: Path, name: str, parts: list[str]) -> Listing:

@@ -78,14 +78,14 @@ def _shapes(domain: str) -> list[torch.Tensor]:
             for i, letter in enumerate(string.ascii_uppercase)
         ]
     if domain == "double-struck":
-        fonts = ("STIXGeneral", "DejaVuSans", "DejaVuSerif")
+        with_double = ("STIXGeneral", "DejaVuSans", "DejaVuSerif")
         return [
-            _draw((_DOUBLE_STRUCK.get(letter, chr(0x1D538 + i)), font) for font in fonts)
+            _draw((_DOUBLE_STRUCK.get(letter, chr(0x1D538 + i)), font) for font in with_double)
             for i, letter in enumerate(string.ascii_uppercase)
         ]
     if domain == "circled":
-        fonts = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta")
-        return [_draw((chr(0x24B6 + i), font) for font in fonts) for i in range(26)]
+        with_circled = ("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta")
+        return [_draw((chr(0x24B6 + i), font) for font in with_circled) for i in range(26)]
     letters = [draw_concept(concept, held_out_fonts("capitals")) for concept in of_group("capitals")]
     if domain == "outline":
         return [torch.from_numpy(np.stack([outline(mask) for mask in masks.numpy()])) for masks in letters]

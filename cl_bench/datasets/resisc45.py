@@ -61,8 +61,8 @@ def load(root: Path) -> ImageDataset:
     classes = subfolders(folder)
     RELEASE.check_classes(root, folder, classes)
     names = tuple(name.replace("_", " ") for name in classes)
-    splits = [_read_split(root, classes, f"resisc45-{split}.txt") for split in ("train", "test")]
-    return ImageDataset("resisc45", names, PROMPTS, *splits)
+    train, test = (_read_split(root, classes, f"resisc45-{split}.txt") for split in ("train", "test"))
+    return ImageDataset("resisc45", names, PROMPTS, train, test)
 
 
 def _read_split(root: Path, classes: list[str], listing: str) -> Images:

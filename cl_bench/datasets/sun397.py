@@ -60,8 +60,8 @@ def load(root: Path) -> ImageDataset:
     classes = sorted({path.lstrip("/") for path in read_lines(RELEASE, root, listing)})
     RELEASE.check_classes(root, Path(root) / listing, classes)
     names = tuple(path.partition("/")[2].replace("/", " ").replace("_", " ") for path in classes)
-    splits = [_read_split(root, classes, f"SUN397/{split}_01.txt") for split in ("Training", "Testing")]
-    return ImageDataset("sun397", names, PROMPTS, *splits)
+    train, test = (_read_split(root, classes, f"SUN397/{split}_01.txt") for split in ("Training", "Testing"))
+    return ImageDataset("sun397", names, PROMPTS, train, test)
 
 
 def _read_split(root: Path, classes: list[str], listing: str) -> Images:

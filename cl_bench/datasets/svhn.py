@@ -57,8 +57,8 @@ def load(root: Path) -> ImageDataset:
 def _read_split(root: Path, split: str) -> Images:
     part = f"svhn/{split}_32x32.mat"
     variables = read_mat(RELEASE, root, part)
-    pixels, labels = variables.get("X"), variables.get("y")
-    if labels is None or getattr(pixels, "shape", ()) != (32, 32, 3, np.size(labels)) or pixels.dtype != np.uint8:
+    pixels, labels = np.asarray(variables.get("X")), variables.get("y")
+    if labels is None or pixels.shape != (32, 32, 3, np.size(labels)) or pixels.dtype != np.uint8:
         raise RELEASE.error(root, f"{Path(root) / part} is damaged: it lacks X, (32, 32, 3, N) bytes, or y, N labels")
     digits = (checked_labels(RELEASE, root, part, labels, first=1) + 1) % 10
     return Images(np.ascontiguousarray(pixels.transpose(3, 0, 1, 2)), digits)

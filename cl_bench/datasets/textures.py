@@ -32,4 +32,5 @@ def load(
         shapes = [draw_textures(name, per_class, shapes_generator) for name in names]
         generator = seeds.generator(seed, "textures", split)
         splits.append(draw_split(shapes, per_class, Distortion(stroke=0, shear=shear), generator))
-    return ImageDataset("textures", names, PROMPTS, *splits)
+    train, test = splits
+    return ImageDataset("textures", names, PROMPTS, train, test)

@@ -146,7 +146,7 @@ class _Fetch(Dataset[Batch]):
 
 
 def loader(
-    samples: Samples, order: Sampler[_Request], transform: ImageTransform, workers: int | None
+    samples: Samples, order: TrainingOrder | EvaluationOrder, transform: ImageTransform, workers: int | None
 ) -> DataLoader[Batch]:
     """Batches in the order given.
 

@@ -43,19 +43,19 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
     states = each(names, lambda name: _state(root, name, error))
     index = None if kept_in is None else _index(kept_in, root)
     kept = {} if index is None else _read_index(index)
-    known = [_known(kept.get(name), state) for name, state in zip(names, states, strict=True)]
-    due = [row for row, found in enumerate(known) if found is None]
+    found = [_known(kept.get(name), state) for name, state in zip(names, states, strict=True)]
+    known = {row: sha256 for row, sha256 in enumerate(found) if sha256 is not None}
+    due = [row for row in range(len(names)) if row not in known]
     if not due:
-        return known
+        return [*known.values()]
     begin = time.time_ns()
-    for row, found in zip(due, complete([*_read_all(root, [names[row] for row in due], error)]), strict=True):
-        known[row] = found
+    known |= zip(due, complete([*_read_all(root, [names[row] for row in due], error)]), strict=True)
     # The states are those before reading: whoever has written to a file since then has changed its state.
     settled = [row for row in due if begin - max(states[row][1:3]) >= _SETTLED]
     kept |= {names[row]: [*states[row], known[row]] for row in settled}
     if index is not None and settled:
         _write_index(index, kept)
-    return known
+    return [known[row] for row in range(len(names))]
 
 
 def _state(root: Path, name: str, error: _Problem) -> _State:

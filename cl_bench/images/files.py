@@ -86,9 +86,8 @@ def refreshed(dataset: ImageDataset, kept_in: Path) -> ImageDataset:
         dataset: The data set.
         kept_in: Folder that keeps the SHA-256 of each file, see `file_hashes`.
     """
-    splits = {
-        name: replace(images, pixels=images.pixels.refreshed(kept_in))
-        for name, images in (("train", dataset.train), ("test", dataset.test))
-        if isinstance(images.pixels, ImageFiles)
-    }
-    return replace(dataset, **splits) if splits else dataset
+    train, test = (
+        replace(images, pixels=images.pixels.refreshed(kept_in)) if isinstance(images.pixels, ImageFiles) else images
+        for images in (dataset.train, dataset.test)
+    )
+    return dataset if train is dataset.train and test is dataset.test else replace(dataset, train=train, test=test)

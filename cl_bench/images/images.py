@@ -60,7 +60,7 @@ class Images:
             _check_indices("domains", self.domains, len(self.pixels))
 
     @staticmethod
-    def _check_array(pixels: np.ndarray) -> None:
+    def _check_array(pixels: NDArray[Any]) -> None:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
             raise ValueError(f"pixels must be uint8 of shape (N, H, W, 3), not {pixels.dtype} of {pixels.shape}")
 
@@ -132,7 +132,7 @@ class ImageDataset:
         return digest.hexdigest()
 
 
-def _update(digest: Any, *contents: "Pixels | str | None") -> None:
+def _update(digest: Any, *contents: Pixels | NDArray[np.int64] | str | None) -> None:
     for content in contents:
         if isinstance(content, np.ndarray):
             digest.update(f"{content.dtype.str}{content.shape}".encode())

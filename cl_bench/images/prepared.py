@@ -15,17 +15,18 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from cl_bench.images.files import refreshed
-from cl_bench.images.images import ImageDataset, SingleImages
+from cl_bench.images.images import ImageDataset, Images, Pixels, SingleImages
 from cl_bench.images.resizing import resize_short_side
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError, attempt, complete
@@ -95,7 +96,7 @@ def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
     if not _is_whole(path):
         with _alone(path):
             if not _is_whole(path):
-                _tell_of_earlier_formats(dataset.name, Path(folder))
+                _warn_of_earlier_formats(dataset.name, Path(folder))
                 _write(path, dataset, size, content)
     return _open(path, dataset)
 
@@ -109,7 +110,7 @@ def sizes(name: str, folder: Path) -> list[int]:
 
 
 def _singles(dataset: ImageDataset) -> list[SingleImages]:
-    return [images.pixels for images in (dataset.train, dataset.test) if _is_undone(images.pixels)]
+    return [images.pixels for images in (dataset.train, dataset.test) if _is_unprepared(images.pixels)]
 
 
 def _content(dataset: ImageDataset, size: int) -> str:
@@ -120,7 +121,7 @@ def _content(dataset: ImageDataset, size: int) -> str:
     return hashlib.sha256("\n".join([_FORMAT, str(size), *images, *decoding]).encode()).hexdigest()
 
 
-def _is_undone(pixels: object) -> bool:
+def _is_unprepared(pixels: Pixels) -> TypeGuard[SingleImages]:
     return not isinstance(pixels, np.ndarray | PreparedImages)
 
 
@@ -148,7 +149,7 @@ def _is_whole(path: Path, format: str | None = _FORMAT) -> bool:
         return False
 
 
-def _tell_of_earlier_formats(name: str, folder: Path) -> None:
+def _warn_of_earlier_formats(name: str, folder: Path) -> None:
     """Says, before the first preparing in this format, which folders of the data set have become useless."""
     earlier = [path for path in sorted(folder.glob(f"{name}-*-*")) if _is_whole(path, format=None)]
     if earlier and not sizes(name, folder):
@@ -159,18 +160,23 @@ def _tell_of_earlier_formats(name: str, folder: Path) -> None:
         )
 
 
-def _alone(path: Path) -> FileLock:
-    """The lock of the one process that writes `path`, once it is ours."""
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Lets one process at a time write `path`; the others wait."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
-            return lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             log.info("another process prepares %s: waiting for it", path.name)
-            return lock.acquire()
+            lock.acquire()
     except OSError as error:
         raise UserError(f"{path.parent} is not writable; name a folder of yours: paths.prepared_dir=…") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(path: Path, dataset: ImageDataset, size: int, content: str) -> None:
@@ -187,8 +193,8 @@ def _write(path: Path, dataset: ImageDataset, size: int, content: str) -> None:
             for image in _shrunk(_singles(dataset), dataset.name, size):
                 shapes.append(image.shape[:2])
                 digest.update(f"{image.shape}".encode())
-                digest.update(np.ascontiguousarray(image))
-                out.write(np.ascontiguousarray(image))
+                digest.update(np.ascontiguousarray(image).data)
+                out.write(np.ascontiguousarray(image).data)
         table = np.array(shapes, dtype=np.int64).reshape(-1, 2)
         metadata = {"format": _FORMAT, "sha256": digest.hexdigest()}
         save_file({"sizes": table}, temporary / "index.safetensors", metadata=metadata)
@@ -226,15 +232,16 @@ def _shrunk(splits: list[SingleImages], name: str, size: int) -> Iterator[NDArra
 
 def _open(path: Path, dataset: ImageDataset) -> ImageDataset:
     shapes, digest = _index(path)
-    opened, first = {}, 0
-    for split in ("train", "test"):
-        images = getattr(dataset, split)
-        if _is_undone(images.pixels):
-            start, own = 3 * int(shapes[:first].prod(axis=1).sum()), shapes[first : first + len(images)]
+    opened: dict[str, Images] = {}
+    first = 0
+    for split, images in (("train", dataset.train), ("test", dataset.test)):
+        if _is_unprepared(images.pixels):
+            start, sizes = 3 * int(shapes[:first].prod(axis=1).sum()), shapes[first : first + len(images)]
             first += len(images)
-            pixels = PreparedImages(path / "pixels.bin", own, start, f"{digest} {split} {len(own)}")
-            opened[split] = replace(images, pixels=_as_array(pixels, start), origin=images.pixels.identity)
-    return replace(dataset, **opened)
+            pixels = PreparedImages(path / "pixels.bin", sizes, start, f"{digest} {split} {len(sizes)}")
+            images = replace(images, pixels=_as_array(pixels, start), origin=images.pixels.identity)
+        opened[split] = images
+    return replace(dataset, train=opened["train"], test=opened["test"])
 
 
 def _as_array(pixels: PreparedImages, start: int) -> PreparedImages | NDArray[np.uint8]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cl_bench.images.images import Images, Pixels
 from cl_bench.images.transforms import short_side_square
 
 
-class Samples(torch.utils.data.Dataset):
+class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
     """Images with the label that the scenario gives them.
 
     Holds references to the data sets' images and four numbers per image, never a copy of an image.
@@ -27,7 +28,7 @@ class Samples(torch.utils.data.Dataset):
         self._size: int | None = None
 
     @classmethod
-    def select(cls, images: Images, positions: np.ndarray, first_class: int = 0) -> "Samples":
+    def select(cls, images: Images, positions: NDArray[np.int64], first_class: int = 0) -> "Samples":
         """The images at `positions`, their labels shifted by `first_class`, all in group 0."""
         rows = torch.as_tensor(positions, dtype=torch.int64)
         labels = torch.as_tensor(images.labels[positions]) + first_class
@@ -63,7 +64,7 @@ class Samples(torch.utils.data.Dataset):
         return self.labels.tolist()
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> NDArray[np.int64]:
         """(N, 2): which source, and which image of it; what a fingerprint needs to know of the selection."""
         return torch.stack([self._source, self._row], dim=1).numpy()
 
@@ -87,7 +88,7 @@ class Samples(torch.utils.data.Dataset):
             pixels = short_side_square(pixels, self._size)
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255, int(self.labels[position])
 
-    def located(self, positions: Tensor) -> Iterator[tuple[Pixels, np.ndarray, Tensor]]:
+    def located(self, positions: Tensor) -> Iterator[tuple[Pixels, NDArray[np.int64], Tensor]]:
         """Where the images at `positions` lie: for each source its rows, and their places among the positions."""
         sources, rows = self._source[positions], self._row[positions].numpy()
         for source in sources.unique().tolist():

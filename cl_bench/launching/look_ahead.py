@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from cl_bench.experiment.check import check as check_parts
 from cl_bench.launching.launch import check_cores
-from cl_bench.launching.sweep import MISTAKES, message
+from cl_bench.launching.messages import message
+from cl_bench.launching.sweep import MISTAKES
 from cl_bench.runtime.errors import Missing, UserError
 from cl_bench.runtime.memo import Memo
 

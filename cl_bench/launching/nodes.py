@@ -80,7 +80,7 @@ def _as_told(nodes: int, number: str, meeting_point: str) -> Node:
 
 
 def _of_slurm() -> str:
-    from pytorch_lightning.plugins.environments import SLURMEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     host = SLURMEnvironment.resolve_root_node_address(os.environ["SLURM_STEP_NODELIST"])
     return f"{host}:{_FIRST_PORT + int(os.environ['SLURM_JOB_ID']) % _PORTS}"

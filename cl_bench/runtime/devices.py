@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pydantic import Field
-from pytorch_lightning.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError

@@ -43,9 +43,9 @@ def is_hydras(error: BaseException) -> bool:
 
 def shortened(names: Iterable[object]) -> str:
     """Up to ten names, and how many more there are."""
-    names = [str(name) for name in names]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
 
 
 def each(items: Iterable[_Item], do: Callable[[_Item], _Found]) -> list[_Found]:

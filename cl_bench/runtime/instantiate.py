@@ -90,7 +90,7 @@ def located(node: Mapping[str, Any], where: str) -> Callable[..., Any]:
         raise UserError(f"{where}._target_ must be the import path of a class or function, not {path!r}.")
     module, _, name = path.rpartition(".")
     what = f"{where}._target_: {path} cannot be imported"
-    target = getattr(_imported(module, what), name, None)
+    target: Callable[..., Any] | None = getattr(_imported(module, what), name, None)
     if target is None:
         raise UserError(f"{what}: {_without(sys.modules[module], name)}")
     try:
@@ -168,13 +168,13 @@ def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
     """
     if not inspect.isclass(target):
         return [target]
-    constructors = []
+    constructors: list[Callable[..., Any]] = []
     for base in target.__mro__[:-1]:
-        if "__init__" in vars(base):
-            constructors.append(base.__init__)
-            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(base.__init__).parameters.values()):
+        if (constructor := vars(base).get("__init__")) is not None:
+            constructors.append(constructor)
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(constructor).parameters.values()):
                 return constructors
-    return [target.__init__]
+    return [getattr(target, "__init__")]  # noqa: B009 - `target.__init__` may be that of an object, to a type checker
 
 
 def owner(target: Callable[..., Any], name: str) -> type | None:

@@ -24,6 +24,12 @@ _ENVIRONMENT = {
     "THP_MEM_ALLOC_ENABLE": "1",  # PyTorch: large tensors lie in huge pages, which are ready in half the time
 }
 
+OF_A_GROUP = ("RANK", "WORLD_SIZE", "LOCAL_", "GROUP_", "ROLE_", "MASTER_", "TORCHELASTIC_", "PL_")
+"""How the variables of a process group begin; those of another launcher would confuse ours."""
+
+OF_SLURM = ("SLURM_NTASKS",)
+"""Lightning refuses some numbers of tasks, though here it starts none of them."""
+
 _exit_code: int | None = None
 
 
@@ -40,6 +46,20 @@ def limit_threads() -> None:
     import torch
 
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
+
+
+@contextmanager
+def without_variables(*beginnings: tuple[str, ...]) -> Iterator[None]:
+    """Hides environment variables within the block.
+
+    Args:
+        beginnings: How their names begin, such as `OF_SLURM`.
+    """
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(sum(beginnings, ()))}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 @contextmanager

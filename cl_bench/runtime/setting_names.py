@@ -1,12 +1,12 @@
 """Settings and choices as the user types them, `task_order` and `merger=ties`, and not as the program finds them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from cl_bench.runtime import configurations
 from cl_bench.runtime.errors import UserError
@@ -63,14 +63,14 @@ def renamed(text: str, config: DictConfig) -> str:
 
 
 def _filled_in(node: Any, where: str) -> Iterator[tuple[str, str]]:
-    """Every setting that is nothing but another one, with that one."""
-    if not isinstance(node, Container):
+    """Every setting that is filled in from another one, with that one."""
+    if not isinstance(node, DictConfig | ListConfig):
         return
-    for key in node.keys() if isinstance(node, DictConfig) else range(len(node)):
-        name = f"{where}.{key}".lstrip(".")
-        if OmegaConf.is_interpolation(node, key):
-            raw = str(node._get_node(key)._value())
-            if found := re.fullmatch(r"\$\{([a-z_.]+)\}", raw):
+    keys: Iterable[Any] = node.keys() if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
+        name, child = f"{where}.{key}".lstrip("."), node._get_node(key)
+        if isinstance(child, Node) and child._is_interpolation():
+            if found := re.fullmatch(r"\$\{([a-z_.]+)\}", str(child._value())):
                 yield name, found.group(1)
         elif not OmegaConf.is_missing(node, key):
-            yield from _filled_in(node._get_node(key), name)
+            yield from _filled_in(child, name)

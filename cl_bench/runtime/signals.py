@@ -93,6 +93,8 @@ def release() -> None:
 def let_library_wait(number: int) -> None:
     """Lets the handler that a library has for a signal, where it has one, end the process at `release` as well."""
     handler = signal.getsignal(number)
+    if not callable(handler):
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         try:
@@ -100,8 +102,7 @@ def let_library_wait(number: int) -> None:
         except BaseException as error:
             _raise(error)
 
-    if callable(handler):
-        signal.signal(number, handle)
+    signal.signal(number, handle)
 
 
 def wait_for_group() -> None:

@@ -199,11 +199,12 @@ def _file(name: str) -> Path | None:
 def _spec(name: str) -> ModuleSpec | None:
     """What `importlib.util.find_spec` finds, which would import the packages around it."""
     parent, _, _ = name.rpartition(".")
-    above = None
+    above: list[str] | None = None
     if parent:
-        loaded = sys.modules.get(parent)
-        spec = _spec(parent) if loaded is None else None
-        above = getattr(loaded, "__path__", None) if loaded else spec and spec.submodule_search_locations
+        if (loaded := sys.modules.get(parent)) is not None:
+            above = getattr(loaded, "__path__", None)
+        elif (spec := _spec(parent)) is not None:
+            above = spec.submodule_search_locations
         if above is None:
             return None
     found = (finder.find_spec(name, above) for finder in sys.meta_path if hasattr(finder, "find_spec"))

@@ -11,6 +11,10 @@ import logging
 import os
 import select
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _GONE = (errno.EPIPE, errno.EIO)  # nobody misses what is not shown there
 
@@ -32,7 +36,7 @@ def guard() -> None:
 class _Endless(io.FileIO):
     """A file descriptor whose writes always succeed."""
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: "Buffer", /) -> int:
         try:
             while (written := super().write(data)) is None:  # the terminal is busy, and another program's setting
                 select.select([], [self], [])
@@ -40,7 +44,7 @@ class _Endless(io.FileIO):
             _discard(self.fileno())
             if error.errno not in _GONE and self.fileno() == 1:
                 print(f"Standard output cannot be written ({error.strerror}); the command goes on.", file=sys.stderr)
-            return len(data)
+            return memoryview(data).nbytes
         return written
 
 

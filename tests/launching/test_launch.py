@@ -85,7 +85,7 @@ def test_a_group_of_another_size_than_asked_for_stops(configure, command, tmp_pa
         "MASTER_PORT": "0",
     }
     stopped = command(
-        "-m", "cl_bench.launching.launch", str(settings), str(tmp_path), str(tmp_path / "error"),
+        "-m", "cl_bench.launching.worker", str(settings), str(tmp_path), str(tmp_path / "error"),
         cwd=ROOT, env=_environment(**group_of_one),
     )  # fmt: skip
     assert stopped.returncode != 0

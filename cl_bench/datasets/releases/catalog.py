@@ -42,13 +42,14 @@ def load(name: str, root: Path) -> ImageDataset:
     Raises:
         UserError: There is no such data set, or its files are missing or damaged.
     """
-    return _module(release(name).name).load(Path(root))
+    dataset: ImageDataset = _module(release(name).name).load(Path(root))
+    return dataset
 
 
 def _has_release(name: str) -> bool:
     """Looks at the text alone: to import the data sets that are drawn, and have none, PyTorch is needed."""
-    file = importlib.util.find_spec(f"{datasets.__name__}.{name}").origin
-    return file is not None and "\nRELEASE" in Path(file).read_text(encoding="utf-8")
+    spec = importlib.util.find_spec(f"{datasets.__name__}.{name}")
+    return bool(spec and spec.origin) and "\nRELEASE" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _module(name: str) -> ModuleType:

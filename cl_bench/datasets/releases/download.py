@@ -167,8 +167,8 @@ def _fetch(url: str, path: Path) -> None:
     while not path.exists():
         before = _arrived(path)
         try:
-            if before and not _continues(url, before):
-                _part(path).unlink()
+            if (part := _part(path)) is not None and before and not _continues(url, before):
+                part.unlink()
             with _bar(path.name, bars.DownloadColumn(), bars.TransferSpeedColumn()) as progress:
                 gdown.download(
                     url,

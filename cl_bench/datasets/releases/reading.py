@@ -46,9 +46,10 @@ def read_mat(release: Release, root: Path, part: str) -> dict[str, Any]:
     # What scipy raises for files that were cut off or overwritten, found by trying many.
     damage = (OSError, ValueError, TypeError, LookupError, NotImplementedError, zlib.error, MatReadError)
     try:
-        return loadmat(path, squeeze_me=True)
+        variables: dict[str, Any] = loadmat(path, squeeze_me=True)
     except damage as error:
         raise release.error(root, f"{path} is damaged ({error})") from error
+    return variables
 
 
 def by_folder(

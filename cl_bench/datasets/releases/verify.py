@@ -93,7 +93,7 @@ def _by_class(dataset: ImageDataset) -> list[NDArray[np.int64]]:
 
 def _by_domain(dataset: ImageDataset) -> dict[str, tuple[int, ...]]:
     return {
-        name: tuple(int((images.domains == i).sum()) for images in _splits(dataset))
+        name: tuple(int(np.sum(images.domains == i)) for images in _splits(dataset))
         for i, name in enumerate(dataset.domain_names)
     }
 

@@ -77,4 +77,4 @@ def outline(mask: Mask) -> Mask:
 
 
 def _as_mask(image: Image.Image) -> Mask:
-    return np.asarray(image, dtype=np.float32) / 255
+    return np.asarray(image, dtype=np.float32) / np.float32(255)

@@ -1,6 +1,7 @@
 """The ten textures, as masks of the same size as a character's."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from numpy.typing import NDArray
 
 from cl_bench.datasets.rendering.masks import MASK_SIZE, Mask
 
-_Field = NDArray[np.float64]
+_Field: TypeAlias = NDArray[np.float64]
+_Ink: TypeAlias = NDArray[np.bool_] | NDArray[np.float64]  # truth, or 0 and 1
 _PERIODS = (8, 16)  # smallest and largest distance between two repetitions, in pixels of the mask
 
 
@@ -35,42 +37,43 @@ def draw_texture(name: str, generator: np.random.Generator) -> Mask:
     return _TEXTURES[name](x, y, share, generator).astype(np.float32)
 
 
-def _stripes(position: _Field, share: float) -> _Field:
+def _stripes(position: _Field, share: float) -> _Ink:
     return position % 1 < share
 
 
-def _checkerboard(x: _Field, y: _Field) -> _Field:
+def _checkerboard(x: _Field, y: _Field) -> _Ink:
     return (np.floor(2 * x) + np.floor(2 * y)) % 2
 
 
-def _dots(x: _Field, y: _Field, share: float) -> _Field:
+def _dots(x: _Field, y: _Field, share: float) -> _Ink:
     return np.hypot(x % 1 - 0.5, y % 1 - 0.5) < share * 0.65
 
 
-def _grid(x: _Field, y: _Field, share: float) -> _Field:
+def _grid(x: _Field, y: _Field, share: float) -> _Ink:
     return np.minimum(x % 1, y % 1) < share / 2
 
 
-def _rings(x: _Field, y: _Field, share: float) -> _Field:
+def _rings(x: _Field, y: _Field, share: float) -> _Ink:
     return _stripes(np.hypot(x - x.mean(), y - y.mean()), share)
 
 
-def _waves(x: _Field, y: _Field, share: float) -> _Field:
+def _waves(x: _Field, y: _Field, share: float) -> _Ink:
     return _stripes(y + 0.35 * np.sin(2 * np.pi * x), share)
 
 
-def _bricks(x: _Field, y: _Field, share: float) -> _Field:
+def _bricks(x: _Field, y: _Field, share: float) -> _Ink:
     mortar = 0.12 + share / 4
     shifted = x / 1.5 + 0.5 * (np.floor(y) % 2)
     return (y % 1 > mortar) & (shifted % 1 > mortar / 1.5)
 
 
-def _noise(share: float, generator: np.random.Generator) -> _Field:
+def _noise(share: float, generator: np.random.Generator) -> _Ink:
     coarse = generator.random((MASK_SIZE // 3, MASK_SIZE // 3)) < share
-    return np.kron(coarse, np.ones((3, 3)))
+    ink: _Ink = np.kron(coarse, np.ones((3, 3)))
+    return ink
 
 
-_TEXTURES: dict[str, Callable[[_Field, _Field, float, np.random.Generator], _Field]] = {
+_TEXTURES: dict[str, Callable[[_Field, _Field, float, np.random.Generator], _Ink]] = {
     "horizontal stripes": lambda x, y, share, _: _stripes(y, share),
     "vertical stripes": lambda x, y, share, _: _stripes(x, share),
     "diagonal stripes": lambda x, y, share, _: _stripes((x + y) / np.sqrt(2), share),
