@@ -85,7 +85,8 @@ def plain_loop(loss, after_task=lambda task, encoder: None, settings=SETTINGS, s
             optimizer.param_groups[0]["lr"] = learning_rate(settings, step, len(order))
             optimizer.zero_grad()
             loss(task, step, encoder, images, labels).backward()
-            torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
+            if settings.gradient_clip is not None:
+                torch.nn.utils.clip_grad_norm_(encoder.parameters(), settings.gradient_clip)
             optimizer.step()
         after_task(task, encoder)
         trained.append({name: tensor.clone() for name, tensor in encoder.state_dict().items()})

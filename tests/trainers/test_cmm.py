@@ -174,14 +174,6 @@ def test_the_refinement_changes_one_layer_and_brings_features_closer():
         torch.backends.mha.set_fastpath_enabled(True)
 
 
-def test_a_run_goes_on_from_stored_tasks():
-    streams.assert_goes_on_from_stored_tasks(CMM)
-
-
-def test_a_run_goes_on_within_a_task():
-    streams.assert_goes_on_within_a_task(CMM)
-
-
 class Stopped(BaseException):
     """As Ctrl-C or a crash would be: nothing in the run expects it."""
 

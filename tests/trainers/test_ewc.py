@@ -95,13 +95,5 @@ def test_fisher_information_is_left_behind_for_every_parameter():
     assert sum(float(f.sum()) for f in statistics["fisher"].values()) > 0
 
 
-def test_a_run_goes_on_from_stored_tasks():
-    streams.assert_goes_on_from_stored_tasks(EWC, strength=50.0)
-
-
-def test_a_run_goes_on_within_a_task():
-    streams.assert_goes_on_within_a_task(EWC, strength=50.0)
-
-
 def test_without_strength_it_is_sequential_fine_tuning():
     assert streams.distance(streams.trained(EWC, strength=0.0)[-1], streams.without_help()) == 0

@@ -34,8 +34,3 @@ def test_a_stream_equals_the_plain_loop(anchor):
     trained = streams.trained(L2SP, SETTINGS, strength=2.0, anchor=anchor)
     streams.assert_same_streams(trained, _plain(2.0, anchor == "previous"))
     assert streams.distance(trained[-1], streams.without_help(SETTINGS)) > 1e-3
-
-
-@pytest.mark.parametrize("anchor", ["pretrained", "previous"])
-def test_a_run_goes_on_from_stored_tasks(anchor):
-    streams.assert_goes_on_from_stored_tasks(L2SP, anchor=anchor)

@@ -42,14 +42,6 @@ def test_a_stream_equals_the_plain_loop(stream):
     assert streams.distance(trained[-1], streams.without_help(stream=stream)) > 1e-3
 
 
-def test_a_run_goes_on_from_stored_tasks():
-    streams.assert_goes_on_from_stored_tasks(LwF)
-
-
-def test_a_run_goes_on_within_a_task():
-    streams.assert_goes_on_within_a_task(LwF)
-
-
 def test_student_and_teacher_run_once_per_batch_and_the_teacher_is_no_part_of_the_trainer():
     trainer, pretrained = streams.made(LwF)
     first = streams.STREAM.train_stream[0]

@@ -138,11 +138,3 @@ def test_process_groups_can_write_to_the_class_masks():
         trainer.begin_task(pretrained, experience, steps=1)
         trainer.class_masks.copy_(trainer.class_masks.clone())
         trainer.remember(experience, pretrained, {})
-
-
-def test_a_run_goes_on_from_stored_tasks():
-    streams.assert_goes_on_from_stored_tasks(Replay, buffer_images=9, choice="class_balanced")
-
-
-def test_a_run_goes_on_within_a_task():
-    streams.assert_goes_on_within_a_task(Replay, buffer_images=9)

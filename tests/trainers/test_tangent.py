@@ -50,14 +50,6 @@ def test_a_stream_equals_the_plain_loop(unfused):
     assert streams.distance(trained[-1], streams.trained(Sequential, SETTINGS)[-1]) > 1e-2
 
 
-def test_a_run_goes_on_from_stored_tasks():
-    streams.assert_goes_on_from_stored_tasks(Tangent)
-
-
-def test_a_run_goes_on_within_a_task():
-    streams.assert_goes_on_within_a_task(Tangent)
-
-
 def test_processes_do_not_hand_round_what_never_changes():
     trainer, pretrained = streams.made(Tangent)
     assert set(trainer._ddp_params_and_buffers_to_ignore) == {f"encoder.origin.{name}" for name in pretrained}

@@ -9,7 +9,8 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.conftest import ROOT
-from tests.trainers.two_processes import CASES, learned
+from tests.trainers.table import CASES
+from tests.trainers.two_processes import learned
 
 
 # One test for all trainers, since a group takes seconds to start, and pytest-xdist would start one per worker.
