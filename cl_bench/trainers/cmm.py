@@ -23,42 +23,41 @@ _LOSSES = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 
 
 class CMM(TaskTrainer):
-    """Continual model merging: every task starts from the merged model, which is refined after each merge.
+    """Starts every task from the merged model, and refines the merged model after each merge: continual model merging.
 
-    1. A task is learned in the tangent space of θ₀, see `Tangent`.
-    2. The merger makes one model of the merged one and the task's; `merger=cmm` by AdamW's second moments.
-    3. From the second task on, the merged model is refined: in one more pass over the task's training images, in
-       training's batches and crops, one layer learns to give the features, before normalization, that the merged
-       model gave before this task, itself refined. The loss is the mean over images and features of the squared (l2)
-       or absolute (l1) difference; AdamW with PyTorch's weight decay of 0.01, a constant learning rate, and the limit
-       on the gradient's norm that training has. The refined model takes the place of the merged one.
+    1. The task is learned in the tangent space of θ₀, see `Tangent`.
+    2. The merger merges the task's model into the merged one; `merger=cmm` weighs both by AdamW's second moments.
+    3. From the second task on, the merged model is refined. In one more pass over the task's training images, in
+       training's batches and crops, one layer learns to return the features, before normalization, that the merged and
+       refined model returned before this task. The loss is the mean of the squared (l2) or absolute (l1) difference
+       over images and features. The optimizer is AdamW with PyTorch's weight decay of 0.01 and a constant learning
+       rate; the gradient's norm is limited as in training. The refined model then replaces the merged one.
 
     Each part can be left out: `tangent: false`, `merger.second_moments=false`, `refinement: null`.
 
-    The refinement is done in single precision whatever training is done in: what it corrects is smaller than
-    bfloat16's rounding.
+    Refinement always computes in single precision: what it corrects is smaller than bfloat16's rounding.
 
-    Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592. The code released for domain-incremental streams merges
-    without second moments, see `cl_bench.mergers.CMM`, and its one run (Office-31) has no refinement: its learning rate
-    is 0. For Stanford Cars, lines that are commented out ask for the l1 loss; here it has l2, as all others.
+    Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592. The code that was released for domain-incremental streams
+    merges without second moments, see `cl_bench.mergers.CMM`, and its one run (Office-31) does not refine: the learning
+    rate is 0. For Stanford Cars, lines of that code that are commented out name the l1 loss; here all use l2.
 
-    Differs from the publication in: the published code finds the refined layer by its shape, 768 × 512, which in
-    ViT-B/16 is the same one.
+    Differs from the publication in: the published code finds the refined layer by its shape, 768 × 512; in ViT-B/16
+    that is the same layer.
 
     Args:
         given: What every trainer is given.
-        tangent: Whether tasks are learned in the tangent space, or as in ordinary fine-tuning.
-        checkpointing: In the tangent space: whether activations are computed again in the backward pass.
-        refinement: Its loss; None: no refinement.
-        refinement_lr: Its learning rate.
-        refined: Name of the layer that it changes, a parameter of the encoder.
+        tangent: Whether tasks are learned in the tangent space; if not, by ordinary fine-tuning.
+        checkpointing: In the tangent space: whether the backward pass computes activations again, to save memory.
+        refinement: The loss of the refinement; None: no refinement.
+        refinement_lr: The learning rate of the refinement.
+        refined: Name of the parameter of the encoder that the refinement changes.
         starts_from: The weights that a task starts from.
 
     Raises:
         UserError: The encoder has no parameter of the name `refined`.
     """
 
-    # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
+    # Not `grams`: f_lin is linear in θ as a whole, not layer by layer in what a layer reads.
     leaves: ClassVar[frozenset[str]] = TaskTrainer.leaves - {"grams"}
 
     def __init__(
@@ -83,7 +82,7 @@ class CMM(TaskTrainer):
         self.refines = refinement is not None
 
     def refine(self, experience: Experience, previous: Weights, merged: Weights) -> dict[str, torch.Tensor]:
-        """The refined layer of the merged model, by name, on the CPU."""
+        """Returns the refined layer of the merged model, by name, on the CPU."""
         target = {name: tensor.to(self.device) for name, tensor in previous.items()}
         self.encoder.load_state_dict(merged)
         self.encoder.requires_grad_(False).eval()

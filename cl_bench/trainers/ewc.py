@@ -17,43 +17,43 @@ from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class EWC(TaskTrainer):
-    """Every task starts from the previous weights θ', and is held back where those mattered.
+    """Holds every task back from changing the weights θ' of the task before, where these mattered.
 
     From the second task on, the loss is cross-entropy + strength · Σ_i F_i (θ_i - θ'_i)² / 2. After each task
     F ← decay · F + (1 - decay) · F_task, with F = 0 before the first.
 
     F_task estimates the diagonal of the Fisher information in one more pass over the task's training images, in
-    training's batches and crops. The label is the output that the model itself finds largest for an image. Outputs are
-    one of two, as ``fisher_outputs`` says:
+    training's batches and crops. An image's label is the model's own largest output. ``fisher_outputs`` says what
+    outputs are:
 
     - `classes`: the logits of the classes of the image's group, as in the published class-incremental code.
     - `features`: the entries of the encoder's features, neither normalized nor scaled, as in the published
-      domain-incremental code. F then knows nothing of the classes; after the same first task, the weights of the
-      second differ by more than a task changes them.
+      domain-incremental code. F then knows nothing of the classes. The choice matters: after the same first task, the
+      two choices lead to weights that lie further apart than the second task moves them.
 
     With g_b the gradient of the mean cross-entropy over the n_b images of batch b, and N images in all:
 
     - `per_batch`: F_task = Σ_b n_b g_b² / N
-    - `accumulated`: F_task = Σ_b n_b (g_1 + … + g_b)² / N. The published code does so, since it never sets the
-      gradient to zero within the pass; its strength of 1e6 was chosen with that.
+    - `accumulated`: F_task = Σ_b n_b (g_1 + … + g_b)² / N. The published code computes this, since it never sets the
+      gradient to zero within the pass, and its strength of 1e6 was chosen with it.
 
-    A batch is always that of all processes together, so F does not depend on their number.
+    A batch is that of all processes together, so F does not depend on their number.
 
     Source: Kirkpatrick et al. 2017, arXiv 1612.00796; in this form with MagMax, arXiv 2407.06322.
 
     Differs from the publication in: the published running sum also holds the clipped gradient of the last training
-    step, and is divided by the number of images after rounding it up to a multiple of the batch size (by one whole
-    batch where it is one already). Together the two move the weights by up to 9 % of a task's change, at the learning
-    rates of the embedded scenarios. Label smoothing, which the publication does not use, leaves F alone. Of several
-    data sets the publication has no EWC; here they have that of classes.
+    step, and is divided by the number of images rounded up to a multiple of the batch size (a whole batch more where
+    it is one already). Together, the two move the weights by up to 9 % of a task's change at the learning rates of the
+    embedded scenarios. Label smoothing, which the publication does not use, does not enter F. The publication has no
+    EWC for several data sets; here they use `classes`.
 
     Args:
         given: What every trainer is given.
         strength: λ of the penalty.
-        decay: α, the share of F that is kept when a task is added.
+        decay: α, the share of F that stays when a task is added.
         fisher: How gradients enter F_task, see above.
-        fisher_outputs: Whose cross-entropy it is, see above.
-        starts_from: The weights that a task starts from. The penalty is around the previous ones in any case.
+        fisher_outputs: What the outputs are, see above.
+        starts_from: The weights that a task starts from. The penalty always is around the previous ones.
     """
 
     memory: ClassVar[frozenset[str]] = frozenset({"fisher"})
@@ -74,12 +74,12 @@ class EWC(TaskTrainer):
         self._previous: Weights = {}
 
     def on_train_start(self) -> None:
-        """Brings what is known of earlier tasks to the device. As buffers, they would be broadcast at every step."""
+        """Moves F and θ' to the device; process groups would broadcast buffers at every step."""
         self._fisher = {name: tensor.to(self.device) for name, tensor in self._fisher.items()}
         self._previous = {name: tensor.to(self.device) for name, tensor in self._previous.items()}
 
     def penalty(self) -> Tensor | float:
-        """strength · Σ_i F_i (θ_i - θ'_i)² / 2."""
+        """Returns strength · Σ_i F_i (θ_i - θ'_i)² / 2."""
         if not self._fisher:
             return 0.0
         terms = [
@@ -90,7 +90,7 @@ class EWC(TaskTrainer):
 
     @property
     def makes_another_pass(self) -> bool:
-        """Always, for F_task."""
+        """Always true: F_task needs one."""
         return True
 
     def for_later_tasks(self) -> dict[str, dict[str, Tensor]]:
@@ -102,7 +102,7 @@ class EWC(TaskTrainer):
         return {"fisher": after}
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
-        """F and the weights around which the next task is held."""
+        """Takes F, and the weights that the next task is held to."""
         self._fisher = statistics["fisher"]
         self._previous = {name: weights[name] for name in self._fisher}
 
@@ -111,16 +111,16 @@ class EWC(TaskTrainer):
         gradient = torch.zeros_like(parameters_to_vector(parameters))
         fisher = torch.zeros_like(gradient)
         for batch in self.another_pass("Fisher information"):
-            # Not `backward`, which would wake the process group's own averaging of gradients.
-            pieces = torch.autograd.grad(self._own_label_loss(batch), parameters, materialize_grads=True)
-            own = parameters_to_vector(pieces)
-            distributed.average(own)
-            gradient = gradient + own if self._accumulates else own
+            # Not `backward`: that would make the process group average gradients by itself.
+            pieces = torch.autograd.grad(self._loss_of_largest_output(batch), parameters, materialize_grads=True)
+            of_batch = parameters_to_vector(pieces)
+            distributed.average(of_batch)
+            gradient = gradient + of_batch if self._accumulates else of_batch
             fisher += gradient.square() * batch.global_size
         fisher /= len(self._samples)
         return dict(zip(names, _shaped(fisher, parameters), strict=True))
 
-    def _own_label_loss(self, batch: batches.Batch) -> Tensor:
+    def _loss_of_largest_output(self, batch: batches.Batch) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
             outputs = batches.encoded(self.encoder, batches.to_images(batch, self.transform))
             if not self._of_features:

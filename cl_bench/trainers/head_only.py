@@ -12,15 +12,15 @@ from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class HeadOnly(TaskTrainer):
-    """The encoder stays frozen at θ₀; a task learns the head's rows of its own classes, from the zero-shot rows on.
+    """Learns the head's rows of the task's classes, starting from the zero-shot rows; the encoder stays frozen at θ₀.
 
-    Weights are the (C, D) head under the name `head`, so a task vector is what the task has changed in the head, and
-    is zero in the rows of other classes: neither gradients nor weight decay reach them. The logits are as in
-    fine-tuning, rows times normalized features without bias; learned rows may take any length. Rows are of the size
-    of CLIP's temperature and need a much larger learning rate than an encoder does.
+    A task's weights are the (C, D) head under the name `head`. So a task vector is what the task changed in the head.
+    It is zero in the rows of other classes, which neither gradients nor weight decay reach. Logits are as in
+    fine-tuning: rows times normalized features, without a bias. Learned rows may take any length. Rows are as long as
+    CLIP's temperature, so they need a much larger learning rate than an encoder does.
 
     Source: linear probes of CLIP, Radford et al. 2021, arXiv 2103.00020. Differs from the publication in: AdamW on
-    batches of random crops from zero-shot rows on instead of L-BFGS from zero, cosine logits, no bias.
+    random crops, starting from the zero-shot rows, instead of L-BFGS starting from zero; cosine logits; no bias.
     """
 
     leaves: ClassVar[frozenset[str]] = frozenset()
@@ -32,27 +32,27 @@ class HeadOnly(TaskTrainer):
         self.rows = nn.Parameter(self.head[self.classes])
 
     def load(self, weights: Weights) -> None:
-        """Takes a head, of which the rows of the task's classes will be trained."""
+        """Takes a head, and makes the rows of the task's classes trainable."""
         self.head.copy_(weights["head"])
         self.classes = self.class_masks.any(dim=0).nonzero().flatten()
         self.rows = nn.Parameter(self.head[self.classes])
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the head, on the CPU."""
+        """Copies the head to the CPU."""
         return {"head": self._learned_head().detach().cpu()}
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """The rows of the task's classes."""
+        """Returns the rows of the task's classes."""
         return {"rows": self.rows}
 
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
-        """The cross-entropy; no gradient is needed below the head."""
+        """Returns the cross-entropy; nothing below the head needs a gradient."""
         with torch.no_grad():
             features = encoded(self.encoder, images)
         return self.cross_entropy(self.logits(features), batch)
 
     def logits(self, features: Tensor) -> Tensor:
-        """(B, C) over all classes of the scenario, from (B, D) features, with the rows as they are now."""
+        """Returns (B, C), over all classes of the scenario, from (B, D) features, with the rows as they are now."""
         return functional.linear(functional.normalize(features, dim=1), self._learned_head())
 
     def _learned_head(self) -> Tensor:

@@ -5,7 +5,7 @@ from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer
 
 
 class Independent(TaskTrainer):
-    """Every task starts from the pre-trained weights, as if it were the only one."""
+    """Starts every task from the pre-trained weights, as if it were the only one."""
 
     def __init__(self, given: Given, starts_from: StartsFrom = "pretrained") -> None:
         super().__init__(given, starts_from)

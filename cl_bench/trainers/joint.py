@@ -5,8 +5,8 @@ from cl_bench.trainers.base.task_trainer import TaskTrainer
 
 
 class Joint(TaskTrainer):
-    """All data at once, as one task: what could be reached if nothing had to be learned after anything else."""
+    """Learns all data at once, as one task: the bound that learning one task after another is held against."""
 
     def experiences(self, scenario: Scenario) -> list[Experience]:
-        """One experience with the images of all tasks."""
+        """Returns one experience with the images of all tasks."""
         return [scenario.joint()]

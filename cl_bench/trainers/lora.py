@@ -22,22 +22,22 @@ _ADAPTER = "task"  # peft tells several apart by name
 
 
 class LoRA(TaskTrainer):
-    """A task learns a low-rank update of linear layers, W = W_start + (alpha / rank) · B · A; all else is frozen.
+    """Learns a low-rank update of linear layers, W = W_start + (alpha / rank) · B · A; all else is frozen.
 
-    Every task has fresh adapters, A random and B zero, on the weights that it starts from. After the task the updates
-    are added to these, so that its weights are those of a whole encoder and stores and mergers see no difference.
+    Every task gets fresh adapters, A random and B zero, on the weights that it starts from. After the task, the updates
+    are added to these weights: a task's weights are those of a whole encoder, for stores and mergers as any others.
 
-    Source: Hu et al. 2021, arXiv 2106.09685, through the `peft` library. Differs from the publication in: all linear
-    layers of the blocks are adapted by default, not those of queries and values alone; queries, keys and values, one
-    matrix in open_clip, share one A; A's entries are uniform (Kaiming's bound, as in the authors' code) instead of
-    Gaussian; to an attention's updates no dropout is applied.
+    Source: Hu et al. 2021, arXiv 2106.09685, through the `peft` library. Differs from the publication in: by default,
+    all linear layers of the blocks are adapted, not only those of queries and values. Queries, keys and values are one
+    matrix in open_clip and share one A. Entries of A are uniform (within Kaiming's bound, as in the authors' code)
+    instead of Gaussian. An attention's updates have no dropout.
 
     Args:
         given: What every trainer is given.
-        rank: Rows of A and columns of B.
-        alpha: The update is scaled by alpha / rank.
-        dropout: Of what an adapter reads, except in attentions.
-        targets: Ends of the names of the layers to adapt: linear ones, and attentions as a whole.
+        rank: Number of rows of A and of columns of B.
+        alpha: Scales the update by alpha / rank.
+        dropout: Dropout of what an adapter reads, except in attentions.
+        targets: Ends of the names of the layers to adapt: linear layers, and attentions as a whole.
         starts_from: The weights that a task starts from.
 
     Raises:
@@ -59,20 +59,20 @@ class LoRA(TaskTrainer):
         _peft()
         layers = _layers(self.encoder, targets)
         self._adapt = partial(_adapt, self.encoder, rank=rank, alpha=alpha, dropout=dropout, layers=layers)
-        self._told = False
+        self._logged = False
 
     def begin_task(
         self, weights: Weights, experience: Experience, steps: int, resumed: UnfinishedTask | None = None
     ) -> None:
-        """Puts adapters into the encoder: fresh ones, or those of a run that was stopped within the task."""
+        """Puts adapters into the encoder: fresh ones, or those of the run that was stopped within the task."""
         super().begin_task(weights, experience, steps)
         self._adapted = self._adapt()
         if resumed:
             self._resumed, self.within_task = resumed, dict(resumed.within_task)
             self.encoder.load_state_dict(resumed.weights, strict=False)
-        if not self._told:
+        if not self._logged:
             log.info("lora: a task learns %s numbers", f"{sum(p.numel() for p in self.trained().values()):,}")
-            self._told = True
+            self._logged = True
 
     def unfinished(self, step: int, seconds: float) -> UnfinishedTask:
         """Returns the adapters alone after `step` steps, since all else is as the task began."""
@@ -97,7 +97,7 @@ class LoRA(TaskTrainer):
 
 
 def _adapt(encoder: nn.Module, rank: int, alpha: float, dropout: float, layers: list[str]) -> nn.Module:
-    """Puts fresh adapters into the encoder and freezes all else; gives peft's view of it, which takes them out."""
+    """Puts fresh adapters into the encoder and freezes all else; returns peft's view of it, which takes them out."""
     peft = _peft()
     from cl_bench.trainers.parts.lora_attention import Attention
 
@@ -115,7 +115,7 @@ def _peft() -> ModuleType:
 
 
 def _layers(encoder: nn.Module, targets: tuple[str, ...]) -> list[str]:
-    """Names of the layers that are meant."""
+    """Returns the names of the layers that the targets mean."""
     known = list(_adaptable(encoder))
     found = {target: [name for name in known if f".{name}".endswith(f".{target}")] for target in targets}
     if not targets or not all(found.values()):

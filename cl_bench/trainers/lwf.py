@@ -16,12 +16,11 @@ from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 
 class LwF(TaskTrainer):
-    """Every task starts from the previous weights, and goes on answering as they do for the earlier classes.
+    """Keeps every task's answers for earlier classes close to those of a teacher: the model after the previous task.
 
-    From the second task on, the loss is cross-entropy + strength · KD, the mean over the batch of
-    KD = -Σ_c p'_c log p_c, where c goes through the classes of all earlier tasks together, p = softmax(logits / T) is
-    the model's and p' the teacher's: the model after the previous task, frozen. Where every task has all classes
-    (domain-incremental), so has KD.
+    From the second task on, the loss is cross-entropy + strength · KD, where KD is the mean of -Σ_c p'_c log p_c over
+    the batch. c runs over the classes of all earlier tasks, p = softmax(logits / T) is the model's, and p' that of the
+    frozen teacher. Where every task has all classes (domain-incremental), KD covers all of them.
 
     Source: Li and Hoiem 2016, arXiv 1606.09282; in this form with MagMax, arXiv 2407.06322.
 
@@ -32,7 +31,7 @@ class LwF(TaskTrainer):
         given: What every trainer is given.
         strength: λ of KD.
         temperature: T, of both models.
-        starts_from: The weights that a task starts from. The teacher is the previous model in any case.
+        starts_from: The weights that a task starts from. The teacher always is the previous model.
     """
 
     earlier: Tensor  # (K,) int64: the classes of all earlier tasks
@@ -49,17 +48,17 @@ class LwF(TaskTrainer):
         teacher = copy.deepcopy(self.encoder).eval().requires_grad_(False)
         if given.compile:
             teacher.compile()
-        # In a tuple, the teacher is no part of this module: not of its weights, its optimizer or its process group.
+        # A tuple hides the teacher from this module: from its weights, its optimizer and its process group.
         self._teacher = (teacher,)
         self.register_buffer("earlier", torch.zeros(0, dtype=torch.int64), persistent=False)
 
     def on_train_start(self) -> None:
-        """Brings the teacher to the device."""
+        """Moves the teacher to the device."""
         if len(self.earlier):
             self._teacher[0].to(self.device)
 
     def task_loss(self, images: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy on the task's classes, and KD on the earlier ones."""
+        """Returns the cross-entropy on the task's classes and KD on the earlier ones."""
         logits = self.logits(encoded(self.encoder, images))
         loss = self.cross_entropy(logits, batch)
         if len(self.earlier):
@@ -67,7 +66,7 @@ class LwF(TaskTrainer):
         return loss
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
-        """Makes the model after the task the teacher, and its classes earlier ones."""
+        """Makes the model after the task the teacher, and adds the task's classes to the earlier ones."""
         self._teacher[0].load_state_dict(weights)
         classes = experience.class_masks.any(dim=0).nonzero().flatten().to(self.earlier)
         self.earlier = torch.unique(torch.cat([self.earlier, classes]))

@@ -21,28 +21,27 @@ from cl_bench.trainers.parts.replay_buffer import Choice, ReplayBuffer
 
 
 class Replay(TaskTrainer):
-    """Every task starts from the previous weights, and each of its batches is joined by images of earlier tasks.
+    """Adds images of earlier tasks, from a buffer, to each batch of a task.
 
-    The loss is the mean cross-entropy over the batch's images and the replayed ones together. All of them are
-    classified among the classes of all tasks so far, so that new classes are told apart from earlier ones; where tasks
-    are data sets with labels of their own, each image among its own data set's classes, as it is at test.
+    The loss is the mean cross-entropy over the batch's images and the replayed ones together. All are told apart among
+    the classes of all tasks so far, so that the model learns to tell new classes from earlier ones. Where tasks are
+    data sets with labels of their own, each image is told apart among the classes of its data set, as it is at test.
 
-    Replayed images are drawn without replacement for each step, and get training crops of their own. Which images the
-    buffer holds follows from `buffer_seed` and the tasks so far.
+    Each step draws its replayed images without replacement, and their training crops. Which images the buffer holds
+    follows from `buffer_seed` and the tasks so far.
 
     Source: Chaudhry et al. 2019, arXiv 1902.10486.
 
-    Differs from the publication in: several passes over a task where the protocol says so, and a buffer that takes in
-    a task when the task is over, not batch by batch. The publication tells a model the task at test; the classes of
-    all tasks together are what is tested here.
+    Differs from the publication in: a task may be passed over several times, and the buffer takes in a task when the
+    task is over, not batch by batch. The publication tells a model the task at test; here all tasks' classes compete.
 
     Args:
         given: What every trainer is given.
         buffer_images: Size of the buffer.
         choice: How the buffer chooses, see `ReplayBuffer`.
-        replay_batch_size: Replayed images per step, of all processes together, or the whole buffer, if that is
-            smaller; None: as many as `optim.batch_size`, as published.
-        buffer_seed: Of the buffer's choice.
+        replay_batch_size: Replayed images per step, of all processes together; the whole buffer, if that is smaller.
+            None: as many as `optim.batch_size`, as published.
+        buffer_seed: Seed of the buffer's choice.
         starts_from: The weights that a task starts from.
     """
 
@@ -63,18 +62,18 @@ class Replay(TaskTrainer):
         self._replayed: Iterator[batches.Batch] = iter(())
 
     def experiences(self, scenario: Scenario) -> list[Experience]:
-        """What is trained on, task by task."""
+        """Returns what is trained on, task by task."""
         self._one_label_space = scenario.one_label_space
         return super().experiences(scenario)
 
     def begin_task(
         self, weights: Weights, experience: Experience, steps: int, resumed: UnfinishedTask | None = None
     ) -> None:
-        """Makes ready for a task; its classes and those of all tasks before count from now on."""
+        """Gets ready for a task; from now on, its classes and those of all tasks before compete."""
         super().begin_task(weights, experience, steps, resumed)
         masks = torch.stack([*self._masks, experience.class_masks.any(dim=0)])
         # Row i for replayed images of task i, the last one for the task's own.
-        # A copy, since process groups write to buffers, and refuse rows that share their memory.
+        # A copy: process groups write to buffers, and refuse rows that share their memory.
         seen = masks.any(dim=0).expand_as(masks).clone() if self._one_label_space else masks
         self.class_masks = seen.to(self.class_masks.device)
         if self._buffer.samples is not None:
@@ -88,7 +87,7 @@ class Replay(TaskTrainer):
             self._replayed = iter(batches.loader(self._buffer.samples, draws, self.transform, workers=None))
 
     def training_step(self, batch: batches.Batch, batch_idx: int) -> Tensor:
-        """The loss of one batch and the images that join it."""
+        """Returns the loss of one batch and the images that join it."""
         batch = batch._replace(groups=torch.full_like(batch.groups, len(self._masks)))
         if self._buffer.samples is not None:
             batch = joined(batch, self.transfer_batch_to_device(next(self._replayed), self.device, 0))
@@ -101,14 +100,14 @@ class Replay(TaskTrainer):
 
 
 class ReplayOrder(Sampler[Any]):
-    """For each step of a task, which images of the buffer join it, and their crops.
+    """Draws, for each step of a task, the images of the buffer that join it, and their crops.
 
-    They are drawn for all processes together; each takes every world-size-th of them.
+    Draws are for all processes together; each takes every world-size-th image.
 
     Args:
         samples: The buffer.
         batch_size: Images per step at most.
-        seed: Of run and task.
+        seed: Seed of the task in this run.
         steps: Numbers of the steps.
     """
 
@@ -129,7 +128,7 @@ class ReplayOrder(Sampler[Any]):
 
 
 def joined(one: batches.Batch, other: batches.Batch) -> batches.Batch:
-    """The images of two batches as one batch."""
+    """Returns the images of two batches as one batch."""
     moved = [part._replace(places=part.places + len(one.labels)) for part in other.parts]
     return batches.Batch(
         [*one.parts, *moved],

@@ -14,25 +14,28 @@ from cl_bench.trainers.base.unfinished import UnfinishedTask
 
 
 class SI(TaskTrainer):
-    """Holds every task back where earlier tasks' steps lowered the loss.
+    """Holds every task back from changing the weights whose changes lowered the loss of earlier tasks.
 
-    Every step of a task adds to ω = -Σ g · Δθ, by parameter: g is the gradient of the cross-entropy alone, before
-    clipping, and Δθ the step as the optimizer took it. After the task,
+    Every step of a task adds -g · Δθ to ω, by parameter: g is the gradient of the cross-entropy alone, before clipping,
+    and Δθ is the step as the optimizer took it. After the task,
 
         Ω ← max(0, Ω + ω / ((θ - θ_start)² + damping))
 
     From the second task on, the loss is cross-entropy + strength · Σ Ω (θ - θ_previous)².
 
-    Source: Zenke, Poole and Ganguli 2017, arXiv 1703.04200. The maximum stands in the authors' code alone: steps that
-    raised the loss, which minibatches and momentum make, would give a weight to walk away from θ_previous.
+    ω lives within a task (`within_task`), Ω from task to task (`memory`): a run that is stopped goes on with both.
 
-    Differs from the publication in: the optimizer is AdamW with a warm-up, whose weight decay is part of Δθ.
+    Source: Zenke, Poole and Ganguli 2017, arXiv 1703.04200, and the authors' code. The maximum is in the code alone: ω
+    is negative where steps raised the loss, and a negative Ω would push weights away from θ_previous.
+
+    Differs from the publication in: tasks are optimized by AdamW with a schedule, and weight decay is part of Δθ. Nobody
+    published c and ξ for CLIP; the defaults were chosen on validation images, see `conf/trainer/si.yaml`.
 
     Args:
         given: What every trainer is given.
         strength: c of the penalty.
-        damping: ξ, in squared units of a weight: bounds Ω where a weight hardly moved.
-        starts_from: The weights that a task starts from. The penalty is around the previous ones in any case.
+        damping: ξ, in squared units of a weight; bounds Ω where a weight hardly moved.
+        starts_from: The weights that a task starts from. The penalty always is around the previous ones.
     """
 
     memory: ClassVar[frozenset[str]] = frozenset({"importance"})
@@ -40,7 +43,7 @@ class SI(TaskTrainer):
     def __init__(
         self,
         given: Given,
-        strength: Annotated[float, Field(ge=0)] = 1.0,
+        strength: Annotated[float, Field(ge=0)] = 10.0,
         damping: Annotated[float, Field(gt=0)] = 1e-3,
         starts_from: StartsFrom = "previous",
     ) -> None:
@@ -61,7 +64,7 @@ class SI(TaskTrainer):
             self.within_task = {name: torch.zeros_like(p) for name, p in self.trained().items()}
 
     def on_train_start(self) -> None:
-        """Brings ω, Ω and θ_previous to the device. As buffers, they would be broadcast at every step."""
+        """Moves ω, Ω and θ_previous to the device; process groups would broadcast buffers at every step."""
         self.within_task = self._on_device(self.within_task)
         self._importance, self._previous = self._on_device(self._importance), self._on_device(self._previous)
 
@@ -83,7 +86,7 @@ class SI(TaskTrainer):
                 p.grad.add_(2 * self._strength * self._importance[name] * self._moved(name, p))
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
-        """Makes a step, and adds to ω what it did to the cross-entropy: -g · Δθ."""
+        """Makes a step, and adds to ω by how much it lowered the cross-entropy: -g · Δθ."""
         before = {name: p.detach().clone() for name, p in self.trained().items()}
         super().optimizer_step(*arguments, **options)
         for name, gradient in self._gradients.items():
@@ -101,7 +104,7 @@ class SI(TaskTrainer):
         return {"importance": after}
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
-        """Takes Ω and the weights around which the next task is held."""
+        """Takes Ω, and the weights that the next task is held to."""
         self._importance = statistics["importance"]
         self._previous = {name: weights[name] for name in self._importance}
 

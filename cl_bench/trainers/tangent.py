@@ -10,12 +10,12 @@ from cl_bench.backbones.linearized import Linearized
 from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer
 
-# Lightning warns of the modules of θ₀, which stay in evaluation mode on purpose.
+# Lightning warns that the modules of θ₀ are in evaluation mode, which is on purpose.
 warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
 
 
 class Tangent(TaskTrainer):
-    """Trains, and is evaluated as, the encoder's linearization around the pre-trained weights.
+    """Trains and evaluates the encoder's linearization around the pre-trained weights.
 
     f_lin(x; θ) = f(x; θ₀) + ∂f(x; θ₀)/∂θ · (θ - θ₀), with θ₀ the same for all tasks; see `Linearized`.
 
@@ -24,11 +24,11 @@ class Tangent(TaskTrainer):
 
     Args:
         given: What every trainer is given.
-        checkpointing: Whether activations are computed again in the backward pass, which takes less memory.
-        starts_from: The weights that a task starts from; whichever they are, the expansion is around θ₀.
+        checkpointing: Whether the backward pass computes activations again, to save memory.
+        starts_from: The weights that a task starts from. The linearization always is around θ₀.
     """
 
-    # Not `grams`: what f_lin is linear in are θ as a whole, not what its layers read.
+    # Not `grams`: f_lin is linear in θ as a whole, not layer by layer in what a layer reads.
     leaves: ClassVar[frozenset[str]] = TaskTrainer.leaves - {"grams"}
 
     def __init__(
@@ -42,6 +42,6 @@ class Tangent(TaskTrainer):
 
 
 def hold_back_constants(trainer: TaskTrainer) -> None:
-    """θ₀ never changes, so processes need not hand it round before every step, as they do with other buffers."""
+    """Keeps process groups from broadcasting θ₀ before every step, as they do with buffers: it never changes."""
     constants = [name for name, _ in trainer.named_buffers() if name.startswith("encoder.origin.")]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(trainer, constants)

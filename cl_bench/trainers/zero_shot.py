@@ -8,5 +8,5 @@ class ZeroShot(TaskTrainer):
     """Learns nothing: the pre-trained weights θ₀ with the zero-shot head."""
 
     def experiences(self, scenario: Scenario) -> list[Experience]:
-        """None."""
+        """Returns none."""
         return []

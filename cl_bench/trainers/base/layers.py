@@ -14,17 +14,19 @@ _AFTER = ("ln_post.", "proj", "attn_pool.")
 
 
 def groups(parameters: Mapping[str, nn.Parameter], lr: float, decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of an open_clip ViT: block i of L learns with lr · decay^(L - i), what comes after with lr.
+    """Returns the parameter groups of an open_clip ViT: block i of L learns with lr · decay^(L - i).
 
-    What comes before the blocks (patches, positions) counts as block 0. Source: Clark et al. 2020, arXiv 2003.10555.
+    Parameters after the blocks learn with lr; those before them (patches, positions) count as block 0.
+
+    Source: Clark et al. 2020, arXiv 2003.10555.
 
     Args:
-        parameters: Those that are trained, by name in the image tower.
+        parameters: The trained parameters, by name in the image tower.
         lr: Learning rate of the last layer.
-        decay: In 0 to 1.
+        decay: From 0 to 1.
 
     Raises:
-        UserError: A parameter is none of an open_clip ViT.
+        UserError: A parameter belongs to no layer of an open_clip ViT.
     """
     depths = {name: _depth(name) for name in parameters}
     top = 1 + max((depth for depth in depths.values() if depth is not None), default=0)
@@ -35,7 +37,7 @@ def groups(parameters: Mapping[str, nn.Parameter], lr: float, decay: float) -> l
 
 
 def _depth(name: str) -> int | None:
-    """0 before the blocks, 1 and so on in them, None after them."""
+    """Returns 0 before the blocks, 1 and so on in them, None after them."""
     if (block := block_of(name)) is not None:
         return block + 1
     if name.startswith(_BEFORE):

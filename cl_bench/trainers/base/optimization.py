@@ -16,20 +16,20 @@ from cl_bench.trainers.base import layers
 
 @dataclass(frozen=True)
 class Optimization:
-    """Settings of one task's training.
+    """Says how one task is optimized.
 
-    The learning rate rises linearly, lr · (step + 1) / warm-up, and then follows half a cosine to 0 at the task's
-    end. The published warm-up of 500 steps is longer than most tasks, which therefore never reach `lr`.
+    The learning rate rises linearly, lr · (step + 1) / warm-up, and then falls along half a cosine to 0 at the end of
+    the task. The published warm-up of 500 steps is longer than most tasks, which therefore never reach `lr`.
 
     Args:
-        optimizer: Called with (parameters, lr=…).
+        optimizer: Is called with (parameters, lr=…).
         lr: Learning rate after the warm-up.
         epochs: Passes over the task's training images; None: as many as the scenario says for each task.
         batch_size: Images per step, on all devices together.
-        warmup_steps: Length of the warm-up.
-        warmup_ratio: The same as a share of the task's steps; replaces `warmup_steps`.
+        warmup_steps: Length of the warm-up, in steps.
+        warmup_ratio: Length of the warm-up as a share of the task's steps; replaces `warmup_steps`.
         gradient_clip: Largest norm of the gradient; None: no limit.
-        label_smoothing: Share of each label that is spread evenly over the classes it is told apart from.
+        label_smoothing: Share of each label that is spread evenly over the classes that compete for the image.
         layer_decay: Factor by which the learning rate falls from each block of the encoder to the one before it.
 
     Raises:
@@ -47,7 +47,7 @@ class Optimization:
     layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
-        """Makes a step with one number: optimizers refuse their settings only when they are made, or later."""
+        """Tries the optimizer on one number: optimizers refuse settings only when they are made, or step."""
         number = nn.Parameter(torch.zeros(1))
         number.grad = torch.zeros(1)
         try:
@@ -65,19 +65,19 @@ class Optimization:
     def build(
         self, trained: Mapping[str, nn.Parameter], steps: int, done: int = 0
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Optimizer and per-step schedule for a task of `steps` steps, of which `done` were made before."""
+        """Returns optimizer and per-step schedule for a task of `steps` steps, of which `done` were made before."""
         if self.layer_decay is None:
             optimizer = self.optimizer(trained.values(), lr=self.lr)
         else:
             optimizer = self.optimizer(layers.groups(trained, self.lr, self.layer_decay), lr=self.lr)
         for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]  # which the schedule looks for where it does not begin at 0
+            group["initial_lr"] = group["lr"]  # the schedule reads this where it does not begin at 0
         warmup = self.warmup(steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(step, warmup, steps), done - 1)
         return optimizer, schedule
 
     def warmup(self, steps: int) -> int:
-        """Warm-up steps of a task of `steps` steps; may be more than the task has."""
+        """Returns the warm-up steps of a task of `steps` steps; they may be more than the task has."""
         return self.warmup_steps if self.warmup_ratio is None else round(self.warmup_ratio * steps)
 
 
@@ -87,7 +87,7 @@ def _name(optimizer: Callable[..., torch.optim.Optimizer]) -> str:
 
 
 def factor(step: int, warmup: int, steps: int) -> float:
-    """Share of the learning rate that is used in step `step` (from 0)."""
+    """Returns the share of the learning rate that step `step` (from 0) uses."""
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

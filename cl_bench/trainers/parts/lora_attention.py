@@ -10,13 +10,13 @@ from torch.func import functional_call
 class Attention(MultiheadAttention):
     """Adapts `nn.MultiheadAttention`: the matrix of queries, keys and values, and the projection of its output.
 
-    peft's own forward pass changes the frozen weights and changes them back, which rounds them a little more in every
-    step, and up to version 0.21.2 at least it counts the projection's update twice (its pull request 3774). So the
-    attention is called with the sums W + (alpha / rank) · B · A instead, and its own weights stay as they are.
+    peft's own forward pass changes the frozen weights and changes them back, which rounds them a little more at every
+    step. Up to version 0.21.2 at least, it also counts the projection's update twice (its pull request 3774). So this
+    one calls the attention with the sums W + (alpha / rank) · B · A, and leaves the weights alone.
     """
 
     def forward(self, query: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
-        """As the attention itself, with the updated weights."""
+        """Calls the attention with the updated weights."""
         (adapter,) = self.active_adapters
         attention, projection = self.base_layer, self.base_layer.out_proj
         weights = {

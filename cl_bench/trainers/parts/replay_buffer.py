@@ -1,4 +1,4 @@
-"""Which images of earlier tasks are kept for replay."""
+"""The images of earlier tasks that are kept for replay."""
 
 from typing import Literal, TypeAlias
 
@@ -12,25 +12,24 @@ Choice: TypeAlias = Literal["reservoir", "class_balanced"]
 
 
 class ReplayBuffer:
-    """Up to `size` images of all tasks so far, as references to the data sets.
+    """Holds up to `size` images of all tasks so far, as references to the data sets.
 
-    Each image gets a random number when its task is added, and keeps it.
+    Each image draws a random number when its task is added, and keeps it.
 
-    - `reservoir`: the images with the smallest numbers stay, so every image seen so far is in the buffer with the same
+    - `reservoir`: the images with the smallest numbers stay. So every image seen so far is in the buffer with the same
       probability, as in reservoir sampling (Vitter 1985).
-    - `class_balanced`: classes take turns, each with its image of the next smallest number, so that numbers of images
-      per class differ by one at most, but for classes that have no more images.
+    - `class_balanced`: classes take turns, each with its image of the next smallest number. So the numbers of images
+      per class differ by one at most, unless a class has no more images.
 
-    Either way an image that was dropped would never be chosen again: the buffer holds what would be chosen from all
-    images at once.
+    Neither would choose a dropped image again later: the buffer holds what would be chosen from all images at once.
 
     Args:
-        size: In images.
+        size: The most images that it holds.
         choice: See above.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Attributes:
-        samples: The images; group i has those of task i. None before the first task.
+        samples: The images; those of task i are group i. None before the first task.
     """
 
     def __init__(self, size: int, choice: Choice, seed: int) -> None:
@@ -40,7 +39,7 @@ class ReplayBuffer:
         self.samples: Samples | None = None
 
     def add(self, samples: Samples) -> None:
-        """Takes in the images of one more task, and drops what is then too much."""
+        """Takes in the images of one more task, and drops those that no longer fit."""
         random = generator(self._seed, self._tasks, "replay")
         numbers = torch.cat([self._numbers, torch.rand(len(samples), generator=random, dtype=torch.float64)])
         parts = [part for part in (self.samples, samples) if part is not None]
