@@ -28,8 +28,8 @@ class SI(TaskTrainer):
     Source: Zenke, Poole and Ganguli 2017, arXiv 1703.04200, and the authors' code. The maximum is in the code alone: ω
     is negative where steps raised the loss, and a negative Ω would push weights away from θ_previous.
 
-    Differs from the publication in: tasks are optimized by AdamW with a schedule, and weight decay is part of Δθ. Nobody
-    published c and ξ for CLIP; the defaults were chosen on validation images, see `conf/trainer/si.yaml`.
+    Differs from the publication in: tasks are optimized by AdamW with a schedule, and weight decay is part of Δθ.
+    Nobody published c and ξ for CLIP; the defaults were chosen on validation images, see `conf/trainer/si.yaml`.
 
     Args:
         given: What every trainer is given.
