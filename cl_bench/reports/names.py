@@ -90,7 +90,8 @@ def method_of(result: Mapping[str, Any]) -> str:
 def row_name(result: Mapping[str, Any]) -> str:
     """What the row of a record's method is called in a table."""
     method, choices, config = method_of(result), result["choices"], result["config"]
-    if method in _PAPERS_METHODS or method != _id_of_choices(choices):
+    says_its_choices = method in (_id_of_choices(choices), f"{choices['trainer']}_{choices['merger']}")
+    if method in _PAPERS_METHODS or not says_its_choices:
         return papers_name(method)
     trainer = trainer_name(choices["trainer"], config.get("trainer", {}))
     begin = trainer if "." in trainer else trainer[:1].upper() + trainer[1:]

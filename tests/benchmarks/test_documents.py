@@ -121,7 +121,7 @@ def test_pages_refuse_it_with_the_remedy(tmp_path, page):
 def test_the_page_of_mergers_takes_lists_that_were_chosen_from_only(tmp_path):
     scalings.write(tmp_path / "runs", scalings.record())
     with pytest.raises(UserError, match=r"0/result.json has one λ"):
-        mergers.scalings.write(tmp_path / "runs", tmp_path / "page.md")
+        mergers.write(tmp_path / "runs", tmp_path / "page.md")
 
 
 @pytest.mark.parametrize("page", ["first_results", "learning_rates", "trainers"])

@@ -50,6 +50,7 @@ def test_a_record_without_a_method_is_named_by_its_choices(choices, method):
         (record("head_only", "magmax"), "Linear probe + MagMax"),
         (record("sequential", "model_stock", merger_class="cl_bench.mergers.ModelStock"), "Sequential + model stock"),
         (record("replay", "last"), "Replay + last"),
+        (record("ewc", "last", "ewc_last"), "EWC + last"),
         (record("ewc", "ties", "my_own"), "my own"),
         (record("sequential", "my_pkg.Median"), "Sequential + my_pkg.Median"),
         (record("my_pkg.Mine", "model_stock"), "my_pkg.Mine + model stock"),

@@ -46,7 +46,7 @@ def test_class_incremental_has_rows_and_columns_in_the_papers_order(built):
     names = [row.name for row in table.rows]
     assert names == [
         *("Zero-shot", "Joint", "LwF", "EWC", "RandMix", "MaxAbs", "Average", "TIES", "DARE", "Fisher", "MagMax"),
-        *("EWC + last", "LoRA + magmax", "CMM"),
+        *("EWC + last", "LoRA + MagMax", "CMM"),
     ]
     assert [row.name for row in table.rows if not row.competes] == ["Zero-shot", "Joint"]
 
