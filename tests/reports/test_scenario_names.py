@@ -7,7 +7,7 @@ import pytest
 
 from cl_bench.analyses.source import describe, kind
 from cl_bench.reports.figures import all as figures
-from cl_bench.reports.figures.heat_maps import _draw
+from cl_bench.reports.figures.heat_maps import draw
 from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.records import read_all
 from cl_bench.reports.runs import Run, distinct
@@ -114,7 +114,7 @@ def test_heat_maps_of_domains_name_them_and_have_one_panel_where_both_are_the_sa
     matrix = dict.fromkeys(("task_agnostic", "task_aware"), [[1.0, 2.0, None, 4.0]] * rows)
     measured = {"name": "rooms $a$ $b", "kind": "domain-incremental"}
     made = {**result(), "scenario": measured, "tasks": [{"name": name} for name in DOMAINS]}
-    figure = _draw(matrix, "title", made)
+    figure = draw(matrix, "title", made)
     panel, _ = figure.axes
     shown = ["sketch", "2 a very long name of…", "3 a very long name of…", "4"]  # its font lacks the last
     assert [label.get_text() for label in panel.get_xticklabels()] == shown
@@ -122,7 +122,7 @@ def test_heat_maps_of_domains_name_them_and_have_one_panel_where_both_are_the_sa
     assert [label.get_text() for label in panel.get_yticklabels()] == below[rows]
     assert "alike" in panel.get_title()
     other = {**matrix, "task_aware": [[1.0, 2.0, 3.0, 4.0]] * rows}
-    assert len(_draw(other, "title", made).axes) == 3  # and the colors
+    assert len(draw(other, "title", made).axes) == 3  # and the colors
 
 
 def test_thousands_of_class_names_are_not_in_the_page_with_every_run():

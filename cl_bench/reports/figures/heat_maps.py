@@ -40,7 +40,7 @@ def heat_maps(result: Mapping[str, Any], folder: Path) -> list[Path]:
             scaling = scaling_in_words(result) if name == "merged" else ""
             with rc_context({"text.parse_math": False}), warnings.catch_warnings():  # names may contain dollar signs
                 warnings.filterwarnings("ignore", "Glyph .* missing from font")  # for which it draws boxes
-                _draw(matrix, f"{_title(result)}, {name}{scaling}", result).savefig(paths[-1], dpi=150)
+                draw(matrix, f"{_title(result)}, {name}{scaling}", result).savefig(paths[-1], dpi=150)
     return paths
 
 
@@ -60,7 +60,14 @@ def scaling_in_words(result: Mapping[str, Any]) -> str:
     return f", λ = {scaling_of(result):g}: chosen on validation images"
 
 
-def _draw(matrix: Mapping[str, Any], title: str, result: Mapping[str, Any]) -> Figure:
+def draw(matrix: Mapping[str, Any], title: str, result: Mapping[str, Any]) -> Figure:
+    """Draws one picture.
+
+    Args:
+        matrix: Accuracies in percent, (rows, tasks) for each kind; None for a kind that is left out.
+        title: What stands above.
+        result: The record, for the names of tasks and the split.
+    """
     kinds = [kind for kind in _KINDS if matrix[kind] is not None]
     same = len(kinds) == 2 and matrix[kinds[0]] == matrix[kinds[1]]
     kinds = kinds[:1] if same else kinds
