@@ -71,7 +71,7 @@ test-slurm: export OMP_NUM_THREADS = 1
 test-slurm: .venv/installed-test  ## sweeps, srun, failures and preemption on a SLURM of its own (root; two minutes)
 	$(BIN)/python -m pytest tests/slurm/check_slurm.py
 
-lint: .venv/installed-lint  ## ruff, and mypy (strict on mergers, evaluation and store)
+lint: .venv/installed-lint  ## ruff, and mypy (strict)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

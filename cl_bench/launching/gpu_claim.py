@@ -1,7 +1,7 @@
-"""Which device a worker process of `hydra/launcher=joblib` computes on: one that no other worker has.
+"""Each worker process of `hydra/launcher=joblib` claims a GPU of its own.
 
-A worker claims the first device that is free by a lock, keeps it until the process ends, however that ends, and sees no
-other device from then on. Where there are more workers than devices, they share them evenly.
+A worker locks the first GPU that is free and sees no other one from then on. The lock holds until the process ends,
+however that happens. If there are more workers than GPUs, they share them evenly.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ from filelock import FileLock, Timeout
 
 from cl_bench.runtime.errors import UserError
 
-_claimed: list[FileLock] = []  # keeps the lock for as long as the process lives
+_claimed: list[FileLock] = []  # a reference, so that the lock lives as long as the process
 
 
 def claim(locks: Path | None = None) -> None:
-    """Makes one GPU the only one that this process sees; does nothing the second time, and where there is no GPU.
+    """Hides all GPUs but one from this process; does nothing the second time, or without a GPU.
 
-    It has to be called before CUDA is used.
+    To be called before CUDA is used.
 
     Args:
-        locks: Where all workers of this machine keep their locks; None: in the machine's temporary folder.
+        locks: The folder in which all workers of this machine keep their locks; None: in the temporary folder.
 
     Raises:
-        UserError: The folder of the locks is somebody else's.
+        UserError: The folder of the locks belongs to somebody else.
     """
     import torch
 
@@ -47,7 +47,7 @@ def claim(locks: Path | None = None) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Makes the folder of the locks for us alone: anybody may write into the temporary folder, also in our name."""
+    """Makes the folder of the locks, for this user alone: anybody may write into the temporary folder."""
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):

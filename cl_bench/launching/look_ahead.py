@@ -1,8 +1,8 @@
-"""Looks at all jobs of a sweep before the first is started, so that none fails hours later on what can be seen now.
+"""Checks all jobs of a sweep before the first one starts, so that none fails hours later for a reason known now.
 
-Settings and whether they go together are looked at; each distinct data set and backbone is read once. Data or weights
-that are not here are no mistake: jobs may run on other machines, and those that fail do not stop the others. Nor is an
-error that nobody expects: the job's own run shows it, with its traceback.
+It checks the settings and whether they fit together, and reads each data set and backbone once. Data or weights that
+are not on this machine are no mistake: jobs may run on other machines, and a job that fails does not stop the others.
+An unexpected error is no mistake either: the job's own run shows it with its traceback.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ from cl_bench.runtime.errors import Missing, UserError
 from cl_bench.runtime.memo import Memo
 
 Job: TypeAlias = Any
-"""Whatever `compose` knows a job by."""
+"""What `compose` identifies a job by."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Jobs with what is wrong with each.
+    """Jobs, each with what is wrong with it.
 
     Attributes:
-        mistakes: What has to be mended before anything is started.
+        mistakes: To be mended before anything starts.
         absent: Data or weights that are not on this machine.
     """
 
@@ -43,13 +43,13 @@ def check(
     here: bool = True,
     at_a_time: int = 1,
 ) -> Findings:
-    """Looks at all jobs.
+    """Checks all jobs.
 
     Args:
         jobs: The jobs.
-        compose: Gives, from its number and the job, the resolved configuration, as plain data, and its folder.
-        here: Whether they run on this machine, whose devices are then counted.
-        at_a_time: So many of them.
+        compose: Takes a job's number and the job; returns the resolved configuration, as plain data, and the folder.
+        here: Whether the jobs run on this machine, so that its devices limit them.
+        at_a_time: How many of them run at the same time.
     """
     found, known, folders = Findings(), Memo(), dict[Path, tuple[Job, Any]]()
     with _silence():
@@ -66,15 +66,21 @@ def check(
                 found.absent.append((job, str(error)))
             except MISTAKES as error:
                 found.mistakes.append((job, message(error)))
-            except Exception:  # what nobody expects is left to the job's own run, which shows its traceback
+            except Exception:  # unexpected: the job's own run shows its traceback
                 continue
     del known
     gc.collect()  # models refer to themselves in circles
     return found
 
 
-def told(findings: Sequence[tuple[Sequence[str], str]], jobs: int, what: str) -> str:
-    """What people are told of jobs: each reason with the jobs, by their overrides, that it is of."""
+def report(findings: Sequence[tuple[Sequence[str], str]], jobs: int, what: str) -> str:
+    """The text about jobs: each reason once, followed by the jobs that it concerns.
+
+    Args:
+        findings: Jobs, by their overrides, each with a reason.
+        jobs: How many jobs the sweep has.
+        what: What becomes of the jobs.
+    """
     by_reason: dict[str, list[str]] = {}
     for overrides, reason in findings:
         by_reason.setdefault(reason, []).append(" ".join(overrides))
@@ -93,7 +99,7 @@ def _same_folder(folder: Path, other: Job) -> str:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """What is worth a line is told when a job is run."""
+    """Logs nothing within the block: the run of a job will log it."""
     loggers = logging.getLogger(), logging.getLogger("cl_bench")
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -28,7 +28,7 @@ def look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     Raises:
         HydraException: Some cannot be done; names them all.
     """
-    from cl_bench.launching.look_ahead import check, told
+    from cl_bench.launching.look_ahead import check, report
 
     if sweeper.batch_index > 1:
         return  # hydra.sweeper.max_batch_size: they were looked at with the first
@@ -42,9 +42,9 @@ def look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
     found = check(jobs, compose, launcher in _LOCAL, _runs_at_a_time(launcher, settings.launcher))
     HydraConfig.instance().cfg = None
     if found.mistakes:
-        raise HydraException(told(found.mistakes, len(jobs), "are wrong, so none was started:"))
+        raise HydraException(report(found.mistakes, len(jobs), "are wrong, so none was started:"))
     if found.absent:
-        text = told(found.absent, len(jobs), "will fail where they find no more than is here:")
+        text = report(found.absent, len(jobs), "will fail where they find no more than is here:")
         print(f"Warning: {text}", file=sys.stderr)
 
 

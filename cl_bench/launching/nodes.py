@@ -1,7 +1,7 @@
-"""Several machines for one run: which of them this is, and where they meet.
+"""A run on several machines: which of them this one is, and where they meet.
 
-The same command is started once on every node, by SLURM (`srun --ntasks-per-node=1`, or `hydra/launcher=slurm`, which
-does that) or by hand. Each starts the processes of its own devices; node 0 has rank 0, which writes and prints.
+SLURM (`srun --ntasks-per-node=1`, or `hydra/launcher=slurm`) or the user starts the same command once on every node.
+Each node starts the processes of its own devices; node 0 has rank 0, which writes and prints.
 """
 
 import logging
@@ -14,11 +14,11 @@ from cl_bench.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60  # seconds in which all nodes have to be there
-_PATIENCE_WITH_NAMES = 10  # seconds in which a name server has to answer
+PATIENCE = 60  # seconds within which all nodes must arrive
+_PATIENCE_WITH_NAMES = 10  # seconds within which a name server must answer
 _POLL = 1.0  # seconds between two tries
 _REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=NODE:PORT say another place to meet, see the README"
-_FIRST_PORT, _PORTS = 15000, 10000  # jobs that share a node must not meet at the same place
+_FIRST_PORT, _PORTS = 15000, 10000  # jobs that share a node must not meet at the same port
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,16 @@ class Node:
 
 
 def this_node(nodes: int) -> Node:
-    """From torchrun's own variables PET_NODE_RANK and PET_RDZV_ENDPOINT, or else from those of a SLURM job step.
+    """This machine, from torchrun's variables PET_NODE_RANK and PET_RDZV_ENDPOINT or from those of a SLURM job step.
 
     Args:
-        nodes: How many machines the run was asked to take.
+        nodes: The setting `lightning.nodes`.
 
     Raises:
-        UserError: The environment names neither, or another number of machines.
+        UserError: The environment has neither, or says another number of machines.
     """
     if "PET_NODE_RANK" in os.environ and "PET_RDZV_ENDPOINT" in os.environ:
-        return _as_told(nodes, os.environ["PET_NODE_RANK"], os.environ["PET_RDZV_ENDPOINT"])
+        return _from_variables(nodes, os.environ["PET_NODE_RANK"], os.environ["PET_RDZV_ENDPOINT"])
     if "SLURM_STEP_NODELIST" not in os.environ:
         raise UserError(
             f"lightning.nodes={nodes}: start the same command on each node with srun --nodes={nodes} "
@@ -65,10 +65,10 @@ def this_node(nodes: int) -> Node:
             f"lightning.nodes={nodes}: SLURM started {there[1]} tasks on {there[0]} nodes; "
             f"use srun --nodes={nodes} --ntasks-per-node=1."
         )
-    return Node(int(os.environ["SLURM_NODEID"]), _of_slurm())
+    return Node(int(os.environ["SLURM_NODEID"]), _meeting_point_of_slurm())
 
 
-def _as_told(nodes: int, number: str, meeting_point: str) -> Node:
+def _from_variables(nodes: int, number: str, meeting_point: str) -> Node:
     if not number.isdecimal() or int(number) >= nodes:
         raise UserError(f"PET_NODE_RANK={number}: lightning.nodes={nodes} have the numbers 0 to {nodes - 1}.")
     host, _, port = meeting_point.rpartition(":")
@@ -79,7 +79,7 @@ def _as_told(nodes: int, number: str, meeting_point: str) -> Node:
     return Node(int(number), meeting_point)
 
 
-def _of_slurm() -> str:
+def _meeting_point_of_slurm() -> str:
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
     host = SLURMEnvironment.resolve_root_node_address(os.environ["SLURM_STEP_NODELIST"])
@@ -87,7 +87,7 @@ def _of_slurm() -> str:
 
 
 def check_meeting_point(node: Node, patience: float = PATIENCE) -> None:
-    """Returns when node 0 can be reached from this node; on node 0, when its name leads somewhere.
+    """Waits until this node can reach node 0; on node 0 itself, until its name has an address.
 
     Args:
         node: This node.
@@ -100,7 +100,7 @@ def check_meeting_point(node: Node, patience: float = PATIENCE) -> None:
     _check_name(node, host)
     if node.number == 0:
         return
-    begin, told = time.monotonic(), False
+    begin, announced = time.monotonic(), False
     while True:
         try:
             socket.create_connection((host, port), timeout=5).close()
@@ -112,8 +112,8 @@ def check_meeting_point(node: Node, patience: float = PATIENCE) -> None:
                     f"{node} cannot reach node 0 at {node.meeting_point} ({_addresses(host)}), for {waited:.0f} s: "
                     f"{error}. Is node 0 running, and the port open? {_REMEDY}."
                 ) from error
-            if waited > patience / 8 and not told:
-                told = True
+            if waited > patience / 8 and not announced:
+                announced = True
                 log.info("%s waits for node 0 at %s (%s)", node, node.meeting_point, error)
         time.sleep(_POLL)
 
@@ -138,12 +138,12 @@ def _addresses(host: str) -> str:
 
 
 def nobody_came(node: Node, nodes: int, error: Exception) -> UserError:
-    """What to say where this node waited for the others in vain, or could not wait for them.
+    """The error on a node that waited in vain for the others, or could not wait.
 
     Args:
         node: This node.
         nodes: How many there should be.
-        error: What torch says.
+        error: As torch raised it.
     """
     names = os.environ.get("SLURM_STEP_NODELIST")
     among = f" of {names}" if names else ""
@@ -157,7 +157,12 @@ def nobody_came(node: Node, nodes: int, error: Exception) -> UserError:
 
 
 def cannot_exchange(node: Node, error: Exception) -> UserError:
-    """What to say where nodes met, but this one cannot send data to another, or get some from it."""
+    """The error on a node that met the others, but cannot send data to one of them or receive some.
+
+    Args:
+        node: This node.
+        error: As torch raised it.
+    """
     reason = str(error).splitlines()[0].rstrip(".")
     return UserError(
         f"{node} met the others at {node.meeting_point}, but cannot exchange data with them: {reason}. Each node's own "

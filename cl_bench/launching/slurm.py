@@ -1,4 +1,4 @@
-"""What `hydra/launcher=slurm` asks SLURM for, and what it answers where it refuses."""
+"""What `hydra/launcher=slurm` asks SLURM for, and why SLURM refuses it."""
 
 import re
 import subprocess
@@ -6,20 +6,20 @@ from pathlib import Path
 
 from cl_bench.runtime.errors import UserError
 
-# What sbatch calls otherwise than the launcher does.
+# Options of sbatch that have another name in the launcher's settings.
 _SETTINGS = {"time": "timeout_min", "mem": "mem_gb", "ntasks_per_node": "tasks_per_node", "job_name": "name"}
 _NOT_ASKED_FOR = {"error", "output", "open_mode", "signal", "wckey", "array", "name", "tasks_per_node"}
 
 
 def gpus_per_node(accelerator: str, devices: int | str) -> int | None:
-    """GPUs for each node of a job: as many as the run has devices, unless it computes on the CPU.
+    """The number of GPUs on each node of a job: the run's devices; None on the CPU.
 
     Args:
         accelerator: The setting `lightning.accelerator`.
         devices: The setting `lightning.devices`.
 
     Raises:
-        UserError: It is left to the machine how many there are, and SLURM has to be told a number.
+        UserError: The number is left to the machine (`auto`), but SLURM needs one.
     """
     if accelerator == "cpu":
         return None
@@ -32,7 +32,7 @@ def gpus_per_node(accelerator: str, devices: int | str) -> int | None:
 
 
 def refusal(error: Exception) -> str | None:
-    """Why SLURM did not take a sweep's jobs, in its own words, and what was asked for; None if it is another error.
+    """Why SLURM refused a sweep's jobs, in its own words, and what they asked for; None for any other error.
 
     Args:
         error: As submitit raised it.
@@ -52,7 +52,7 @@ def refusal(error: Exception) -> str | None:
 
 
 def _asked(script: str) -> dict[str, str]:
-    """The settings of the launcher that a batch script asks for."""
+    """What a batch script asks for, as settings of the launcher."""
     found = {}
     for name, value in re.findall(r"^#SBATCH --([a-z-]+)=(.*)$", script, flags=re.MULTILINE):
         setting = name.replace("-", "_")

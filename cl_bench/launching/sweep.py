@@ -1,9 +1,9 @@
-"""Jobs of a sweep: one whose result is there already is left out, and none is in the way of the others.
+"""The jobs of a sweep: one that already has its result is skipped, and one that fails does not stop the others.
 
-Jobs run in this process, in others or on other machines, whatever the launcher. So what became of them is told by
-files: each job writes a note when it begins, which says why it failed as soon as it does, and takes it away when it
-has done its work. The notes that are left at the end are what failed, also where a process was killed. Where the
-results are is told in the same way.
+The launcher decides whether jobs run in this process, in others or on other machines. So they report through files.
+Each job writes a note when it begins, adds the reason if it fails, and removes the note when it has succeeded. The
+notes that are left at the end name the jobs that failed, including those whose process was killed. Another kind of note
+says where a job's result lies.
 """
 
 import contextlib
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MISTAKES = (UserError, HydraException, OmegaConfBaseException)
-"""Errors that are for the user to mend."""
+"""Errors that the user can mend."""
 
 FOLDERS = "hydra.run.dir=…, in a sweep hydra.sweep.dir=…, or paths.store_dir=…"
-"""What names the folders that a run writes to."""
+"""The settings that name the folders that a run writes to, for messages."""
 
-_NOTES = "CL_BENCH_SWEEP"  # the folder of the notes; all jobs of a sweep inherit it
-_MAIN = "CL_BENCH_SWEEP_PROCESS"  # its number, for joblib's workers
+_NOTES = "CL_BENCH_SWEEP"  # a variable with the folder of the notes, which all jobs of a sweep inherit
+_MAIN = "CL_BENCH_SWEEP_PROCESS"  # a variable with the number of the main process, for joblib's workers
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that did not end well.
+    """A job that failed.
 
     Attributes:
-        overrides: What it was told on the command line.
-        reason: One line or more.
-        mistake: Whether it is for the user to mend.
+        overrides: Its settings, as they were typed.
+        reason: Why it failed, in one line or more.
+        mistake: Whether the user can mend it.
     """
 
     overrides: str
@@ -59,20 +59,20 @@ class Failure:
 
 
 def begin() -> None:
-    """To be called once, before any job: this sweep's jobs will leave their notes in a folder of their own."""
+    """Chooses the folder for the notes of this sweep; to be called once, before any job."""
     os.environ[_MAIN] = str(os.getpid())
     os.environ[_NOTES] = str(Path.cwd() / "multirun" / f".unfinished-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def note_worker() -> None:
-    """To be called by each process that the main one has started for its jobs, on the same machine."""
+    """Registers this process, which the main process has started on the same machine to do jobs."""
     folder = Path(os.environ[_NOTES])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{os.getpid()}.worker").touch()
 
 
 def end_workers() -> None:
-    """Tells those processes to stop, and waits until they have: joblib would kill them, in the middle of a step."""
+    """Stops the registered processes and waits for them; joblib would kill them in the middle of a step."""
     workers = [int(note.stem) for note in Path(os.environ[_NOTES]).glob("*.worker")]
     if workers:
         signals.wait_for_group()
@@ -85,18 +85,20 @@ def end_workers() -> None:
 
 def _is_running(child: int) -> bool:
     try:
-        return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None  # joblib asks for its code, too
+        return (
+            os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        )  # joblib asks for the exit code, too
     except ChildProcessError:
         return False
 
 
 def main_process() -> int:
-    """The number of the process that has started the sweep."""
+    """The number of the process that started the sweep."""
     return int(os.environ[_MAIN])
 
 
 def failures() -> list[Failure]:
-    """Jobs that failed or were killed, in their order; forgets them."""
+    """The jobs that failed or were killed, in their order; removes their notes."""
     folder = Path(os.environ[_NOTES])
     notes = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
     found = [Failure(**json.loads(note.read_text(encoding="utf-8"))) for note in notes]
@@ -105,11 +107,11 @@ def failures() -> list[Failure]:
 
 
 def note_result(number: int, folder: Path) -> None:
-    """Tells the process that has started the sweep where the result of a job is.
+    """Reports to the main process where the result of a job lies.
 
     Args:
         number: Of the job, within the sweep.
-        folder: Of its `result.json`; a node that is not the first has none there.
+        folder: That of its `result.json`, which only the first of several nodes has.
     """
     from cl_bench.store import atomic
 
@@ -117,7 +119,7 @@ def note_result(number: int, folder: Path) -> None:
 
 
 def results() -> list[Path]:
-    """The results of this sweep in the order of its jobs, skipped ones included; to be called before `failures`."""
+    """The results of this sweep in the order of its jobs, including skipped ones; to be called before `failures`."""
     notes = sorted(Path(os.environ[_NOTES]).glob("*.done"), key=lambda path: int(path.stem))
     found = [Path(os.fsdecode(note.read_bytes())) / "result.json" for note in notes]
     return [path for path in dict.fromkeys(found) if path.is_file()]
@@ -125,12 +127,12 @@ def results() -> list[Path]:
 
 @contextlib.contextmanager
 def job(number: int, overrides: Sequence[str], debug: bool) -> Iterator[None]:
-    """Whatever fails within is told at once, noted for the end of the sweep, and goes no further.
+    """Around one job: prints a failure at once, notes it for the end of the sweep, and lets the other jobs go on.
 
     Args:
         number: Of the job, within the sweep.
-        overrides: What distinguishes it from the others.
-        debug: Whether mistakes of the user's, too, are shown with their traceback.
+        overrides: The settings that distinguish it from the others.
+        debug: Whether mistakes of the user's are shown with their traceback as well.
     """
     from cl_bench.store import atomic
 
@@ -156,22 +158,21 @@ def job(number: int, overrides: Sequence[str], debug: bool) -> Iterator[None]:
 
 
 def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The result that `folder` has of exactly this configuration; None if there is none, and the job has to be done.
+    """Reads the result in `folder`, if it is one of exactly this configuration; None if the job has to be done.
 
-    What shapes no number does not count: loggers, paths, `debug`, and of `lightning` all but precision and the limit
-    of steps. Images, labels, weights of the backbone and whatever else lies in files count with their contents: the
-    fingerprint of the result has to be the one that the configuration makes now. So does the
-    code that the configuration names: the user's own by its source, the project's by its version.
+    Settings that shape no number do not count, see `what_counts`. Images, labels, the backbone's weights and other
+    files count by their contents: the fingerprint of the result must be the one that the configuration has now. Code
+    that the configuration names counts, too: the user's own by its source, the project's by its version.
 
     Raises:
-        UserError: There is such a result, but what it was made from is no longer there or has become wrong.
+        UserError: There is such a result, but what it was made from is missing or has become invalid.
     """
     from cl_bench.experiment.earlier_result import what_counts
     from cl_bench.store import fingerprint, read_result
 
     try:
         found = read_result(folder / "result.json")
-    except UserError:  # none, or damaged, or of another version: all are run anew
+    except UserError:  # missing, damaged, or of another version: the job is done again
         return None
     if what_counts(found["config"]) != what_counts(config):
         return None

@@ -1,8 +1,8 @@
-"""How a sweep's folders name what is measured: `${measured:}` in `hydra.sweep.subdir`.
+"""The part of a folder's name that says what a job of a sweep measures: `${measured:}` in `hydra.sweep.subdir`.
 
-It is the chosen scenario, and after it whatever the command says of its data set or tasks: `digits_5`,
-`folder,dataset.root=cars`, `digits_5,scenario.tasks=2`. So two data sets of one sweep, or of one sweep that is started
-with one and then with the other, have folders of their own.
+It is the chosen scenario, followed by the settings of its data set and tasks on the command line: `digits_5`,
+`folder,dataset.root=cars`, `digits_5,scenario.tasks=2`. So runs on two data sets never share a folder, be they of
+one sweep or of two.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ _LONGEST = 60  # characters of a setting
 
 
 def register() -> None:
-    """Makes `${measured:}` known to OmegaConf."""
+    """Registers `${measured:}` with OmegaConf."""
     OmegaConf.register_new_resolver("measured", measured, replace=True)
 
 
 def measured(*, _root_: DictConfig) -> str:
-    """The name of a job's folder, from the whole configuration with Hydra's own."""
+    """The name, from the whole configuration including Hydra's own part."""
     hydra = _root_.hydra
     return ",".join([hydra.runtime.choices.scenario, *_settings(hydra.overrides.task)])
 
 
 def _settings(overrides: Sequence[str]) -> Iterator[str]:
-    """What belongs to the data set and the tasks, as parts of a folder's name."""
+    """The settings of the data set and the tasks, each as a part of a folder's name."""
     for override in overrides:
         setting = override.lstrip("+~")
         if re.match(r"dataset\b|scenario\.", setting):
@@ -34,7 +34,7 @@ def _settings(overrides: Sequence[str]) -> Iterator[str]:
 
 
 def _as_name(setting: str) -> str:
-    """The setting itself where it can be a folder's name, else what is left of it with a hash of it."""
+    """The setting itself if it can be a folder's name; otherwise what is left of it, and its hash."""
     name = re.sub(r"[^\w.=+-]+", "_", setting)
     if name == setting and len(name) <= _LONGEST:
         return name

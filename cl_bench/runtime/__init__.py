@@ -1,1 +1,1 @@
-"""What a process needs, whatever it computes: devices, signals, seeds, messages, instantiation."""
+"""What every process needs, whatever it computes: devices, signals, seeds, messages, instantiation."""

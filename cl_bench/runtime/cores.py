@@ -1,4 +1,4 @@
-"""The cores that this process may use, which a container or a cluster's job makes fewer than the machine has."""
+"""The cores that this process may use: in a container or a cluster's job, fewer than the machine has."""
 
 import math
 import os
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 def available_cores(root: Path = Path("/")) -> int:
-    """As many as the process's affinity and the quota of its container allow, at least one; half a core counts as one.
+    """How many cores the process's affinity and its container's quota allow; a fraction of a core counts as one.
 
     Args:
-        root: Of the file system.
+        root: The root of the file system.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([affinity, *map(math.ceil, _quotas(root))]))
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Cores that the control groups of the process allow, of version 1 and 2, each with those that it lies in."""
+    """The cores that each control group of the process allows, of version 1 and 2, and each group around it."""
     try:
         groups = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text().splitlines()]
     except OSError:
@@ -26,7 +26,7 @@ def _quotas(root: Path) -> Iterator[float]:
         if controllers and "cpu" not in controllers.split(","):
             continue
         hierarchy = root / "sys/fs/cgroup" / controllers
-        group = hierarchy / path.lstrip("/")  # in a container that may be the host's name, and is not there
+        group = hierarchy / path.lstrip("/")  # in a container this may be a path of the host, which does not exist here
         for folder in [group, *(parent for parent in group.parents if parent.is_relative_to(hierarchy))]:
             yield from _quota(folder)
 

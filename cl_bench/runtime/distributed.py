@@ -1,4 +1,4 @@
-"""The few questions that the rest of the program asks about its process group; with one process all are trivial."""
+"""What a process needs to know of its group, and what a group does together; trivial for a single process."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Number of processes that work on this run."""
+    """Number of processes of this run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -32,9 +32,10 @@ def barrier() -> None:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """Lets rank 0 do something alone before the others do it, too, for whom it is then less work.
+    """Lets rank 0 do the block first, so that the others find its work done.
 
-    Where rank 0 fails, the others try all the same: each finds the user's mistake itself instead of a lost connection.
+    If rank 0 fails, the others try all the same: each of them then finds the user's mistake instead of a lost
+    connection.
     """
     if not is_main():
         barrier()

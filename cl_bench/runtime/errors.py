@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The exception for what the user can mend, and how several of them become one message."""
 
 import errno
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,7 @@ _Found = TypeVar("_Found")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _IN_THE_WAY = (errno.ENOTDIR, errno.EEXIST)
-_SHOWN = 10  # so many names or messages; the rest is a number
+_SHOWN = 10  # names or messages in full; the rest is a number
 
 
 class UserError(ValueError):
@@ -21,20 +21,20 @@ class UserError(ValueError):
     """
 
     def __str__(self) -> str:
-        """The message; without the worker's traceback, which PyTorch's loader puts before it.
+        """The message, without the traceback of a worker that PyTorch's loader puts before it.
 
-        Bytes of file names that are no UTF-8 are escaped, since a message goes into files, too.
+        Bytes of file names that are not UTF-8 are escaped, since messages are also written to files.
         """
         text = super().__str__().encode(errors="backslashreplace").decode()
         return text.rpartition(f"{__name__}.UserError: ")[2].rstrip() if text.startswith("Caught UserError") else text
 
 
 class Missing(UserError):
-    """Data or weights are not on this machine, or not whole; no mistake of the settings, and jobs may run elsewhere."""
+    """Data or weights are missing or damaged here: no mistake in the settings, and jobs may run on another machine."""
 
 
 def is_hydras(error: BaseException) -> bool:
-    """Whether Hydra itself has raised it, as it does of settings that it does not expect, such as merger=null."""
+    """Whether Hydra itself raised the error, as it does for settings that it does not expect, such as merger=null."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
@@ -49,16 +49,16 @@ def shortened(names: Iterable[object]) -> str:
 
 
 def each(items: Iterable[_Item], do: Callable[[_Item], _Found]) -> list[_Found]:
-    """The same for all items, also after it has failed for some.
+    """Calls `do` for every item, even after it has failed for some.
 
     Raises:
-        UserError: It failed for one or more; names up to ten.
+        UserError: It failed for one or more items; names up to ten.
     """
     return complete([attempt(do, item) for item in items])
 
 
 def attempt(do: Callable[[_Item], _Found], item: _Item) -> _Found | UserError:
-    """What comes of an item, or why nothing does."""
+    """What `do` returns for an item, or the user's mistake that it raises."""
     try:
         return do(item)
     except UserError as error:
@@ -66,10 +66,10 @@ def attempt(do: Callable[[_Item], _Found], item: _Item) -> _Found | UserError:
 
 
 def complete(found: Sequence[_Found | UserError]) -> list[_Found]:
-    """What was found, if nothing failed.
+    """The results of `attempt`, if all succeeded.
 
     Raises:
-        UserError: Something did; names up to ten.
+        UserError: Some failed; names up to ten.
     """
     if errors := [one for one in found if isinstance(one, UserError)]:
         raise together(errors)
@@ -77,10 +77,10 @@ def complete(found: Sequence[_Found | UserError]) -> list[_Found]:
 
 
 def together(errors: Sequence[UserError]) -> UserError:
-    """One error of several: the first lines of up to ten, how many more there are, and what mends them, once.
+    """One error for several: the first lines of up to ten, the number of others, and each remedy once.
 
     Args:
-        errors: One at least.
+        errors: At least one.
     """
     if len(errors) == 1:
         return errors[0]
@@ -92,11 +92,11 @@ def together(errors: Sequence[UserError]) -> UserError:
 
 
 def unwritable(error: OSError, settings: str = "") -> str | None:
-    """What the user can do about a file or folder that cannot be written; None if the error is of another kind.
+    """What the user can do about a file or folder that cannot be written; None for any other error.
 
     Args:
         error: As the system raised it.
-        settings: Those that name folders, for the message.
+        settings: The settings that name another folder, for the message.
     """
     in_proc = error.errno == errno.ENOENT and str(error.filename).startswith("/proc/")
     if error.errno in _FULL:

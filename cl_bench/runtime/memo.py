@@ -1,4 +1,4 @@
-"""What was made of settings once, for the many configurations of a sweep that share them."""
+"""Makes each thing once for the many configurations of a sweep that share its settings."""
 
 import json
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from cl_bench.runtime.errors import UserError
 
 
 class Memo:
-    """What was made, or could not be made, of some settings, so that it is made once for many configurations."""
+    """Remembers what was made from some settings, or why it could not be made."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
 
     def __call__(self, settings: Any, make: Callable[[], Any]) -> Any:
-        """What `make` returns or raises, the first time that it is called for these settings."""
+        """Calls `make` the first time that it is asked for these settings; later returns or raises the same again."""
         key = json.dumps(settings, sort_keys=True, default=repr)
         if key not in self._made:
             try:

@@ -26,7 +26,7 @@ class Meter:
         self._start = 0.0
 
     def start(self) -> None:
-        """Begins a stage; stages do not nest."""
+        """Begins a stage; stages must not overlap."""
         _forget_peak(self._device)
         self._start = time.perf_counter()
 
@@ -45,7 +45,7 @@ class Meter:
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """The same around a block."""
+        """Measures a block as one stage."""
         self.start()
         yield
         self.stop(name)
@@ -55,7 +55,7 @@ def _forget_peak(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    with contextlib.suppress(OSError):  # where it cannot be reset, the peak is the process's own, since its start
+    with contextlib.suppress(OSError):  # if it cannot be reset, the peak is that since the process began
         Path("/proc/self/clear_refs").write_text("5")  # Linux: resets the resident set's high-water mark
 
 

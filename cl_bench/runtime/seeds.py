@@ -1,7 +1,7 @@
-"""Random state that depends on where one is, never on how one got there.
+"""Random state that depends on the place in a run, never on the way there.
 
-Every stage of every task draws from its own seed, so that a run that was killed and resumed, or one whose
-first tasks were read from the store, goes on with the same random numbers as one that did all the work.
+Every stage of every task draws from its own seed. So a run that was killed and resumed, or that read its first tasks
+from the store, goes on with the same random numbers as one that did all the work.
 """
 
 import random
@@ -18,7 +18,7 @@ def derive(seed: int, *place: int | str) -> int:
 
 
 def generator(seed: int, *place: int | str) -> torch.Generator:
-    """A torch generator of its own for one place of a run."""
+    """A new torch generator for one place of a run."""
     return torch.Generator().manual_seed(derive(seed, *place))
 
 

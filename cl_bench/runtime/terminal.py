@@ -1,7 +1,7 @@
 """Standard output and standard error that never end a command.
 
-A terminal may lack a character, may be gone (`| head`), was perhaps never there (`>&-`), and the disk behind `> file`
-may be full. What a command works for is in its files, so it goes on, and its exit code says how that went.
+A terminal may lack a character, may be gone (`| head`) or closed from the start (`>&-`), and the disk behind `> file`
+may be full. The results of a command are in its files, so it goes on, and its exit code says how that went.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_GONE = (errno.EPIPE, errno.EIO)  # nobody misses what is not shown there
+_GONE = (errno.EPIPE, errno.EIO)  # nobody is left to read the output
 
 
 def guard() -> None:
-    """Makes it so in this process, and in those that it forks."""
-    logging.raiseExceptions = False  # nor does a log file that cannot be written
+    """Guards both streams of this process and of those that it forks."""
+    logging.raiseExceptions = False  # a log file that cannot be written does not end a command either
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
-        except OSError:  # else the next file that is opened would be taken for the terminal
+        except OSError:  # otherwise the next file that is opened would take the terminal's place
             _discard(descriptor)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         guarded = _guarded(descriptor, getattr(sys, name))
@@ -38,7 +38,9 @@ class _Endless(io.FileIO):
 
     def write(self, data: "Buffer", /) -> int:
         try:
-            while (written := super().write(data)) is None:  # the terminal is busy, and another program's setting
+            while (
+                written := super().write(data)
+            ) is None:  # a busy terminal that another program has made non-blocking
                 select.select([], [self], [])
         except OSError as error:
             _discard(self.fileno())
@@ -62,7 +64,7 @@ def _guarded(descriptor: int, stream: io.TextIOWrapper | None) -> io.TextIOWrapp
 
 
 def _discard(descriptor: int) -> None:
-    """Lets a descriptor lead nowhere."""
+    """Makes a descriptor discard what is written to it."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, descriptor)
     if nowhere != descriptor:

@@ -4,7 +4,7 @@ import logging
 
 
 class TerminalHandler(logging.Handler):
-    """Prints to what standard output is at that moment: while progress is shown, a proxy that keeps bars below."""
+    """Prints to the current standard output, which is a proxy that keeps progress bars below while they are shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints one message."""

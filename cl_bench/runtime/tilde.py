@@ -1,4 +1,4 @@
-"""`~`, where the shell leaves it: it expands `~/data`, but not `paths.data_dir=~/data` or `[~/a.pt,~/b.pt]`."""
+"""Expands `~` where the shell does not: in `paths.data_dir=~/data` and `[~/a.pt,~/b.pt]`."""
 
 import os
 import re
@@ -8,13 +8,13 @@ _IN_A_VALUE = re.compile(r"""(?<=[=\[,:\s"'])~[\w.-]*(?=/)""")
 
 
 def path(text: str) -> Path:
-    """A path of the command line; for argparse."""
+    """A path from the command line; a type for argparse."""
     return Path(text).expanduser()
 
 
 def expanded(override: str) -> str:
-    """A setting of the command line, with the home folder for `~/` in its value, for which Hydra has no grammar.
+    """A setting from the command line with `~/` in its value replaced by the home folder, which Hydra would refuse.
 
-    A `~` at the beginning is Hydra's: it takes a setting away.
+    A `~` at the beginning is Hydra's: it removes a setting.
     """
     return _IN_A_VALUE.sub(lambda found: os.path.expanduser(found.group()), override)

@@ -1,4 +1,4 @@
-"""Classes and functions that are not of this project: what went wrong in them, and where."""
+"""Classes and functions from outside this project: what went wrong in them, and where."""
 
 import os
 import sysconfig
@@ -22,12 +22,12 @@ def is_from_outside(thing: Any) -> bool:
 
 @contextmanager
 def explained(what: str, target: Callable[..., Any], but: type[Exception] = UserError) -> Iterator[None]:
-    """Within, whatever fails in others' code becomes one message.
+    """Within the block, an error in code from outside the project becomes one message.
 
     Args:
         what: The setting that names the code.
         target: The class or function.
-        but: Errors that speak for themselves.
+        but: Errors that pass unchanged, since they explain themselves.
 
     Raises:
         UserError: Names the setting, the error and the line.
@@ -43,24 +43,24 @@ def explained(what: str, target: Callable[..., Any], but: type[Exception] = User
 
 
 def describe(error: BaseException) -> str:
-    """The error, and the line of others' code that it comes from: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
+    """The error and the line outside the project that raised it: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
     hint = "; call super().__init__(…) first" if "before Module.__init__()" in str(error) else ""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{type(error).__name__}: {error.msg} ({_shown(error.filename)}, line {error.lineno})"
+        return f"{type(error).__name__}: {error.msg} ({_relative(error.filename)}, line {error.lineno})"
     return f"{type(error).__name__}: {error}{_place(error) or ''}{hint}"
 
 
 def _place(error: BaseException) -> str | None:
-    """The last line of others' code on the way to the error."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_others_file(frame.filename)]
-    return f" ({_shown(frames[-1].filename)}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else None
+    """The last line of code from outside the project on the way to the error."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_outside_file(frame.filename)]
+    return f" ({_relative(frames[-1].filename)}, line {frames[-1].lineno}, in {frames[-1].name})" if frames else None
 
 
-def _is_others_file(name: str) -> bool:
+def _is_outside_file(name: str) -> bool:
     path = Path(name).resolve()
     return not name.startswith("<") and not any(path.is_relative_to(folder) for folder in (_PACKAGE, *_INSTALLED))
 
 
-def _shown(file: str) -> str:
+def _relative(file: str) -> str:
     path = Path(file)
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
