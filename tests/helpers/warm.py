@@ -19,7 +19,9 @@ _IMPORTED = (
     "cl_bench.experiment.run",
     "cl_bench.mergers",
     "sklearn.datasets",
-    "cl_bench.reports",
+    "cl_bench.reports.figures.heat_maps",
+    "cl_bench.reports.summary",
+    "cl_bench.reports.commands.table",
 )
 
 
