@@ -159,7 +159,7 @@ def method_label(source: Mapping[str, Any]) -> str:
 
 def in_order(labels: Iterable[str]) -> list[str]:
     """Sorts what the three functions above have returned: trainers, then mergers, then all others by name."""
-    return sorted(labels, key=lambda label: (_place(label), label))
+    return sorted(labels, key=_place)
 
 
 def is_listed(choices: Mapping[str, Any]) -> bool:
@@ -167,9 +167,10 @@ def is_listed(choices: Mapping[str, Any]) -> bool:
     return choices["trainer"] in _TRAINERS and choices["merger"] in _MERGERS
 
 
-def _place(label: str) -> int:
+def _place(label: str) -> tuple[int, str]:
     names = [*_TRAINERS.values(), *_MERGERS.values()]
-    return next((i for i, name in enumerate(names) if label.startswith(name)), len(names))
+    listed = [(i, label) for i, name in enumerate(names) if label.startswith(name)]
+    return listed[0] if listed else (len(names), label.casefold())  # abbreviations stand among words
 
 
 def _id_of_choices(choices: Mapping[str, Any]) -> str:

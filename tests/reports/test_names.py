@@ -91,3 +91,4 @@ def test_figures_call_a_new_trainer_and_merger_as_tables_do_and_show_them_last()
     new = record("si", "opcm", trainer_class="cl_bench.trainers.SI", merger_class="cl_bench.mergers.OPCM")
     assert (method_label(new), merger_label(new)) == ("SI + OPCM", "OPCM")
     assert in_order(["SI + OPCM", "CMM", "sequential + OPCM"]) == ["sequential + OPCM", "CMM", "SI + OPCM"]
+    assert in_order(["SVC", "rescale", "breadcrumbs", "OPCM"]) == ["breadcrumbs", "OPCM", "rescale", "SVC"]
