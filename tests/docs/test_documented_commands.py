@@ -227,7 +227,7 @@ def _first_job(arguments):
     """The configuration of a run, or of the first job of a sweep, with all that `run.py` is told."""
     told = get_args_parser().parse_args([word for word in arguments if word != "…"])  # which stands for any setting
     assert not told.info
-    parser = OverridesParser.create()
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     constant = [o.input_line for o in parser.parse_overrides(told.overrides) if not o.is_sweep_override()]
     places = [told.config_dir and Path(told.config_dir).resolve(), ROOT / "multirun_configs"]
     searched = f"hydra.searchpath=[{','.join(f'file://{place}' for place in places if place)}]"
