@@ -18,6 +18,7 @@ from typing import Any
 from cl_bench.analyses.selection import representatives, trained_otherwise
 from cl_bench.analyses.source import NEEDS, SCHEMA, describe
 from cl_bench.runtime import process, tilde
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError, each
 from cl_bench.store import atomic, permissions, read_result, record_shape
 
@@ -35,7 +36,7 @@ NAMES = (
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code, which is 2 for a mistake of the user."""
-    parser = argparse.ArgumentParser(prog="python -m cl_bench.analyses", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog=typed("analyze"), description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=tilde.path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(

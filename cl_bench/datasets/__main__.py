@@ -18,6 +18,7 @@ from cl_bench.datasets.releases.release import Release
 from cl_bench.datasets.releases.verify import show, verify
 from cl_bench.images import prepared
 from cl_bench.runtime import process, tilde
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 
 _WIDTH = 120  # where the output is no terminal
@@ -45,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m cl_bench.datasets", description=__doc__.partition(":")[0] + ".")
+    parser = argparse.ArgumentParser(typed("data"), description=__doc__.partition(":")[0] + ".")
     _add_folders(parser, Path("data"), None)
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     parser.set_defaults(command="list")
@@ -144,7 +145,7 @@ def _named(args: argparse.Namespace) -> list[Release]:
     there = [release for release in releases if state(release, args.data_dir) != "no"]
     if not there:
         raise UserError(
-            f"There is no data set in {args.data_dir}. Get one with: python -m cl_bench.datasets download NAME "
+            f"There is no data set in {args.data_dir}. Get one with: {typed('data')} download NAME "
             f"--data-dir {shlex.quote(str(args.data_dir))}\nor name the folder that holds them: --data-dir …"
         )
     return there

@@ -11,6 +11,7 @@ from cl_bench.datasets.releases.verify import sizes
 from cl_bench.experiment.settings import group_settings, part
 from cl_bench.experiment.user_parts import made
 from cl_bench.images.images import ImageDataset
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.memo import Memo
 from cl_bench.scenarios import Scenario
@@ -40,8 +41,8 @@ def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
     for data in scenario.datasets:
         for finding in sizes(known[data.name], data) if data.name in known else ():
             log.warning(
-                "%s is not as published, %s: python -m cl_bench.datasets verify %s%s",
-                *(data.name, finding, data.name, folder),
+                "%s is not as published, %s: %s verify %s%s",
+                *(data.name, finding, typed("data"), data.name, folder),
             )
 
 

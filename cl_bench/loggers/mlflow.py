@@ -8,6 +8,7 @@ from filelock import FileLock
 from pytorch_lightning.loggers import MLFlowLogger
 
 from cl_bench.loggers.run_name import run_name
+from cl_bench.runtime.commands import install_extra
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import permissions
 
@@ -27,7 +28,7 @@ class Mlflow(MLFlowLogger):
 
     def __init__(self, save_dir: Path, database: Path, experiment: str = "cl_bench"):
         if importlib.util.find_spec("mlflow") is None:
-            raise UserError("logger=mlflow needs the package mlflow: pip install -e '.[loggers]'")
+            raise UserError(f"logger=mlflow needs the package mlflow: {install_extra('loggers')}")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # without messages about the creation of its tables
         _make(database.resolve(), experiment)

@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from cl_bench.loggers.run_name import run_name
+from cl_bench.runtime.commands import install_extra
 from cl_bench.runtime.errors import UserError
 
 
@@ -25,7 +26,7 @@ class Wandb(WandbLogger):
 
     def __init__(self, save_dir: Path, mode: Literal["offline", "online"] = "offline", project: str = "cl_bench"):
         if importlib.util.find_spec("wandb") is None:
-            raise UserError("logger=wandb needs the package wandb: pip install -e '.[loggers]'")
+            raise UserError(f"logger=wandb needs the package wandb: {install_extra('loggers')}")
         super().__init__(
             save_dir=save_dir,
             project=project,

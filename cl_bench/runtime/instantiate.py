@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 import pydantic
 
 from cl_bench.runtime import user_code
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.setting_names import choice
 from cl_bench.runtime.spelling import nearest_first
@@ -108,7 +109,7 @@ def _imported(module: str, what: str) -> ModuleType:
             raise UserError(f"{what}: {user_code.describe(error)}.") from error
         raise UserError(
             f"{what}: there is no module {error.name!r} in this folder or among the installed packages. Start from "
-            f"the folder that has it, or name that one: PYTHONPATH=FOLDER python run.py …"
+            f"the folder that has it, or name that one: PYTHONPATH=FOLDER {typed('run')} …"
         ) from error
     except Exception as error:
         raise UserError(f"{what}: {user_code.describe(error)}; debug=true shows the traceback.") from error

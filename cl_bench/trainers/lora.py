@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cl_bench.runtime.commands import install_extra
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.base.given import Given
@@ -110,7 +111,7 @@ def _peft() -> ModuleType:
     try:
         import peft  # brings transformers, and takes seconds
     except ImportError as error:
-        raise UserError("trainer=lora needs the package peft: pip install -e '.[lora]'") from error
+        raise UserError(f"trainer=lora needs the package peft: {install_extra('lora')}") from error
     return peft
 
 

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 from cl_bench.datasets.__main__ import main as datasets
 from cl_bench.datasets.releases.catalog import release
 from cl_bench.experiment import scenario
-from cl_bench.runtime.commands import COMMANDS
+from cl_bench.runtime.commands import COMMANDS, install_extra
 from cl_bench.runtime.instantiate import arguments_of
 from tests.conftest import ROOT
 
@@ -110,18 +111,29 @@ def test_choices_that_messages_name_are_there(messages):
 
 def test_modules_that_messages_name_can_be_started(messages):
     modules = {module for _, text in messages for module in _COMMAND.findall(text)}
-    modules |= {module.removesuffix(".__main__") for module, _ in COMMANDS.values()}
+    modules |= {command.module.removesuffix(".__main__") for name, command in COMMANDS.items() if name != "run"}
     assert {"cl_bench.datasets", "cl_bench.merge", "cl_bench.analyses", "cl_bench.reports"} <= modules
     for module in modules:
         spec = find_spec(module)
         assert spec.submodule_search_locations is None or find_spec(f"{module}.__main__"), module
 
 
-def test_extras_that_messages_name_are_there_and_quoted_for_every_shell(messages):
+def test_extras_that_are_advised_are_there_quoted_for_every_shell_and_need_no_checkout(messages):
     extras = re.search(r"\[project\.optional-dependencies\](.*?)\n\[", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
-    for where, text in messages:
-        for extra in re.findall(r"pip install \S*\[(\w+)\]", text):
-            assert re.search(rf"^{extra} = ", extras.group(1), re.MULTILINE) and f"'.[{extra}]'" in text, (where, text)
+    advised = [
+        (path, *found) for path, text in _sources() for found in re.findall(r"install_extra\((.)(\w+)\1\)", text)
+    ]
+    assert {name for _, _, name in advised} == {"sweeps", "lora", "loggers", "report"}
+    for path, name in advised:
+        assert re.search(rf"^{name} = ", extras.group(1), re.MULTILINE), path
+    assert install_extra("lora") == "pip install 'cl_bench[lora]'"
+    assert [(where, text) for where, text in messages if "pip install" in text] == [
+        (where, text) for where, text in messages if text == "pip install 'cl_bench[{}]'"
+    ]
+
+
+def _sources() -> Iterator[tuple[Path, str]]:
+    return ((path, path.read_text()) for path in sorted((ROOT / "cl_bench").rglob("*.py")))
 
 
 def test_what_messages_advise_has_no_brackets_that_a_shell_takes_for_redirections(messages):

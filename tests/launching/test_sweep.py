@@ -155,4 +155,4 @@ def test_a_job_that_was_killed_is_listed():
 def test_a_launcher_that_is_not_installed_is_told_with_its_remedy():
     error = HydraException("Could not find 'hydra/launcher/joblib'\n\nConfig search path:\n\tmany folders")
     told = sweep.message(error)
-    assert "pip install -e '.[sweeps]'" in told and "many folders" not in told
+    assert "pip install 'cl_bench[sweeps]'" in told and "many folders" not in told

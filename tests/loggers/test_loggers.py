@@ -163,7 +163,7 @@ def test_a_missing_package_is_named_with_its_remedy(package, monkeypatch, tmp_pa
     monkeypatch.setitem(sys.modules, package, None)
     more = {"database": str(tmp_path / "mlflow.db")} if package == "mlflow" else {}
     node = {"_target_": f"cl_bench.loggers.{package}.{package.title()}", "save_dir": str(tmp_path), **more}
-    with pytest.raises(UserError, match=rf"logger={package} needs .*pip install -e '\.\[loggers\]'"):
+    with pytest.raises(UserError, match=rf"logger={package} needs .*pip install 'cl_bench\[loggers\]'"):
         instantiate(node, "logger")
 
 

@@ -171,7 +171,7 @@ def test_layers_that_cannot_be_adapted_are_refused_with_those_that_can(targets):
 
 def test_without_peft_its_installation_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(UserError, match=r"pip install -e '\.\[lora\]'"):
+    with pytest.raises(UserError, match=r"pip install 'cl_bench\[lora\]'"):
         _trainer()
 
 

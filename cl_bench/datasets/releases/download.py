@@ -25,6 +25,7 @@ from rich.filesize import decimal
 
 from cl_bench.datasets.releases.release import Archive, Release
 from cl_bench.datasets.releases.unpack import BadFile, Progress, is_archive, unpack
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 
 _RETRIES = 3  # in a row without a new byte; while something arrives, it goes on
@@ -76,7 +77,7 @@ def download(release: Release, root: Path) -> bool:
     if release.by_hand or not release.archives:
         raise UserError(
             f"{release.title} has to be fetched by hand.\n{release.by_hand}\nIt belongs in {folder}. Then check it: "
-            f"python -m cl_bench.datasets verify {release.name} --data-dir {shlex.quote(str(root))}"
+            f"{typed('data')} verify {release.name} --data-dir {shlex.quote(str(root))}"
         )
     with _problems_told(release, root), _lock(release, transit):
         missing = [archive for archive in release.archives if not _is_done(archive, transit, root)]

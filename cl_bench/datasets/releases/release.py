@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cl_bench.images.files import ImageFiles
+from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import Missing
 
 
@@ -77,7 +78,7 @@ class Release:
 
     def remedy(self, root: Path) -> str:
         """What brings the files there."""
-        command = f"python -m cl_bench.datasets download {self.name} --data-dir {shlex.quote(str(root))}"
+        command = f"{typed('data')} download {self.name} --data-dir {shlex.quote(str(root))}"
         return f"Get it with: {command}\nor name the folder that holds {self.folder}: paths.data_dir=…"
 
     def check_classes(self, root: Path, place: Path, found: Collection[str]) -> None:
