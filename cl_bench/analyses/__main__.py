@@ -36,7 +36,7 @@ NAMES = (
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the command; returns the exit code, which is 2 for a mistake of the user."""
-    parser = argparse.ArgumentParser(prog=typed("analyze"), description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog=typed("analyze"), description=__doc__.partition(":")[0] + ".")
     parser.add_argument("folder", type=tilde.path, help="where the runs lie, multirun for example")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from cl_bench.experiment import released
 from cl_bench.launching import slurm, sweep_folders
 from cl_bench.launching.class_settings import File, separate
-from cl_bench.launching.command_line import ADDED
+from cl_bench.launching.command_line import ADDED, with_plus
 from cl_bench.runtime import commands, configurations
 
 
@@ -33,7 +33,14 @@ def install(config_dir: Path | None = None) -> None:
     OmegaConf.register_new_resolver("gpus_per_node", slurm.gpus_per_node, replace=True)
     OmegaConf.register_new_resolver("command", commands.typed, replace=True)
     OmegaConf.register_new_resolver("choices", lambda group: ", ".join(configurations.choices(group)), replace=True)
+    OmegaConf.register_new_resolver("groups", _groups, replace=True)
     hydra_internals.ConfigLoaderImpl = Loader  # type: ignore[misc, attr-defined]
+
+
+def _groups() -> str:
+    """For `--help`: all groups with their choices, those of the user among them."""
+    groups = (*configurations.groups(), *ADDED)
+    return "\n".join(f"{with_plus(group)}: {', '.join(configurations.choices(group))}" for group in groups)
 
 
 @contextmanager

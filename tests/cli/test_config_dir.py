@@ -1,6 +1,7 @@
 """YAML files of one's own beside the package's: choices, lists of them, sweeps and methods."""
 
 import json
+import re
 
 import pytest
 
@@ -71,7 +72,9 @@ def test_help_and_messages_list_them_with_the_package_s(cl_bench, own):
         assert {"magmax", "mine"} <= set(mergers.removeprefix("merger: ").split(", ")), command
         refused = cl_bench(command, *CONF, "merger=mien")
         assert refused.returncode == 2 and "did you mean merger=mine?\nChoices of merger: mine, " in refused.stderr
-    assert "few_digits" in helped or "few_digits" in cl_bench("run", *CONF, "--help").stdout
+    helped = cl_bench("run", *CONF, "--help").stdout
+    for line in ("dataset: .*few_digits", "trainer: .*mine", r"\+method: .*my_method", r"\+sweep: .*my_sweep"):
+        assert re.search(rf"^{line}", helped, re.MULTILINE), line
     refused = cl_bench("run", *CONF, "+sweep=my_sweeep")
     assert refused.returncode == 2 and "did you mean +sweep=my_sweep?" in refused.stderr
     refused = cl_bench("run", *CONF, "merger=mine", "+merger.nope=1")
