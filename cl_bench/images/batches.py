@@ -1,4 +1,4 @@
-"""From samples to batches of 8-bit images: the same ones whatever the number of devices."""
+"""From samples to batches of 8-bit images, which are the same for any number of devices."""
 
 import functools
 import logging
@@ -22,16 +22,16 @@ from cl_bench.runtime.seeds import generator
 log = logging.getLogger(__name__)
 
 _MOST_WORKERS = 8
-_PREFETCHED = 3  # batches for each worker: two that wait, as is the loader's default, and one in use
-_ROOM_BESIDE = 2**16  # bytes of a batch that are not pixels, at most about
+_PREFETCHED = 3  # batches per worker: two that wait, the loader's default, and one in use
+_ROOM_BESIDE = 2**16  # bytes of a batch beside its pixels, about, at most
 _SHARED_MEMORY = "/dev/shm"
 
 
 class Part(NamedTuple):
-    """Those images of a batch that come from one source."""
+    """The images of a batch that come from one source."""
 
     pixels: Tensor  # (b, H, W, 3) uint8
-    crops: Tensor | None  # (b, 4) what training still has to crop
+    crops: Tensor | None  # (b, 4): what training still has to crop
     places: Tensor  # (b,) int64: their places in the batch
 
 
@@ -45,17 +45,17 @@ class Batch(NamedTuple):
 
 
 class _Request(NamedTuple):
-    # Copies: a thread of the loader moves each tensor's whole memory to where a worker can read it, and whoever reads
-    # another view of it in that moment finds anything.
+    # Its tensors are copies, not views: a thread of the loader moves a tensor's whole memory to where a worker can read
+    # it, and reading another view of that memory at the same moment would give garbage.
     positions: Tensor
     draws: Tensor | None  # see `draw_crops`; None in evaluation
     global_size: int
 
 
 class TrainingOrder(Sampler[_Request]):
-    """All steps of a task: every image once per epoch, in an order and with crops that seed, task and epoch decide.
+    """All steps of a task: every image once per epoch, in an order and with crops drawn from seed, task and epoch.
 
-    Each process takes every world-size-th image of a batch. The last batch of an epoch may be smaller, also empty for
+    Of P processes, each takes every P-th image of a batch. The last batch of an epoch may be smaller, and empty for
     some of the processes.
 
     Args:
@@ -64,13 +64,13 @@ class TrainingOrder(Sampler[_Request]):
         seed: Of the run.
         task: The task's number.
         epochs: Passes over the images.
-        limit: Batches per epoch at most (a share of them, if it is a float); None: all.
-        done: Batches at the beginning that an earlier run has had.
+        limit: The most batches per epoch, or a share of them if it is a float; None: all.
+        done: The number of batches, from the beginning, that an earlier run has done.
 
     Attributes:
         steps_per_epoch: Batches per epoch.
         steps: Batches of all epochs, `done` included.
-        most_images: Of one batch, on this process.
+        most_images: The most images of a batch for this process.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class EvaluationOrder(Sampler[_Request]):
     def __init__(self, samples: Samples, batch_size: int) -> None:
         mine = torch.tensor(range(distributed.rank(), len(samples), distributed.world_size()), dtype=torch.int64)
         self.most_images = min(batch_size, len(mine))
-        self._batches = mine.split(batch_size)  # an empty one, where there are fewer images than processes
+        self._batches = mine.split(batch_size)  # one empty batch if there are fewer images than processes
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -125,7 +125,7 @@ class EvaluationOrder(Sampler[_Request]):
 
 
 class _Fetch(Dataset[Batch]):
-    """Arrays are handed on as they are, for the device to crop; other images are cropped here, one by one."""
+    """Fetches a batch: images in arrays unchanged, for the device to crop; others cropped here, one by one."""
 
     def __init__(self, samples: Samples, transform: ImageTransform) -> None:
         self._samples, self._transform = samples, transform
@@ -152,9 +152,10 @@ def loader(
 
     Args:
         samples: The images.
-        order: Which of them make up each batch.
-        transform: Whose crops are taken of images that do not lie in an array.
-        workers: Processes that fetch; 0: this one. None: this one for arrays, up to eight for other images.
+        order: Which images make up each batch.
+        transform: Crops the images that are not in an array.
+        workers: Number of processes that fetch images; 0: this process does. None: this process for arrays, up to
+            eight others for other images.
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this machine, as torchrun says
     most = max(1, available_cores() // here)
@@ -185,13 +186,13 @@ def loader(
 
 @functools.cache
 def _say(line: str) -> None:
-    """One line, once: there are two loaders for each task, which mostly say the same."""
+    """Logs a line once: each task has two loaders, which mostly have the same to say."""
     if distributed.is_main():
         log.info(line)
 
 
 def _free_shared_memory() -> int | None:
-    """Bytes that are free where workers leave batches; None where nothing is known of it."""
+    """Free bytes in the shared memory through which workers pass batches; None on other systems than Linux."""
     if sys.platform != "linux":
         return None
     try:
@@ -203,10 +204,10 @@ def _free_shared_memory() -> int | None:
 
 
 def encoded(encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """(B, D) features of B images, where B may be 0, which encoders refuse.
+    """(B, D) features of B images; B may be 0, which encoders refuse.
 
-    A process whose share of a batch is empty takes part in the step all the same: its gradient is zero, and others wait
-    for it.
+    A process whose share of a batch is empty takes part in the step with a gradient of zero, since the others wait for
+    it.
     """
     if len(images):
         return encode(images)
@@ -214,7 +215,7 @@ def encoded(encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
 
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:
-    """The batch's images as the backbone reads them, (b, 3, size, size) float32, in the batch's order."""
+    """The images of a batch as the backbone's input: (b, 3, size, size) float32, in the batch's order."""
     if len(batch.parts) == 1:
         return transform(batch.parts[0].pixels, batch.parts[0].crops)
     shape = (len(batch.labels), 3, transform.size, transform.size)

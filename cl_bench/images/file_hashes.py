@@ -1,7 +1,7 @@
-"""The SHA-256 of image files: each file is read once, and again only after somebody may have written to it.
+"""The SHA-256 of image files: each file is read once, and again only when somebody may have written to it.
 
-What was found is kept in one JSON file per folder of images. It is used again while a file's size, time of last change
-(mtime), time of last change of its entry (ctime) and inode agree. `cp -p` and rsync restore mtime, but not ctime.
+One JSON file per folder of images keeps the hashes. A hash holds as long as the file's size, modification time (mtime),
+change time of its entry (ctime) and inode stay the same. `cp -p` and rsync restore mtime, but not ctime.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ _State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, 
 
 _FOLDER = "file_hashes"
 _SCHEMA = 1
-_SETTLED = 2_000_000_000  # ns after which another write gets another time, also where clocks are coarse
-_AT_ONCE = 64  # files per call of a thread: small ones are read faster than a thread is asked
+_SETTLED = 2_000_000_000  # ns after which another write gets another time, even from a coarse clock
+_AT_ONCE = 64  # files per call of a thread: reading a small file takes less time than calling one
 
 
 def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Problem) -> list[str]:
@@ -33,12 +33,12 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
     Args:
         root: The folder that the names are relative to.
         names: Paths of the files, with '/' between folders.
-        kept_in: Folder in which hashes are kept; None: all files are read. One that cannot be written or holds damaged
-            files costs time and nothing else.
+        kept_in: Folder that keeps hashes; None: all files are read. If it cannot be written or holds damaged files,
+            that costs time and nothing else.
         error: Makes the exception from a path and what is wrong with it.
 
     Raises:
-        UserError: From `error`: files that are missing or cannot be read; names up to ten of them.
+        UserError: From `error`: files are missing or cannot be read; names up to ten of them.
     """
     states = each(names, lambda name: _state(root, name, error))
     index = None if kept_in is None else _index(kept_in, root)
@@ -50,7 +50,7 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
         return [*known.values()]
     begin = time.time_ns()
     known |= zip(due, complete([*_read_all(root, [names[row] for row in due], error)]), strict=True)
-    # The states are those before reading: whoever has written to a file since then has changed its state.
+    # The states were taken before reading: a write since then has changed the file's state.
     settled = [row for row in due if begin - max(states[row][1:3]) >= _SETTLED]
     kept |= {names[row]: [*states[row], known[row]] for row in settled}
     if index is not None and settled:
@@ -67,7 +67,7 @@ def _state(root: Path, name: str, error: _Problem) -> _State:
 
 
 def _known(entry: Any, state: _State) -> str | None:
-    """The hash of an entry, if it is one of this state."""
+    """The hash of an entry, if the file is still in the same state."""
     fits = isinstance(entry, list) and len(entry) == 5 and entry[:4] == state and isinstance(entry[4], str)
     return entry[4] if fits else None
 
@@ -94,7 +94,7 @@ def _sha256(path: Path, error: _Problem) -> str:
 
 
 def _index(kept_in: Path, root: Path) -> Path:
-    """Where the hashes of a folder are kept; whatever a link to it is called, it is the same file."""
+    """The file that keeps the hashes of a folder; links to the folder lead to the same file."""
     place = os.path.realpath(root).encode(errors="surrogateescape")
     return kept_in / _FOLDER / f"{hashlib.sha256(place).hexdigest()[:16]}.json"
 
@@ -108,7 +108,7 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 
 def _write_index(path: Path, kept: dict[str, Any]) -> None:
-    """Of two processes that write at the same time, the last one stays; what it lacks is read again."""
+    """Of two processes that write at the same time, the last one wins; what it lacks is read again."""
     from cl_bench.store import atomic
 
     with contextlib.suppress(OSError, UserError):

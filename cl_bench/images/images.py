@@ -1,4 +1,4 @@
-"""What every data set is made of: images, labels and, where there are several, domains."""
+"""What every data set is made of: images, labels and, if there are several, domains."""
 
 import hashlib
 import inspect
@@ -18,7 +18,7 @@ class SingleImages(Protocol):
 
     @property
     def identity(self) -> str:
-        """Differs whenever one of the images does."""
+        """Differs whenever an image does."""
 
     def __len__(self) -> int: ...
 
@@ -37,8 +37,8 @@ class Images:
     Attributes:
         pixels: N images, uint8 RGB.
         labels: (N,) int64, indices into the data set's class names.
-        domains: (N,) int64, indices into the data set's domain names; None where there is one domain.
-        origin: Identity of the files that the pixels were decoded and shrunk from; empty where they are as they came.
+        domains: (N,) int64, indices into the data set's domain names; None if there is only one domain.
+        origin: Identity of the files that the pixels were decoded and shrunk from; empty for pixels as they came.
 
     Raises:
         ValueError: If a shape or dtype is not the one above, or an index is negative.
@@ -52,7 +52,9 @@ class Images:
     def __post_init__(self) -> None:
         if isinstance(self.pixels, np.ndarray):
             self._check_array(self.pixels)
-        elif inspect.getattr_static(self.pixels, "identity", None) is None:  # to look it up may read all files
+        elif (
+            inspect.getattr_static(self.pixels, "identity", None) is None
+        ):  # reading the identity itself may read all files
             kind = type(self.pixels).__name__
             raise ValueError(f"pixels must be uint8 of shape (N, H, W, 3), or images with an identity, not {kind}")
         _check_indices("labels", self.labels, len(self.pixels))
@@ -70,7 +72,7 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """A data set: its two splits and the words that go with them.
+    """A data set: two splits, and the words for its classes.
 
     Attributes:
         name: Name of the data set.
@@ -78,13 +80,13 @@ class ImageDataset:
         prompts: Templates of the zero-shot head; '{}' stands for the class name.
         train: Training images.
         test: Test images.
-        domain_names: One name per domain; empty where there is one domain.
-        split: `official`, or the SHA-256 of the list of test images where the split is our own, see `split`.
+        domain_names: One name per domain; empty if there is only one.
+        split: `official`; or for a split of our own, see `split`, the SHA-256 of the list of test images.
 
     Raises:
         ValueError: If a label or domain has no name, a prompt has no '{}', or only one of domain names and
             domain indices is given.
-        UserError: If a name is no text that can be written.
+        UserError: If a name cannot be written as text.
     """
 
     name: str
@@ -113,7 +115,7 @@ class ImageDataset:
     def identity(self) -> str:
         """SHA-256 (hex) of everything that shapes what is learned: words, prompts and both splits' arrays.
 
-        What the data set is called shapes nothing: a folder may be moved.
+        The name of the data set does not count, so a folder may be moved.
         """
         digest = hashlib.sha256(json.dumps([self.class_names, self.prompts, self.domain_names]).encode())
         for images in (self.train, self.test):
@@ -122,9 +124,9 @@ class ImageDataset:
 
     @cached_property
     def images_identity(self) -> str:
-        """SHA-256 (hex) of both splits' images, labels and domains as they came, whatever they were prepared for.
+        """SHA-256 (hex) of both splits' images, labels and domains as they came, before any preparation.
 
-        Runs of two models, or with other prompts, have this in common where they are of the same images.
+        Runs on the same images share it, whatever their model and prompts.
         """
         digest = hashlib.sha256()
         for images in (self.train, self.test):
@@ -145,7 +147,7 @@ def _check_text(what: str, names: tuple[str, ...]) -> None:
     for name in names:
         try:
             name.encode()
-        except UnicodeEncodeError as error:  # a folder's name of bytes that are no UTF-8
+        except UnicodeEncodeError as error:  # the bytes of a folder's name are not UTF-8
             raise UserError(
                 f"{what} {name!a} is no text that could be written down: rename its folder, or name it by a list "
                 "of all names in the order of the sorted folders, 'dataset.class_names=[…]'."

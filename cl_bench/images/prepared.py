@@ -1,9 +1,8 @@
-"""The prepared cache: a data set's images decoded and shrunk once, then read from one memory-mapped file.
+"""The prepared cache: a data set's images are decoded and shrunk once, then read from one memory-mapped file.
 
 Each data set and size has a folder `NAME-SIZE-CONTENT` with two files: `pixels.bin`, all images one after another, and
-`index.safetensors`, their heights and widths. CONTENT is a hash of the contents of all files that it was made from,
-and of the user's own code that decodes them: when one of them has other bytes, another folder is made. A folder
-appears when it is whole.
+`index.safetensors`, their heights and widths. CONTENT is a hash of the files' contents and of the user's own code that
+decodes them: if any of them changes, another folder is made. A folder appears when it is complete.
 """
 
 import functools
@@ -34,7 +33,7 @@ from cl_bench.runtime.source_code import outside
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "2"  # 1 named its folders by the files' names, sizes and times, and said nothing of its format
+_FORMAT = "2"  # 1 named its folders by the files' names, sizes and times, and did not state its format
 _ARRAY_SIDE = 64  # images of one size, up to this one, are read as one array
 _AT_ONCE = 256
 
@@ -67,15 +66,15 @@ class PreparedImages:
         return np.memmap(self.path, np.uint8, mode="c")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapping: another process maps the file itself."""
+        """The state without the mapping: another process maps the file itself."""
         return {name: value for name, value in vars(self).items() if name != "_pixels"}
 
 
 def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
     """The data set with its images decoded, and shrunk so that no short side is longer than `size` pixels.
 
-    Shrinking is Resize(size, bicubic) of the evaluation transform, which therefore sees the same pixels as from the
-    files. Images that lie in arrays stay there. Of two processes that want the same, one works and the other waits.
+    Images shrink by Resize(size, bicubic), as in the evaluation transform, which therefore sees the same pixels as from
+    the files. Images in arrays stay there. If two processes want the same, one works and the other waits.
 
     Args:
         dataset: The data set.
@@ -83,7 +82,7 @@ def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
         folder: Where all prepared data sets are.
 
     Raises:
-        UserError: An image is missing or damaged, a file changes in the meantime, or the disk is full; nothing
+        UserError: An image is missing or damaged, a file changes in the meantime, or the disk is full. Nothing
             half-written stays.
     """
     if Path(dataset.name).name != dataset.name or dataset.name in ("", ".."):
@@ -102,7 +101,7 @@ def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
 
 
 def sizes(name: str, folder: Path) -> list[int]:
-    """The sizes in pixels for which a data set, in whatever state of its files, was prepared."""
+    """The sizes in pixels for which a data set was prepared, whatever its files contained."""
     found = (
         path.name.removeprefix(f"{name}-").split("-") for path in Path(folder).glob(f"{name}-*-*") if _is_whole(path)
     )
@@ -117,7 +116,7 @@ def _content(dataset: ImageDataset, size: int) -> str:
     """SHA-256 (hex) of all that the prepared images depend on."""
     singles = _singles(dataset)
     images = [pixels.identity for pixels in singles]
-    decoding = [f"{name} {sha256}" for name, sha256 in outside(*map(type, singles)).items()]  # none of ours
+    decoding = [f"{name} {sha256}" for name, sha256 in outside(*map(type, singles)).items()]  # not of this project's
     return hashlib.sha256("\n".join([_FORMAT, str(size), *images, *decoding]).encode()).hexdigest()
 
 
@@ -137,7 +136,7 @@ def _is_whole(path: Path, format: str | None = _FORMAT) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:
-        (path / "index.safetensors").open("rb").close()  # safetensors takes what may not be read for what is not there
+        (path / "index.safetensors").open("rb").close()  # safetensors reports a file without permission as missing
         with safe_open(path / "index.safetensors", "numpy") as file:
             if file.metadata().get("format") != format:
                 return False
@@ -150,7 +149,7 @@ def _is_whole(path: Path, format: str | None = _FORMAT) -> bool:
 
 
 def _warn_of_earlier_formats(name: str, folder: Path) -> None:
-    """Says, before the first preparing in this format, which folders of the data set have become useless."""
+    """Lists folders that have become useless, before a data set is prepared in this format for the first time."""
     earlier = [path for path in sorted(folder.glob(f"{name}-*-*")) if _is_whole(path, format=None)]
     if earlier and not sizes(name, folder):
         log.info(
@@ -206,7 +205,7 @@ def _write(path: Path, dataset: ImageDataset, size: int, content: str) -> None:
 
 
 def _shrunk(splits: list[SingleImages], name: str, size: int) -> Iterator[NDArray[np.uint8]]:
-    """All images in order, decoded by as many threads as there are cores; where some are damaged, all are looked at.
+    """All images in order, decoded by one thread per core; if one is damaged, the others are still checked.
 
     Raises:
         UserError: Files are missing or damaged; names up to ten of them.
@@ -245,7 +244,7 @@ def _open(path: Path, dataset: ImageDataset) -> ImageDataset:
 
 
 def _as_array(pixels: PreparedImages, start: int) -> PreparedImages | NDArray[np.uint8]:
-    """Small images of one size as one array, which batches are cut from at once."""
+    """Small images of one size as one array, from which batches are taken in one step; other images unchanged."""
     shapes = np.unique(pixels.sizes, axis=0)
     if len(shapes) != 1 or shapes.max() > _ARRAY_SIDE:
         return pixels

@@ -1,4 +1,4 @@
-"""A selection of images from one or more data sets, seen as one sequence."""
+"""A selection of images from one or more data sets, as one sequence."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -12,13 +12,13 @@ from cl_bench.images.transforms import short_side_square
 
 
 class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """Images with the label that the scenario gives them.
+    """Images with the labels that the scenario gives them.
 
-    Holds references to the data sets' images and four numbers per image, never a copy of an image.
+    It holds references to the data sets' images and four numbers per image, but copies no image.
 
     Attributes:
-        labels: (N,) int64, the scenario's class, that is, the row of the head.
-        groups: (N,) int64, which of the owner's sets of classes the image is classified among.
+        labels: (N,) int64, the scenario's class, which is the row of the head.
+        groups: (N,) int64, the set of classes among which the image is classified, numbered by the owner.
     """
 
     def __init__(self, sources: Sequence[Pixels], source: Tensor, row: Tensor, labels: Tensor, groups: Tensor):
@@ -49,11 +49,11 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
         )
 
     def replace(self, sources: Mapping[int, Pixels], size: int | None) -> None:
-        """Reads images from elsewhere from now on.
+        """From now on, reads images from other sources.
 
         Args:
-            sources: By the `id` of the old source; the same images, decoded and shrunk, say.
-            size: Side, in pixels, of the squares in which `[]` gives images that lie in no array; None: whole.
+            sources: By the `id` of the old source, the same images, for example decoded and shrunk.
+            size: Side of the squares, in pixels, as which `[]` returns images that are not in an array; None: whole.
         """
         self.sources = tuple(sources.get(id(source), source) for source in self.sources)
         self._size = size
@@ -65,22 +65,22 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """(N, 2): which source, and which image of it; what a fingerprint needs to know of the selection."""
+        """(N, 2): the source and the image's row in it; what a fingerprint needs to know of the selection."""
         return torch.stack([self._source, self._row], dim=1).numpy()
 
     @property
     def in_arrays(self) -> bool:
-        """Whether all images lie in arrays."""
+        """Whether all images are in arrays."""
         return all(isinstance(source, np.ndarray) for source in self.sources)
 
     def __len__(self) -> int:
         return len(self._row)
 
     def __getitem__(self, position: int) -> tuple[Tensor, int]:
-        """One image, (3, H, W) float in 0 to 1, and its label: what an Avalanche strategy trains on.
+        """One image, (3, H, W) float in 0 to 1, and its label, as an Avalanche strategy trains on them.
 
-        Images of an array are whole, so all of one size; others are the square that evaluation looks at, once `replace`
-        has said how large, and whole before.
+        An image from an array is whole, so that all have one size. Any other is the square that evaluation sees once
+        `replace` has given its size, and whole before.
         """
         source, row = self.sources[int(self._source[position])], int(self._row[position])
         pixels = np.array(source[row])
@@ -89,7 +89,7 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255, int(self.labels[position])
 
     def located(self, positions: Tensor) -> Iterator[tuple[Pixels, NDArray[np.int64], Tensor]]:
-        """Where the images at `positions` lie: for each source its rows, and their places among the positions."""
+        """For each source of the images at `positions`: the source, the rows in it, and their places in `positions`."""
         sources, rows = self._source[positions], self._row[positions].numpy()
         for source in sources.unique().tolist():
             places = torch.nonzero(sources == source).flatten()

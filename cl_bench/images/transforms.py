@@ -26,7 +26,7 @@ from cl_bench.images.resizing import resize_short_side, short_side_to
 Resampling = Literal["batched", "pillow"]
 
 VERSION = 1
-"""Rises when other pixels come out of the same images and draws; part of every backbone's identity."""
+"""Rises when the same images and draws give other pixels; part of every backbone's identity."""
 
 _SCALE = (0.9, 1.0)  # of the image's area
 _RATIO = (3 / 4, 4 / 3)  # width to height
@@ -41,8 +41,8 @@ def draw_crops(count: int, generator: torch.Generator) -> Tensor:
 def crop_boxes(sizes: Tensor, draws: Tensor) -> Tensor:
     """One random crop per image, as torchvision's RandomResizedCrop takes it.
 
-    Ten boxes are drawn at once (area uniform in 0.9 to 1 of the image's, aspect ratio log-uniform in 3/4 to 4/3);
-    the first that fits counts, else the largest centered box with an allowed aspect ratio.
+    Ten boxes are drawn at once (area uniform in 0.9 to 1 of the image's, aspect ratio log-uniform in 3/4 to 4/3). The
+    first one that fits is taken; if none does, the largest centered box with an allowed aspect ratio.
 
     Args:
         sizes: (N, 2) heights and widths.
@@ -70,7 +70,7 @@ def _central_crops(height: Tensor, width: Tensor) -> Tensor:
 
 
 class ImageTransform:
-    """Turns 8-bit images into what a backbone reads.
+    """Turns 8-bit images into the input of a backbone.
 
     Args:
         size: Side of the square output, in pixels.
@@ -92,8 +92,7 @@ class ImageTransform:
 
         Args:
             pixels: (B, H, W, 3) uint8.
-            crops: (B, 4) int64 boxes (top, left, height, width) for training; without them the evaluation
-                transform is used.
+            crops: (B, 4) int64 boxes (top, left, height, width) for training; None: the evaluation transform.
 
         Returns:
             (B, 3, size, size) float32 on the device of `pixels`.
@@ -109,18 +108,20 @@ class ImageTransform:
         return resized.sub_(self._mean.to(resized.device)).div_(self._std.to(resized.device))
 
     def squares(self, images: Sequence[NDArray[np.uint8]], draws: Tensor | None = None) -> Tensor:
-        """Brings images of any size to the size that the backbone reads, one by one on the CPU.
+        """Brings images of any size to the backbone's size, one by one on the CPU.
 
         Args:
             images: B arrays (H, W, 3).
-            draws: (4, B, 10) from `draw_crops` for training; without them evaluation's square is taken.
+            draws: (4, B, 10) from `draw_crops` for training; None: the square that evaluation sees.
 
         Returns:
-            (B, size, size, 3) uint8: what the evaluation transform leaves as it is, but for mean and deviation.
+            (B, size, size, 3) uint8; the evaluation transform only subtracts the mean and divides by the deviation.
         """
-        squares = torch.empty(len(images), 3, self.size, self.size, dtype=torch.uint8)  # the order of the fast crop
+        squares = torch.empty(
+            len(images), 3, self.size, self.size, dtype=torch.uint8
+        )  # the memory order of the fast crop
         if torch.utils.data.get_worker_info() is not None:
-            squares.share_memory_()  # before it is filled, so that it need not be copied for the training process
+            squares.share_memory_()  # before it is filled, which saves a copy for the training process
         if draws is None:
             for square, image in zip(squares, images, strict=True):
                 square.copy_(_channels_first(short_side_square(image, self.size)))

@@ -1,8 +1,8 @@
-"""Writing a file so that nobody ever sees half of it, whatever happens to the writer.
+"""Writes files so that nobody ever sees half of one, whatever happens to the writer.
 
-Everything goes to a temporary name in the same folder first, and takes the final name when it is whole and on
-the disk. A writer that is killed leaves its temporary file behind; a later write in that folder removes it. Files have
-the mode that the umask gives to new ones.
+A file is written under a temporary name in the same folder, and takes its final name when it is complete and on the
+disk. A writer that is killed leaves its temporary file behind; a later write in that folder removes it. Files get the
+mode that the umask gives to new ones.
 """
 
 import errno
@@ -31,7 +31,7 @@ from cl_bench.store.plain import to_plain
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEMPORARY = re.compile(r"\..+\.(?P<machine>[^/]+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
-_ABANDONED = 7 * 24 * 3600  # seconds after which nobody is writing any more, whoever it was
+_ABANDONED = 7 * 24 * 3600  # seconds after which no process can still be writing
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -53,7 +53,7 @@ def write_json(path: Path, content: Any) -> None:
     """Write plain data as JSON, NaN and infinity as null; otherwise like ``write_bytes``.
 
     Raises:
-        ValueError: ``content`` is no plain data; names the place.
+        ValueError: ``content`` is not plain data; names the place.
     """
     plain = to_plain(content, path.name, nonfinite="null")
     write_text(path, json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
@@ -63,7 +63,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors; otherwise like ``write_bytes``."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with _replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={"format": "pt"})  # without which `transformers` reads none
+        save_file(contiguous, temporary, metadata={"format": "pt"})  # `transformers` refuses a file without it
 
 
 @contextmanager
@@ -90,15 +90,15 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor] | None:
-    """Tensors of a file, mapped into memory; None if it is not there or its layout is damaged.
+    """Tensors of a file, mapped into memory; None if it is missing or its layout is damaged.
 
-    Values are not checked here, ``Stream.read`` does that.
+    Values are not checked here; ``Stream.read`` does that.
 
     Raises:
-        OSError: It is there, but may not be read.
+        OSError: The file exists, but must not be read.
     """
     try:
-        path.open("rb").close()  # safetensors takes a file that may not be read for one that is not there
+        path.open("rb").close()  # safetensors reports a file without permission as missing
         return load_file(path)
     except (FileNotFoundError, SafetensorError):
         return None
@@ -115,11 +115,11 @@ def _replacing(path: Path) -> Iterator[Path]:
             temporary.touch(exist_ok=False)
             mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
-            temporary.chmod(mode)  # safetensors puts a file of mode 600 in its place
+            temporary.chmod(mode)  # safetensors replaces it by a file of mode 600
             _flush(temporary)
             os.replace(temporary, path)
     finally:
-        with suppress(OSError):  # a folder that nothing may be written to has none
+        with suppress(OSError):  # in a folder without write permission there is none
             temporary.unlink(missing_ok=True)
 
 
@@ -129,12 +129,12 @@ def _temporary(path: Path) -> Path:
 
 @cache
 def _machine() -> str:
-    """Stands for the place whose process numbers these are: containers of one host name have their own.
+    """Identifies what process numbers refer to: containers with the same host name have numbers of their own.
 
-    A place of the same name in the same boot is the same one, or the processes of the other are all gone.
+    If two places have the same identity, they are the same, or the processes of one have all ended.
     """
     parts = [platform.node()]
-    with suppress(OSError):  # Linux alone has these
+    with suppress(OSError):  # only Linux has these
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         parts.append(os.readlink("/proc/self/ns/pid"))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -147,7 +147,7 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """A full disk as a message."""
+    """Turns a full disk into a message."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -162,14 +162,14 @@ def _explained(path: Path) -> Iterator[None]:
 def _is_disk_full(error: OSError | SafetensorError) -> bool:
     if isinstance(error, OSError):
         return error.errno in _DISK_FULL
-    # safetensors writes in Rust and hands the system's error number on as text only.
+    # safetensors writes in Rust, and its error has the system's error number only as text.
     return any(f"os error {number})" in str(error) for number in _DISK_FULL)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders whose process is no more; of processes elsewhere, those that are a week old.
+    """Remove temporary files and folders of processes that have ended; of processes elsewhere, those a week old.
 
-    Nobody else's leftovers are worth a failure.
+    Errors are ignored: leftovers of others are no reason to fail.
     """
     for file in folder.glob(".*.tmp"):
         match = _TEMPORARY.fullmatch(file.name)
@@ -190,7 +190,7 @@ def _is_left_over(file: Path, machine: str, process: int) -> bool:
 
 def _is_running(process: int) -> bool:
     if os.name != "posix":
-        return True  # There, signal 0 is no question but Ctrl-C.
+        return True  # on Windows, signal 0 is Ctrl-C and not a question
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Models as others left them, in memory or in files: read as names and tensors."""
+"""Reads models that others made, in memory or in files, as names and tensors."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
 
 
 def weights_of(model: Model) -> Mapping[str, Tensor]:
-    """Names and tensors of a model, not copied: of a file, they are mapped into memory.
+    """Names and tensors of a model, not copied; those of a file are mapped into memory.
 
     Raises:
         UserError: A file cannot be read, see ``read_model``.
@@ -32,10 +32,10 @@ def weights_of(model: Model) -> Mapping[str, Tensor]:
 
 
 def read_model(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a model. Nothing that a file could hide beside them is ever run.
+    """Read the tensors of a model. Code that a file may contain is never run.
 
-    Files are mapped into memory: a tensor takes none before it is used, and the system may drop it again
-    at any time. Only PyTorch files from before version 1.6 are read whole.
+    Files are mapped into memory: a tensor takes memory only when it is used, and the system may free it again at any
+    time. Only PyTorch files from before version 1.6 are read whole.
 
     Args:
         path: A safetensors file; a PyTorch file with names and tensors, alone or under ``state_dict``; a TorchScript
@@ -43,7 +43,7 @@ def read_model(path: Path) -> dict[str, Tensor]:
             the files that it names; or a folder with safetensors or, without any, ``*.bin`` files.
 
     Raises:
-        UserError: There is no such file, it is damaged, or it holds something else; names the file.
+        UserError: The file is missing, damaged, or holds something else; names it.
     """
     try:
         path = _in_folder(path) if path.is_dir() else path
@@ -107,7 +107,7 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
     try:
         # The format before PyTorch 1.6 is no zip archive, and cannot be mapped.
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # there is no end to what an unpickler stumbles over in a file that is none of its own
+    except Exception as error:  # an unpickler may raise anything when it reads another kind of file
         raise UserError(
             f"{path} cannot be read as a PyTorch file of tensors alone: it is damaged, or holds objects, which "
             "would run their own code. From a model that you trust, save model.state_dict()."

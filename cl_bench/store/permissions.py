@@ -1,4 +1,4 @@
-"""Files and folders of somebody else, or on a disk that is mounted read-only."""
+"""What to do about files and folders of somebody else, or on a read-only disk."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from cl_bench.runtime.errors import UserError, unwritable
 
 @contextmanager
 def explained(remedy: str) -> Iterator[None]:
-    """Says in one message what the file system refuses.
+    """Turns a refusal of the file system within the block into one message.
 
     Args:
         remedy: What the user can type instead, such as `paths.store_dir=…`.
@@ -30,10 +30,10 @@ def explained(remedy: str) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Checks, before anything is computed, that files of a folder can be made and replaced.
+    """Checks, before anything is computed, that files in a folder can be made and replaced.
 
     Raises:
-        OSError: They cannot: by the folder's mode, or in a sticky folder since files of somebody else lie in it.
+        OSError: The folder's mode forbids it, or it is sticky and has files of somebody else.
     """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
@@ -45,7 +45,7 @@ def check_writable(folder: Path) -> None:
 
 
 def mode_of_new_file(folder: Path) -> int:
-    """As the umask, or the folder's default access list, says; the umask itself cannot be read without setting it."""
+    """The mode that the umask or the folder's default access list gives; reading the umask would mean setting it."""
     probe = folder / f".{secrets.token_hex(4)}.probe"
     probe.touch(exist_ok=False)
     mode = stat.S_IMODE(probe.stat().st_mode)

@@ -1,4 +1,4 @@
-"""Plain data: what JSON can hold, and nothing that has to be guessed."""
+"""Plain data: what JSON can hold without guessing."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Literal
 def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> Any:
     """A copy of plain data that strict JSON can hold.
 
-    Plain are None, bool, int, float, str that can be encoded, lists and tuples, and mappings with text keys.
+    Plain data are None, bool, int, float, str that can be encoded, lists, tuples, and mappings with text keys.
 
     Args:
         value: The data.
@@ -16,7 +16,7 @@ def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> An
         nonfinite: What becomes of NaN and infinity, which JSON does not have.
 
     Raises:
-        ValueError: Something else is in it; names its place ("config.optim.betas[1]").
+        ValueError: There is something else in it; names its place ("config.optim.betas[1]").
     """
     if value is None or isinstance(value, (bool, int)):
         return value
@@ -42,13 +42,13 @@ def to_plain(value: Any, where: str, nonfinite: Literal["null", "refuse"]) -> An
 def _text(value: str, where: str) -> str:
     try:
         value.encode()
-    except UnicodeEncodeError as error:  # a file name of bytes that are no UTF-8
+    except UnicodeEncodeError as error:  # the bytes of a file name are not UTF-8
         raise ValueError(f"{where} is {value!a}, which is no text that can be written") from error
     return value
 
 
 def text_keys(value: Any) -> Any:
-    """A copy of nested data whose mappings have text keys: YAML takes the `0` of `{0: zero}` for a number."""
+    """A copy of nested data whose mappings have text keys: YAML reads the `0` of `{0: zero}` as a number."""
     if isinstance(value, Mapping):
         return {str(key): text_keys(item) for key, item in value.items()}
     return [text_keys(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What can be wrong with a record that is valid JSON: anybody may have written or edited it."""
+"""Checks the types of a record that is valid JSON, since anybody may have written or edited it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -118,7 +118,7 @@ _RECORD = TypeAdapter(_Record)
 
 
 def check(record: Mapping[str, Any], path: Path, needs: Sequence[str] = ()) -> None:
-    """Refuses a record with values of a wrong type, or without what its reader needs.
+    """Refuses a record that has values of a wrong type, or lacks what its reader needs.
 
     Args:
         record: What was read.

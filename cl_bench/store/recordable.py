@@ -1,4 +1,4 @@
-"""Whether a record can hold the settings; better known before training than after."""
+"""Checks before training that `result.json` will be able to hold the settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ def check(settings: Mapping[str, Any]) -> None:
     """Refuses settings that `result.json` could not hold.
 
     Raises:
-        UserError: A value is no plain data, or NaN or infinite, or text that cannot be encoded; names the setting.
+        UserError: A value is not plain data, is NaN or infinite, or is text that cannot be encoded; names the setting.
     """
     for name, value in settings.items():
         try:

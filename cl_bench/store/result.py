@@ -9,15 +9,15 @@ from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
 SCHEMA = 3
-"""2: in records of the first, a tie could decide numbers. 3: records say what was measured (`scenario`), and with it
-what a run is called; before, runs of different images could pass for the same."""
+"""2: in records of schema 1, the order of tied classes could decide numbers. 3: records say what was measured
+(`scenario`); before, runs on different images could look the same."""
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
     """Write a result record with its schema version; NaN becomes null.
 
     Raises:
-        ValueError: ``result`` is no plain data; names the place.
+        ValueError: ``result`` is not plain data; names the place.
         UserError: The disk is full.
     """
     atomic.write_json(path, {"schema": SCHEMA, **result})
@@ -31,7 +31,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """Read a result record.
 
     Raises:
-        UserError: There is none, it is damaged, or its schema is not the one that this version knows.
+        UserError: It is missing or damaged, or its schema is not that of this version.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)

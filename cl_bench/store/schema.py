@@ -1,4 +1,4 @@
-"""Which streams and heads of a store are found again."""
+"""The schema of a store: streams and heads of another schema are not used."""
 
 import logging
 import shlex
@@ -7,18 +7,18 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 SCHEMA = 3
-"""Part of every stream's fingerprint; rises when what the fingerprint is made of was too little.
+"""Part of every stream's fingerprint; rises when the fingerprint has to cover more.
 
-2: images count by their contents, backbones and heads by all that the model is made of. Before, changed images could
-find the weights that were trained on others.
+2: images count by their contents, backbones and heads by everything that the model is made of. Before, changed images
+could be matched with weights that were trained on others.
 
-3: so does code: the source of the user's own classes, the version of the project's. Before, an edited trainer found
-the weights that it had learned before it was edited.
+3: code counts, too: the user's own classes by their source, the project's by their version. Before, an edited trainer
+was matched with the weights that it had learned before.
 """
 
 
 def open_store(folder: Path) -> None:
-    """Marks a store as one of this schema, and says the first time what an earlier version has left in it.
+    """Marks a store as one of this schema; the first time, logs what an earlier version has left in it.
 
     Args:
         folder: The store, `paths.store_dir`. If it cannot be written, it is not marked.
@@ -29,7 +29,7 @@ def open_store(folder: Path) -> None:
     left = [path for path in (folder / "streams", folder / "heads") if path.is_dir() and any(path.iterdir())]
     try:
         mark.touch(exist_ok=False)
-    except FileExistsError:  # another run was faster, and says it
+    except FileExistsError:  # another run was faster, and logs it
         return
     except OSError:
         remedy = ""

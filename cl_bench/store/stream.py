@@ -1,4 +1,4 @@
-"""What training on one stream of tasks produced: weights per task, found again by configuration."""
+"""Stores what training on a stream of tasks produced: the weights of each task, found by the configuration."""
 
 import hashlib
 import json
@@ -45,13 +45,12 @@ class _Manifest(BaseModel):
 class Stream:
     """The folder ``<folder>/<fingerprint of config>/`` with the files of one stream.
 
-    ``config.json`` is the configuration, ``task_000.safetensors`` the weights of task 0,
-    ``task_000.<name>.safetensors`` what else training left behind, ``manifest.json`` says size, SHA-256
-    and record of each. A file counts only if the manifest has it and size and hash agree. Nothing is ever
-    unpickled.
+    ``config.json`` is the configuration, ``task_000.safetensors`` holds the weights of task 0,
+    ``task_000.<name>.safetensors`` other results of its training, and ``manifest.json`` the size, SHA-256 and record of
+    each. A file counts only if the manifest lists it and its size and hash agree. Nothing is ever unpickled.
 
     Args:
-        folder: Where all streams are.
+        folder: The folder of all streams.
         config: Exactly what shapes the weights, as plain data.
         warn: Called with a text about each file that is missing or damaged.
     """
@@ -64,16 +63,16 @@ class Stream:
 
     @contextmanager
     def lock(self, task: int, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Keep other processes from working on a task; waits while another one does.
+        """Keep other processes from working on a task; wait while another one does.
 
-        The operating system releases the lock when its process ends, however it ends.
+        The operating system releases the lock when the process ends, however that happens.
 
         Args:
             task: Index of the task, from 0.
             on_wait: Called once if another process has the lock.
 
         Raises:
-            UserError: The folder, or what lies in it, is not ours to write.
+            UserError: The folder, or a file in it, cannot be written.
         """
         with permissions.explained(_REMEDY):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -91,13 +90,13 @@ class Stream:
             lock.release()
 
     def earlier(self, key: str) -> tuple[Path, Mapping[str, Any]] | None:
-        """Where nothing is stored yet: the newest stream beside this one whose configuration differs in one key alone.
+        """If nothing is stored yet, the newest stream beside this one whose configuration differs in one key alone.
 
         Args:
             key: The key.
 
         Returns:
-            Its folder, and what it has there.
+            Its folder, and its value of the key.
         """
         if (self.path / "manifest.json").exists():
             return None
@@ -107,23 +106,23 @@ class Stream:
             try:
                 config = json.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
-                continue  # it can only be said less
+                continue  # this is for a message only
             if isinstance(config, dict) and {**config, key: None} == wanted:
                 return path.parent, config.get(key) or {}
         return None
 
     def read(self, task: int) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """Weights (mapped into memory) and record of a task; None if they are not there or damaged.
+        """Weights (mapped into memory) and record of a task; None if they are missing or damaged.
 
         Raises:
-            UserError: They are there, but may not be read; so for all that is read here.
+            UserError: They exist, but must not be read; every method that reads raises it.
         """
         entry = self._manifest().tasks.get(task)
         weights = None if entry is None else self._read_file(entry)
         return None if entry is None or weights is None else (weights, entry.record)
 
     def read_extra(self, task: int, name: str) -> dict[str, Tensor] | None:
-        """Tensors that ``write`` was given as ``extra``; None if they are not there or damaged."""
+        """Tensors that ``write`` was given as ``extra``; None if they are missing or damaged."""
         entry = self._manifest().tasks.get(task)
         file = None if entry is None else entry.extra.get(name)
         return None if file is None else self._read_file(file)
@@ -136,16 +135,16 @@ class Stream:
         record: Mapping[str, Any],
         extra: Mapping[str, Mapping[str, Tensor]] | None = None,
     ) -> None:
-        """Store a task, replacing what was there.
+        """Store a task, replacing what was stored before.
 
         Args:
             task: Index of the task, from 0.
             weights: θ_t.
-            record: Plain data on its training (seconds and so on).
+            record: Plain data about its training, such as its seconds.
             extra: Other tensors by name, such as ``second_moments``.
 
         Raises:
-            ValueError: ``record`` is no plain data; names the place.
+            ValueError: ``record`` is not plain data; names the place.
             UserError: The disk is full.
         """
         plain_record = to_plain(record, "record", nonfinite="null")
@@ -157,7 +156,7 @@ class Stream:
 
     @permissions.explained(_REMEDY)
     def add(self, task: int, record: Mapping[str, Any], extra: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Store more beside the weights of a task that is there; the record replaces the one before. See ``write``."""
+        """Store more tensors beside the weights of a stored task; the record replaces the one before. See ``write``."""
         plain_record = to_plain(record, "record", nonfinite="null")
         self._enter(task, self._manifest().tasks[task].model_copy(update={"record": plain_record}), extra)
 
@@ -171,12 +170,12 @@ class Stream:
 
     @permissions.explained(_REMEDY)
     def write_partial(self, task: int, tensors: Mapping[str, Tensor]) -> None:
-        """Store how far a task has come; replaces what was there, and goes when the task itself is written."""
+        """Store the progress within a task; replaces the last one, and is removed when the task itself is written."""
         atomic.write_safetensors(self._partial(task), tensors)
 
     @permissions.explained(_REMEDY)
     def read_partial(self, task: int) -> dict[str, Tensor] | None:
-        """What ``write_partial`` stored last; None if there is nothing, or it is damaged."""
+        """What ``write_partial`` stored last; None if it is missing or damaged."""
         tensors = atomic.read_safetensors(self._partial(task))
         return None if tensors is None else {name: tensor.clone() for name, tensor in tensors.items()}
 
@@ -219,7 +218,7 @@ def _name(task: int) -> str:
 
 
 def _sha256(path: Path) -> str:
-    """Hash of a file, read in pieces: the weights themselves are mapped, and so in memory once."""
+    """Hash of a file, read in pieces, so that the mapped weights are not in memory a second time."""
     digest, piece = hashlib.sha256(), bytearray(_CHUNK)
     with path.open("rb", buffering=0) as file:
         while length := file.readinto(piece):

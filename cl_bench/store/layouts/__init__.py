@@ -1,1 +1,1 @@
-"""How other libraries write the weights of the same models: what such files hold, as names and tensors."""
+"""How other libraries write the weights of the same models: reads such files as names and tensors."""

@@ -11,19 +11,19 @@ from cl_bench.store.models import read_model
 
 
 class Models:
-    """θ₀ and the models that are merged, read from their files; where all share a layout, just as they are.
+    """θ₀ and the models to merge, read from their files; if all share a layout, they are read as they are.
 
-    A model may lack the projection or the text tower: a `CLIPVisionModel` has neither. What some lack, they are given
-    from θ₀. What all lack is no part of the merge, which would otherwise count it among what was trained.
+    A model may lack the projection or the text tower: a `CLIPVisionModel` has neither. Parameters that some models lack
+    come from θ₀. Those that all models lack are no part of the merge, which would otherwise count them as trained.
 
     Args:
-        pretrained: The file of θ₀, whose layout is that of all.
-        finetuned: Those of the models.
+        pretrained: The file of θ₀, which decides the layout.
+        finetuned: The files of the models.
 
     Attributes:
-        pretrained: θ₀, without what no model has.
+        pretrained: θ₀, without the parameters that no model has.
         finetuned: The models, with the same names.
-        kept: What no model has, from θ₀.
+        kept: The parameters of θ₀ that no model has.
 
     Raises:
         UserError: Files cannot be read, or hold a name that their layout does not have; names up to ten of them.

@@ -1,4 +1,4 @@
-"""CLIP in the layouts of open_clip and of Hugging Face's `transformers`, and from either to the other.
+"""CLIP in the layouts of open_clip and of Hugging Face's `transformers`, and how to convert one into the other.
 
 open_clip has `visual.…` for the image tower, and names without a prefix for the text tower; the image tower alone has
 no prefix. Hugging Face has `vision_model.…`, `text_model.…` and projections beside them: `CLIPModel` both towers,

@@ -1,8 +1,8 @@
-"""TorchScript archives, as OpenAI's CLIP models come in (`ViT-B-16.pt`): their tensors, read without their code.
+"""Reads the tensors of TorchScript archives, such as OpenAI's CLIP models (`ViT-B-16.pt`), and runs none of their code.
 
-Such an archive is a zip: `data.pkl` says which attributes the modules have, `data/0`, `data/1`, … are the tensors'
-elements, and `code/` is the program. `torch.jit.load` would compile and run that; here it is text, of which the names
-of parameters and buffers are taken.
+Such an archive is a zip: `data.pkl` lists the attributes of the modules, `data/0`, `data/1`, … hold the tensors'
+elements, and `code/` is the program. `torch.jit.load` would compile and run the program; here it is only text, from
+which the names of parameters and buffers are taken.
 """
 
 import math
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 _SETTINGS = ("input_resolution", "context_length", "vocab_size")
-"""Numbers that OpenAI keeps among the weights; other libraries know them from the model's configuration."""
+"""Numbers that OpenAI stores among the weights; other libraries have them in the model's configuration."""
 
 
 class _Module:
