@@ -128,7 +128,7 @@ def merger_name(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     names = []
     for choice in (choices["merger"], *inner):
         names.append(_MERGERS.get(choice) or _own_name(choice, config))
-        config = config.get("of") or {}
+        config = config["of"] if isinstance(config.get("of"), Mapping) else {}
     return " of ".join(names)
 
 

@@ -84,7 +84,8 @@ def test_a_merger_around_another_is_called_by_both():
     inner = {"_target_": "cl_bench.mergers.SVC", "of": {"_target_": "my_pkg.Median"}}
     merger = {"_target_": "cl_bench.mergers.Rescale", "of": inner}
     assert row_name({"choices": choices, "config": {"merger": merger}}) == "LwF + rescale of SVC of my_pkg.Median"
-    assert row_name({"choices": choices, "config": {}}) == "LwF + rescale of svc of my_pkg.Median"
+    for damaged in ({}, {"merger": {"of": "text"}}):
+        assert row_name({"choices": choices, "config": damaged}) == "LwF + rescale of svc of my_pkg.Median"
 
 
 def test_figures_call_a_new_trainer_and_merger_as_tables_do_and_show_them_last():
