@@ -11,6 +11,7 @@ import torch
 
 from docs import hooks
 from tests.conftest import ROOT
+from tests.test_rooms import LEVELS
 
 README = (ROOT / "README.md").read_text()
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -122,6 +123,11 @@ def test_the_loop_of_the_architecture_is_the_one_in_the_code():
         r"```python\n(for task in .*?)```", (ROOT / "docs/architecture.md").read_text(), flags=re.DOTALL
     )
     assert textwrap.indent(loop, " " * 8) in (ROOT / "cl_bench/experiment/run.py").read_text()
+
+
+def test_the_order_of_rooms_is_the_one_that_is_tested():
+    (order,) = re.findall(r"```text\n(cli.*?)\n```", (ROOT / "docs/architecture.md").read_text(), flags=re.DOTALL)
+    assert tuple(tuple(line.split(", ")) for line in order.splitlines()) == LEVELS
 
 
 def test_the_avalanche_example_runs(capfd):
