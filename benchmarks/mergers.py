@@ -16,8 +16,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.documents import machine, mean, seeds, versions
 from cl_bench.experiment import released
-from cl_bench.mergers.engine.around import Around
-from cl_bench.mergers.engine.base import Merger, StackMerger
+from cl_bench.mergers import Around, BaseMerger, StackMerger
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of
@@ -95,29 +94,29 @@ def _methods() -> str:
         settings = dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # as no scenario changes them
         settings.pop("defaults", None)
         module, _, class_name = settings.pop("_target_").rpartition(".")
-        method: type[Merger] = getattr(importlib.import_module(module), class_name)
+        method: type[BaseMerger] = getattr(importlib.import_module(module), class_name)
         name = f"[{path.stem}](../{module.replace('.', '/')}/{path.stem}.py)"
         rows.append([name, _rule(method), _paper(method, text), _needs(method), _memory(method), _settings(settings)])
     header = ["`merger=`", "rule", "source", "needs", "memory", "settings"]
     return grid(header, rows).replace("---:", "---")  # words in all columns
 
 
-def _rule(method: type[Merger]) -> str:
+def _rule(method: type[BaseMerger]) -> str:
     return " ".join((inspect.getdoc(method) or "").split("\n\n")[0].split()).replace("|", "\\|")
 
 
-def _paper(method: type[Merger], text: str) -> str:
+def _paper(method: type[BaseMerger], text: str) -> str:
     numbers = re.findall(r"arXiv\s+(\d{4}\.\d{5})", (method.__doc__ or "") + text)
     return ", ".join(f"[{number}](https://arxiv.org/abs/{number})" for number in dict.fromkeys(numbers))
 
 
-def _needs(method: type[Merger]) -> str:
+def _needs(method: type[BaseMerger]) -> str:
     if issubclass(method, Around):
         return "the inner method's"
     return ", ".join(f"`{name}`" for name in sorted(method(scaling=1.0).requires))
 
 
-def _memory(method: type[Merger]) -> str:
+def _memory(method: type[BaseMerger]) -> str:
     if issubclass(method, Around):
         return "all tasks" if method.sees_tasks else "the inner method's"
     if issubclass(method, StackMerger):

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.backbones import Backbone
-from cl_bench.mergers import Merger
-from cl_bench.mergers.engine.around import Around
+from cl_bench.mergers import Around, BaseMerger
 from cl_bench.mergers.engine.checks import check_task
 from cl_bench.mergers.engine.running_statistics import RunningStatistics, is_running_statistic
 from cl_bench.mergers.engine.trial import trial
@@ -80,7 +79,7 @@ def backbone(backbone: Backbone, head: Tensor) -> None:
 
 
 def merger(
-    make: Callable[[], Merger], pretrained: Mapping[str, Tensor], frozen: int, statistics: RunningStatistics
+    make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, statistics: RunningStatistics
 ) -> None:
     """Has others' mergers merge two random task vectors into θ₀, in the shapes of the run.
 
@@ -113,13 +112,13 @@ def merger(
         )
 
 
-def _chain(merger: Merger) -> Iterator[Merger]:
+def _chain(merger: BaseMerger) -> Iterator[BaseMerger]:
     yield merger
     if isinstance(merger, Around):
         yield from _chain(merger.of)
 
 
-def _parameter(make: Callable[[], Merger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception) -> str:
+def _parameter(make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception) -> str:
     """The first parameter that cannot be merged alone, either; nothing where it takes them all."""
     weights = [name for name, tensor in pretrained.items() if tensor.is_floating_point()]
     for name in itertools.filterfalse(is_running_statistic, weights):

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import Logger
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Settings
 from cl_bench.experiment.user_parts import made
-from cl_bench.mergers import Merger
+from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
@@ -23,7 +23,7 @@ from cl_bench.trainers import Optimization, TaskTrainer
 _KINDS = {
     "lightning": Devices,
     "evaluation": Settings,
-    "merger": Merger,
+    "merger": BaseMerger,
     "optim": Optimization,
     "logger": Logger,
     "scenario": Scenario,
@@ -53,7 +53,7 @@ class RunSettings:
     prepared_dir: Path
     devices: Devices
     evaluation: Settings
-    merger: Merger
+    merger: BaseMerger
     scalings: tuple[float, ...]
     running_statistics: RunningStatistics
     optimization: Optimization
@@ -95,7 +95,7 @@ def group_settings(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
     return node
 
 
-def read_merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], Merger]:
+def read_merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], BaseMerger]:
     """All λ that are asked for, since `merger.scaling` may be a list, and the merger with the first."""
     if not isinstance(node.get("scaling"), list):
         merger = part({"merger": node}, "merger")

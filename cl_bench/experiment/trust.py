@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Settings
 from cl_bench.images.images import ImageDataset
-from cl_bench.mergers import Merger
+from cl_bench.mergers import BaseMerger
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.source_code import targets
@@ -46,7 +46,7 @@ def _reads_images(found: Any) -> bool:
 
 
 _DATASET = _Kind("data set", "cl_bench.datasets", _reads_images)
-_MERGER = _class("merger", Merger, "cl_bench.mergers")
+_MERGER = _class("merger", BaseMerger, "cl_bench.mergers")
 _TOP = {
     "lightning": _class("setting of devices", Devices, "cl_bench.runtime.devices"),
     "evaluation": _class("setting of evaluation", Settings, "cl_bench.evaluation"),

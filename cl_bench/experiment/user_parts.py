@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from cl_bench.mergers import BaseMerger, Merger
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate, located
 from cl_bench.runtime.user_code import is_from_outside
@@ -15,11 +16,12 @@ T = TypeVar("T")
 
 # What the constructors of base classes make, by which one sees that they were called.
 _MADE = {
-    "Merger": ("scaling",),
+    "BaseMerger": ("scaling",),
     "TaskTrainer": ("encoder", "head", "optimization", "starts_from", "keep", "steps"),
     "Scenario": ("streams", "datasets", "labels"),
     "Backbone": ("encoder", "logit_scale", "transform", "identity"),
 }
+_TO_DERIVE_FROM: dict[type, type] = {BaseMerger: Merger}  # what people derive from, where it is not the base itself
 _MADE_BY_FUNCTIONS = ("ImageDataset",)
 _CALLED_OTHERWISE = ("__init__", "training_step")  # Lightning looks at what a training step takes
 
@@ -43,13 +45,14 @@ def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
         _check_class(target, kind, what)
         for name, value in given.items():
             _check_takes(target, name, value, what)
+    base = _TO_DERIVE_FROM.get(kind, kind)
     part = instantiate(node, where, **given)
     if not isinstance(part, kind):
-        raise UserError(f"{where}={reprlib.repr(part)} does not fit: {what} has to make a {_path(kind)}.")
+        raise UserError(f"{where}={reprlib.repr(part)} does not fit: {what} has to make a {_path(base)}.")
     missing = [name for name in _MADE.get(kind.__name__, ()) if not hasattr(part, name)]
     if missing:
         raise UserError(
-            f"{what} has no {', '.join(missing)}: its constructor has to call that of {kind.__name__}, "
+            f"{what} has no {', '.join(missing)}: its constructor has to call that of {base.__name__}, "
             f"super().__init__(…)."
         )
     return part
@@ -57,14 +60,16 @@ def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
 
 def _check_class(target: type, kind: type, what: str) -> None:
     if not issubclass(target, kind):
+        base = _TO_DERIVE_FROM.get(kind, kind)
         raise UserError(
-            f"{what} is no {kind.__name__}: derive the class from {_path(kind)}, "
-            f"class {target.__name__}({kind.__name__})."
+            f"{what} is no {base.__name__}: derive the class from {_path(base)}, "
+            f"class {target.__name__}({base.__name__})."
         )
+    nearest = next(each for each in target.__mro__ if not is_from_outside(each))  # of the project's classes
     if lacking := sorted(getattr(target, "__abstractmethods__", ())):
-        raise UserError(f"{what} lacks {', '.join(lacking)}: every {_path(kind)} has its own.")
+        raise UserError(f"{what} lacks {', '.join(lacking)}: every {_path(nearest)} has its own.")
     if is_from_outside(target):
-        for name, method in inspect.getmembers(kind, inspect.isfunction):
+        for name, method in inspect.getmembers(nearest, inspect.isfunction):
             own = getattr(target, name, method)
             if own is not method and name not in _CALLED_OTHERWISE and is_from_outside(own):
                 _check_arguments(own, method, f"{what}: {name}")

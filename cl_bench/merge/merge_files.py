@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from cl_bench.experiment.user_parts import made
-from cl_bench.mergers import Merger
+from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime import process
 from cl_bench.runtime.commands import typed
@@ -42,7 +42,7 @@ class Settings:
         overwrite: Whether `out` may be replaced.
     """
 
-    merger: Merger
+    merger: BaseMerger
     pretrained: Path
     finetuned: list[Path]
     out: Path
@@ -90,7 +90,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
         if config.get(name, "???") == "???":
             raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
     return Settings(
-        merger=made(Merger, config.get("merger"), "merger"),
+        merger=made(BaseMerger, config.get("merger"), "merger"),
         pretrained=validated(config["pretrained"], Path, "pretrained"),
         finetuned=validated(config["finetuned"], list[Path], "finetuned"),
         out=validated(config["out"], Path, "out"),

@@ -1,65 +1,46 @@
-"""Ways to make one model of many: each merger folds task vectors into one, a tensor at a time.
+"""Ways to make one model of many: each file here defines one rule, a merger, and is found by itself.
 
 ``MagMax(scaling=0.5).merge(pretrained, finetuned)`` merges all tasks at once;
 ``RunningMerge(MagMax(scaling=0.5), pretrained)`` does the same task by task.
+
+`merger=NAME` is the class that `NAME.py` defines and `conf/merger/NAME.yaml` configures. How rules are run stands in
+`engine/`, one file for each kind: ``Merger`` folds, ``StackMerger`` sees all tasks together, ``Around`` changes what
+another rule has merged. Linear algebra stands in `numerics/`, faster ways to the same bits in `fast/`.
 """
 
-from cl_bench.mergers.average import Average
-from cl_bench.mergers.breadcrumbs import Breadcrumbs
-from cl_bench.mergers.cmm import CMM
-from cl_bench.mergers.cofima import CoFiMA
-from cl_bench.mergers.consensus import Consensus
-from cl_bench.mergers.dare import Dare
-from cl_bench.mergers.della import Della
-from cl_bench.mergers.dop import DOP
-from cl_bench.mergers.ema import EMA
-from cl_bench.mergers.engine.base import Merger
-from cl_bench.mergers.engine.running import RunningMerge
-from cl_bench.mergers.fisher import Fisher
-from cl_bench.mergers.iso_c import IsoC
-from cl_bench.mergers.iso_cts import IsoCTS
-from cl_bench.mergers.last import Last
-from cl_bench.mergers.lines import Lines
-from cl_bench.mergers.magmax import MagMax
-from cl_bench.mergers.model_stock import ModelStock
-from cl_bench.mergers.opcm import OPCM
-from cl_bench.mergers.pcb import PCB
-from cl_bench.mergers.rand_mix import RandMix
-from cl_bench.mergers.regmean import RegMean
-from cl_bench.mergers.rescale import Rescale
-from cl_bench.mergers.svc import SVC
-from cl_bench.mergers.task_arithmetic import TaskArithmetic
-from cl_bench.mergers.ties import Ties
-from cl_bench.mergers.tsv import TSV
-from cl_bench.mergers.wudi import Wudi
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CMM",
-    "DOP",
-    "EMA",
-    "OPCM",
-    "PCB",
-    "SVC",
-    "TSV",
-    "Average",
-    "Breadcrumbs",
-    "CoFiMA",
-    "Consensus",
-    "Dare",
-    "Della",
-    "Fisher",
-    "IsoC",
-    "IsoCTS",
-    "Last",
-    "Lines",
-    "MagMax",
-    "Merger",
-    "ModelStock",
-    "RandMix",
-    "RegMean",
-    "Rescale",
-    "RunningMerge",
-    "TaskArithmetic",
-    "Ties",
-    "Wudi",
-]
+from cl_bench.mergers.engine.around import Around, Merged, Whole
+from cl_bench.mergers.engine.base import BaseMerger
+from cl_bench.mergers.engine.blocks import MergeBlock, Stack, State, TaskBlock, TaskVector
+from cl_bench.mergers.engine.folding import Merger
+from cl_bench.mergers.engine.running_merge import RunningMerge
+from cl_bench.mergers.engine.stacking import StackMerger
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...  # the rules below
+
+
+def _found() -> dict[str, type[BaseMerger]]:
+    """Returns every rule that a file of this folder defines, by the file's name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return {
+        name: found
+        for name, module in modules.items()
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, BaseMerger) and found.__module__ == module.__name__
+    }
+
+
+MERGERS = _found()
+"""Every rule by its name, as in `merger=ties`; also here by the class's: `cl_bench.mergers.Ties`."""
+
+globals().update({merger.__name__: merger for merger in MERGERS.values()})
+
+__all__ = ["MERGERS", "Around", "BaseMerger", "MergeBlock", "Merged", "Merger", "RunningMerge", "Stack", "StackMerger"]
+__all__ += ["State", "TaskBlock", "TaskVector", "Whole"]
+__all__ += sorted(merger.__name__ for merger in MERGERS.values())

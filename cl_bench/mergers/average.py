@@ -1,13 +1,11 @@
 """Average: the mean of the models."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
-from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock
+from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.engine.folding import Merger
 
 
 class Average(Merger):
@@ -26,7 +24,6 @@ class Average(Merger):
     """
 
     state: ClassVar = {"sum_of_weights": None}
-    carries_nan = True
 
     def __init__(self, scaling: float = 1.0) -> None:
         super().__init__(scaling)
@@ -40,11 +37,3 @@ class Average(Merger):
         """sum / T - θ_0."""
         (total,) = state
         return (total / block.tasks).sub_(block.pretrained)
-
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
-        """The same, without a state between tasks."""
-        total = weights[0]
-        for own in weights[1:]:
-            total = np.add(total, own, out=out)
-        np.divide(total, len(weights), out=out)
-        out -= pretrained

@@ -7,7 +7,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.base import BaseMerger
 from cl_bench.mergers.engine.blocks import Weights
 from cl_bench.mergers.numerics.one_thread import one_thread
 from cl_bench.store.block_names import block_of
@@ -37,7 +37,9 @@ class Lines(Around):
         scaling: λ of the result, which the publication does not have; 1 leaves it as it is.
     """
 
-    def __init__(self, of: InstanceOf[Merger], beta: float, alpha: float | None = None, scaling: float = 1.0) -> None:
+    def __init__(
+        self, of: InstanceOf[BaseMerger], beta: float, alpha: float | None = None, scaling: float = 1.0
+    ) -> None:
         super().__init__(of, scaling)
         self._beta, self._alpha = beta, alpha
 

@@ -1,19 +1,13 @@
 """Model Stock: the average of the models, as near to it as the angle between them says."""
 
-from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
-from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
-
-_PIECE = 2**14
-"""Elements that torch adds up in one thread; a sum of such sums has the same bits with any number of threads."""
-
-_BLOCK = 8 * _PIECE
-"""Elements worked on at a time, where all tasks are there at once: whole pieces."""
+from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.engine.folding import Merger
+from cl_bench.mergers.numerics.sums import dot
 
 
 class ModelStock(Merger):
@@ -38,7 +32,6 @@ class ModelStock(Merger):
 
     state: ClassVar = {"sum": None, "directions": None, "moved": torch.int16}
     whole_parameters = True
-    carries_nan = True
 
     def __init__(self, scaling: float = 1.0) -> None:
         super().__init__(scaling)
@@ -47,7 +40,7 @@ class ModelStock(Merger):
         """sum ← sum + τ_t and, where τ_t is not 0, directions ← directions + τ_t / |τ_t|."""
         total, directions, moved = state
         total.add_(block.vector)
-        length = _squared_length([block.vector]) ** 0.5
+        length = dot(block.vector, block.vector) ** 0.5
         if length > 0:
             directions.add_(block.vector / length)
             moved.add_(1)
@@ -55,37 +48,8 @@ class ModelStock(Merger):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum · t / T."""
         total, directions, moved = state
-        return total * self._share(block.tasks, int(moved[0]), [directions])
-
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
-        """The same block by block, first all lengths, so that only the sum is as large as the parameter."""
-        starts = torch.split(torch.from_numpy(pretrained), _BLOCK)
-        models = [torch.split(torch.from_numpy(own), _BLOCK) for own in weights]
-        lengths = [_squared_length(map(torch.sub, model, starts)) ** 0.5 for model in models]
-
-        def directions() -> Iterable[Tensor]:
-            for start, *own in zip(starts, *models, strict=True):
-                total = torch.zeros_like(start)
-                for part, length in zip(own, lengths, strict=True):
-                    if length > 0:
-                        total.add_((part - start).div_(length))
-                yield total
-
-        share = self._share(len(weights), sum(length > 0 for length in lengths), directions())
-        for start in range(0, len(pretrained), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            sum_of_vectors(pretrained[part], [own[part] for own in weights], out[part])
-        out *= share
-
-    def _share(self, tasks: int, moved: int, directions: Iterable[Tensor]) -> float:
-        """t / T, from the number of tasks whose vector is not 0, and the sum of the directions in blocks."""
-        if tasks == 1:
-            return 1.0
-        cosine = max(0.0, (_squared_length(directions) - moved) / (tasks * (tasks - 1)))
-        return cosine / (1 + (tasks - 1) * cosine)
-
-
-def _squared_length(blocks: Iterable[Tensor]) -> float:
-    """Of a vector in blocks of whole pieces."""
-    pieces = (piece for block in blocks for piece in torch.split(block, _PIECE))
-    return sum(float(piece.double().square().sum()) for piece in pieces)
+        if block.tasks == 1:
+            return total
+        pairs = block.tasks * (block.tasks - 1)
+        cosine = max(0.0, (dot(directions, directions) - int(moved[0])) / pairs)
+        return total * (cosine / (1 + (block.tasks - 1) * cosine))

@@ -7,9 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import StackMerger
-from cl_bench.mergers.engine.blocks import Stack, Weights, sum_in_order
+from cl_bench.mergers.engine.blocks import Stack, Weights
+from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.mergers.numerics.selection import kth_largest_of_each
+from cl_bench.mergers.numerics.sums import sum_in_order
 
 _TAIL = 1e-4  # share of each task vector's magnitudes that is cut off at either end
 

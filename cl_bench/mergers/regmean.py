@@ -6,8 +6,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.mergers.numerics.one_thread import one_thread
 from cl_bench.mergers.numerics.products import product
 

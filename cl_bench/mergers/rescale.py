@@ -9,7 +9,7 @@ from pydantic import InstanceOf
 from torch import Tensor
 
 from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.base import BaseMerger
 from cl_bench.mergers.engine.blocks import Weights
 from cl_bench.mergers.numerics.one_thread import one_thread
 
@@ -36,7 +36,7 @@ class Rescale(Around):
     """
 
     def __init__(
-        self, of: InstanceOf[Merger], per: Literal["model", "parameter"] = "model", scaling: float = 1.0
+        self, of: InstanceOf[BaseMerger], per: Literal["model", "parameter"] = "model", scaling: float = 1.0
     ) -> None:
         super().__init__(of, scaling)
         if per not in ("model", "parameter"):

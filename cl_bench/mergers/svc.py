@@ -8,7 +8,7 @@ from pydantic import Field, InstanceOf
 from torch import Tensor
 
 from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.base import BaseMerger
 from cl_bench.mergers.engine.matrices import Matrices, check_matrices, is_fused_attention, is_matrix
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.side_by_side import side_by_side
@@ -53,7 +53,7 @@ class SVC(Around):
 
     def __init__(
         self,
-        of: InstanceOf[Merger],
+        of: InstanceOf[BaseMerger],
         alpha: Annotated[float, Field(gt=0)] | None = None,
         scaling: float = 1.0,
         split_qkv: bool = False,

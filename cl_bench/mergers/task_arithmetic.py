@@ -1,13 +1,12 @@
 """Task arithmetic: the sum of the task vectors."""
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
-from cl_bench.mergers.engine.blocks import Array, MergeBlock, State, TaskBlock, sum_of_vectors
+from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock
+from cl_bench.mergers.engine.folding import Merger
 
 
 class TaskArithmetic(Merger):
@@ -31,7 +30,6 @@ class TaskArithmetic(Merger):
     """
 
     state: ClassVar = {"sum": None}
-    carries_nan = True
 
     def __init__(self, scaling: float, divide_by: Literal["one", "tasks", "sqrt_tasks"] = "one") -> None:
         super().__init__(scaling)
@@ -47,12 +45,8 @@ class TaskArithmetic(Merger):
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum / d."""
         (total,) = state
-        return total / self._divisor(block.tasks)
+        return total / self.divisor(block.tasks)
 
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
-        """The same, without a state between tasks."""
-        sum_of_vectors(pretrained, weights, out)
-        out /= self._divisor(len(weights))
-
-    def _divisor(self, tasks: int) -> float:
+    def divisor(self, tasks: int) -> float:
+        """d."""
         return {"one": 1.0, "tasks": tasks, "sqrt_tasks": math.sqrt(tasks)}[self.divide_by]

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from cl_bench.mergers import Merger, RunningMerge
+from cl_bench.mergers import BaseMerger, RunningMerge
 from cl_bench.mergers.engine import blocks
 
-Make = Callable[[], Merger]
+Make = Callable[[], BaseMerger]
 Weights = Mapping[str, Tensor]
 
 _SHAPES = {"matrix": (5, 3), "vector": (4,), "number": (), "empty": (0, 2)}
@@ -260,20 +260,20 @@ def _check_any_order(make: Make) -> None:
         )
 
 
-def _merge(merger: Merger, models: Sequence[Weights], one_by_one: bool = False) -> dict[str, Tensor]:
+def _merge(merger: BaseMerger, models: Sequence[Weights], one_by_one: bool = False) -> dict[str, Tensor]:
     """θ_0 and the tasks' weights merged, with the statistics that the merger asks for."""
     pretrained, *finetuned = models
     statistics = (_statistics(merger, pretrained, number) for number in itertools.count(1))
     return merger.merge(pretrained, iter(finetuned) if one_by_one else finetuned, statistics=statistics)
 
 
-def _scaled(make: Make, scaling: float) -> Merger:
+def _scaled(make: Make, scaling: float) -> BaseMerger:
     merger = make()
     merger.scaling = scaling
     return merger
 
 
-def _statistics(merger: Merger, pretrained: Weights, task: int) -> dict[str, dict[str, Tensor]]:
+def _statistics(merger: BaseMerger, pretrained: Weights, task: int) -> dict[str, dict[str, Tensor]]:
     """Made-up statistics of a task: squares of a parameter's shape, or Gram matrices where only those fit."""
     generator = torch.Generator().manual_seed(task)
     made: dict[str, dict[str, Tensor]] = {name: {} for name in merger.requires}

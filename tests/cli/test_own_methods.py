@@ -9,7 +9,7 @@ from tests.conftest import SHORT
 pytestmark = pytest.mark.slow
 
 MERGERS = """
-from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers import StackMerger
 
 class Median(StackMerger):
     def __init__(self, scaling: float = 0.9):

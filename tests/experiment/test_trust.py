@@ -38,7 +38,7 @@ FOREIGN = {
     "a private function": ("scenario.dataset", "cl_bench.datasets.folder._files"),
     "a class of ours of another kind": ("merger", "cl_bench.trainers.Sequential"),
     "a class of ours in another place": ("trainer", "cl_bench.mergers.MagMax"),
-    "an abstract class": ("merger", "cl_bench.mergers.engine.base.Merger"),
+    "an abstract class": ("merger", "cl_bench.mergers.engine.base.BaseMerger"),
     "a method": ("merger", "cl_bench.mergers.MagMax.merge"),
     "within a merger": ("merger.of", "subprocess.run"),
     "deep within a merger": ("merger.of.of.of", "subprocess.run"),

@@ -9,8 +9,7 @@ from torch import nn
 from cl_bench.backbones import TinyClip
 from cl_bench.datasets.digits import load as digits
 from cl_bench.images.images import ImageDataset, Images
-from cl_bench.mergers import MagMax, Merger
-from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers import MagMax, Merger, StackMerger
 from cl_bench.scenarios import ClassIncremental, DomainIncremental, Scenario
 from cl_bench.trainers import EWC, Given, Sequential, TaskTrainer
 

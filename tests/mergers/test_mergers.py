@@ -22,6 +22,7 @@ from cl_bench.mergers import (
     SVC,
     TSV,
     Average,
+    BaseMerger,
     Breadcrumbs,
     CoFiMA,
     Consensus,
@@ -33,12 +34,11 @@ from cl_bench.mergers import (
     Last,
     Lines,
     MagMax,
-    Merger,
     ModelStock,
     RandMix,
     RegMean,
     Rescale,
-    RunningMerge,
+    Slerp,
     TaskArithmetic,
     Ties,
     Wudi,
@@ -90,7 +90,7 @@ def ties(vectors: Tensor, density: float = 0.4) -> Tensor:
     return (kept * agree).sum(0) / agree.sum(0).clamp(min=1)
 
 
-def without_statistics(merger: Merger) -> Merger:
+def without_statistics(merger: BaseMerger) -> BaseMerger:
     """A merger that has to do without what it asks of the training, as for parameters that were not trained."""
     merger.requires = frozenset()
     return merger
@@ -114,7 +114,7 @@ def rescale(vectors: Tensor) -> Tensor:
 
 
 class Method(NamedTuple):
-    merger: Callable[[float], Merger]
+    merger: Callable[[float], BaseMerger]
     # (T, elements) float64 -> (elements,); None: the method's own test has it
     oracle: Callable[[Tensor], Tensor] | None
     keeps_what_all_share: bool  # with λ = 1, merging copies of one model gives that model
@@ -146,6 +146,7 @@ METHODS = {
     "opcm": Method(lambda scaling: OPCM(scaling, matrices="all"), None, False, own_copies=True),
     "wudi": Method(lambda scaling: Wudi(scaling, 5, 0.01, False, "all", "sum"), None, False, own_copies=True),
     "dop": Method(lambda scaling: DOP(scaling, 5, 0.01, matrices="all"), None, True),
+    "slerp": Method(Slerp, None, True),
     "lines": Method(lambda scaling: Lines(MagMax(0.5), 0.0, None, scaling), lines, True),
     "rescale": Method(lambda scaling: Rescale(TaskArithmetic(0.5), "model", scaling), rescale, True, any_order=True),
     "svc": Method(
@@ -239,7 +240,7 @@ def test_keeps_what_every_merger_promises(method: Method) -> None:
 
 
 @pytest.mark.parametrize("merger", [CMM, CoFiMA, Fisher, RegMean], ids=lambda merger: merger.__name__)
-def test_keeps_it_with_statistics(merger: type[Merger]) -> None:
+def test_keeps_it_with_statistics(merger: type[BaseMerger]) -> None:
     assert merger().requires
     check_merger(merger)
 
@@ -262,9 +263,9 @@ def test_configuration_is_the_constructor(name: str) -> None:
 
 
 def test_every_merger_has_a_row_and_a_configuration() -> None:
-    exported = {getattr(mergers, name) for name in mergers.__all__} - {Merger, RunningMerge}
-    assert {type(method.merger(1.0)) for method in METHODS.values()} == exported
+    assert {name: type(method.merger(1.0)) for name, method in METHODS.items()} == mergers.MERGERS
     assert {path.stem for path in CONFIGURATIONS.glob("*.yaml")} == set(METHODS)
+    assert {merger.__name__ for merger in mergers.MERGERS.values()} <= set(mergers.__all__)
 
 
 @pytest.mark.parametrize("density", [0.0, -0.1, 1.5])

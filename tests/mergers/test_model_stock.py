@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cl_bench.mergers import ModelStock, model_stock
+from cl_bench.mergers import ModelStock
 
 
 def oracle(vectors: list[Tensor]) -> Tensor:
@@ -59,14 +59,3 @@ def test_two_models_are_where_the_paper_says() -> None:
 def test_what_no_task_moved_stays() -> None:
     start = {"w": torch.tensor([3.0, -1.0])}
     assert torch.equal(ModelStock().merge(start, [start, start, start])["w"], start["w"])
-
-
-@pytest.mark.parametrize("elements", [40_000, 300_001, 2_000_000])
-def test_the_number_of_threads_changes_no_bit_of_a_length(elements: int) -> None:
-    vector = 1000 * torch.rand(elements, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    threads, lengths = torch.get_num_threads(), set()
-    for number in (1, 2, 3, 4):
-        torch.set_num_threads(number)
-        lengths.add(model_stock._squared_length([vector]))
-    torch.set_num_threads(threads)
-    assert len(lengths) == 1

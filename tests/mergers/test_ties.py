@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cl_bench.mergers import Ties
+from cl_bench.mergers import RunningMerge, Ties
 
 
 def merged(*vectors: list[float], density: float = 1.0, scope: str = "encoder", frozen: int = 0) -> list[float]:
@@ -60,3 +60,17 @@ def test_sum_of_zero_takes_the_majority_sign_of_the_whole_vector() -> None:
 def test_unknown_scope_is_refused() -> None:
     with pytest.raises(ValueError, match="trim_scope"):
         Ties(trim_scope="model")  # type: ignore[arg-type]
+
+
+def test_the_majority_sign_is_the_whole_models_task_by_task_too() -> None:
+    """Where kept values cancel out, the sign that most elements of all parameters have decides, not of the last."""
+    models = [
+        {"undecided": torch.zeros(2), "many": torch.zeros(9), "few": torch.zeros(3)},
+        {"undecided": torch.tensor([1.0, -1.0]), "many": torch.ones(9), "few": -torch.ones(3)},
+        {"undecided": torch.tensor([-1.0, 1.0]), "many": torch.ones(9), "few": -torch.ones(3)},
+    ]
+    running = RunningMerge(Ties(1.0, 1.0), models[0])
+    for model in models[1:]:
+        running.add(model)
+    at_once = Ties(1.0, 1.0).merge(models[0], models[1:])
+    assert running.merged()["undecided"].tolist() == at_once["undecided"].tolist() == [1, 1]

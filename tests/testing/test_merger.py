@@ -5,8 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from cl_bench.mergers import Merger
-from cl_bench.mergers.engine.base import StackMerger
+from cl_bench.mergers import Merger, StackMerger
 from cl_bench.testing import check_merger
 
 

@@ -1,4 +1,4 @@
-"""What methods around any other share: it merges, and they change what it has merged."""
+"""Mergers around another: it merges, and they change what it has merged."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,26 +6,28 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger, StackMerger
-from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock, Weights, checked
-from cl_bench.mergers.engine.checks import check_task
-from cl_bench.mergers.engine.running import RunningMerge, without_statistics
-from cl_bench.mergers.engine.running_statistics import RunningStatistics
+from cl_bench.mergers.engine.base import BaseMerger
+from cl_bench.mergers.engine.blocks import Weights, checked
+from cl_bench.mergers.engine.checks import check_names, check_saved, check_task
+from cl_bench.mergers.engine.kept_models import KeptModels
+from cl_bench.mergers.engine.pretrained import Pretrained
+from cl_bench.mergers.engine.whole_parameters import WholeParameters
 from cl_bench.store.models import Model, weights_of
+
+_OF = "of."  # before the names of the inner merge's saved state
 
 
 @dataclass(frozen=True)
 class Merged:
-    """One parameter as the inner method has merged it, in the working type.
+    """One parameter as the inner rule has merged it, in the working type.
 
     Attributes:
-        name: Of the parameter.
-        pretrained: θ_0, of the parameter's shape; may not be changed.
-        vector: The merged task vector, with the inner method's own λ; may not be changed.
-        vectors: (T, *shape) the task vectors, in the order of the tasks; None unless ``Around.sees_tasks``.
+        name: The name of the parameter.
+        pretrained: θ_0, of the parameter's shape; must not be changed.
+        vector: The merged task vector, with the inner rule's own λ; must not be changed.
+        vectors: (T, *shape) task vectors in the order of the tasks; None unless ``Around.sees_tasks``.
     """
 
     name: str
@@ -36,14 +38,14 @@ class Merged:
 
 @dataclass(frozen=True)
 class Whole:
-    """The model as the inner method has merged it.
+    """The model as the inner rule has merged it.
 
     Attributes:
-        names: Of its parameters.
+        names: The names of its parameters.
         tasks: T, the number of tasks in it.
         notes: What was noted of them.
-        parameters: Walks over all parameters, as often as needed. They are then kept until each is changed, which
-            costs the memory of one model, since to merge them once more may cost minutes.
+        parameters: Walks through all parameters, as often as needed. They are kept until each is changed, which costs
+            the memory of one model: to merge them again may cost minutes.
     """
 
     names: Sequence[str]
@@ -52,88 +54,81 @@ class Whole:
     parameters: Callable[[], Iterator[Merged]]
 
 
-class Around(Merger):
-    """A method that changes what another has merged, one parameter at a time: θ = θ_0 + λ · change(τ).
+class Around(BaseMerger):
+    """A rule that changes what another has merged, one parameter at a time: θ = θ_0 + λ · change(τ).
 
-    τ is the other method's merged task vector with its own λ. The other may be of any kind, around a third
-    itself. It merges as it would alone, in the memory that it takes alone; this method may take notes of each
-    task vector beside it, or ask for all of them, see ``sees_tasks``.
+    τ is the other rule's merged task vector with its own λ. The other may be of any kind, itself around a third. It
+    merges as it would alone, in the memory that it takes alone. This rule may take notes of each task vector, or ask
+    for all of them, see ``sees_tasks``.
 
     Args:
-        of: The inner method.
+        of: The inner rule.
         scaling: λ, beside that of ``of``.
 
     Raises:
         ValueError: ``of`` is no merger.
     """
 
-    state: ClassVar = {}
+    kind = "around"
+    version: ClassVar[int] = 1
+    """Rises when what a class computes changes; here, what all rules around another share. See ``Merger.version``."""
 
     sees_tasks: bool = False
-    """Whether the method asks for all task vectors of a parameter, and so needs no notes: models are then kept by
+    """Whether the rule asks for all task vectors of a parameter, and so needs no notes. Models are then kept by
     reference, as for ``StackMerger``."""
 
-    def __init__(self, of: Merger, scaling: float) -> None:
+    def __init__(self, of: BaseMerger, scaling: float) -> None:
         super().__init__(scaling)
-        if not isinstance(of, Merger):
+        if not isinstance(of, BaseMerger):
             raise ValueError(f"of must be a merger, not {of!r}")
-        self.of, self.requires, self.runs_as = of, of.requires, RunningAround
+        self.of, self.requires = of, of.requires
+
+    @property
+    def memory(self) -> str:
+        """What the inner rule keeps, unless this one sees all tasks."""
+        return "all tasks" if self.sees_tasks else self.of.memory
 
     def notes(self, parameters: Weights) -> dict[str, Tensor]:
-        """The notes before the first task, by names of its own; ``parameters`` are θ_0's, in the working type."""
+        """Returns the notes before the first task, by names of its own, for θ_0's parameters in the working type."""
         return {}
 
     def note(self, notes: Mapping[str, Tensor], vectors: Iterable[tuple[str, Tensor]]) -> None:
-        """Take note of one more task, in place, from the names and whole task vectors of its parameters."""
+        """Takes note of one more task, in place, from the names and whole task vectors of its parameters."""
 
     @abstractmethod
     def change(self, whole: Whole) -> Callable[[Merged], Tensor]:
-        """Look at the whole model, as far as needed; what is returned gives a parameter's changed task vector."""
+        """Looks at the whole model, as far as needed, and returns what changes a parameter's task vector."""
 
-    def fold(self, state: State, block: TaskBlock) -> None:
-        """Never called: the inner method's takes its place."""
-        raise NotImplementedError
-
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """Never called: ``change`` takes its place."""
-        raise NotImplementedError
+    def begin(self, pretrained: Pretrained) -> "RunningAround":
+        """Starts the inner rule's merge, and notes beside it."""
+        return RunningAround(self, pretrained)
 
 
-class RunningAround(RunningMerge):
-    """The running merge of a method around another: the other's own running merge, and the notes beside it."""
+class RunningAround(WholeParameters):
+    """The running merge of a rule around another: the other's own, and the notes beside it."""
 
-    def __init__(
-        self,
-        merger: Around,
-        pretrained: Model,
-        frozen_parameters: int = 0,
-        running_statistics: RunningStatistics = "pretrained",
-    ) -> None:
-        super().__init__(merger, pretrained, frozen_parameters, running_statistics)
-        self._around = merger
-        self._inner = RunningMerge(merger.of, self._pretrained, frozen_parameters)
-        self._notes = merger.notes({name: self._start(name) for name in self._parameters})
+    merger: Around
 
-    @property
-    def _merges_whole_parameters(self) -> bool:
-        return True
-
-    @property
-    def keeps_models(self) -> bool:
-        """As ``RunningMerge.keeps_models``."""
-        return self._keeper() is not None
+    def __init__(self, merger: Around, pretrained: Pretrained) -> None:
+        super().__init__(merger, pretrained)
+        self._inner = merger.of.begin(pretrained.without_averages())
+        self._notes = merger.notes({name: pretrained.start(name) for name in pretrained.parameters})
+        # Models are kept once: by the innermost merge that needs them.
+        self._own_models = KeptModels(pretrained) if merger.sees_tasks and self._inner.models is None else None
+        self.models = self._own_models or self._inner.models
 
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
-        """Fold the weights of one more task into the inner merge, and take note of them; as ``RunningMerge.add``."""
-        what, weights = f"finetuned (task {self._tasks + 1})", weights_of(weights)
-        check_task(what, weights, self._pretrained, values=False)
-        self._statistics.check(what, weights)
+        """Folds one more task into the inner merge, and takes note of it."""
+        called, weights = f"finetuned (task {self.tasks + 1})", weights_of(weights)
+        check_task(called, weights, self.pretrained.weights, values=False)  # the inner merge looks at the values
+        self.averages.check(called, weights)
         self._inner.add(weights, statistics)
-        self._statistics.add(weights)
-        if self._keeper() is self:
-            self._models.append((weights, {}))
-        self._around.note(self._notes, ((name, self._vector(name, weights)) for name in self._parameters))
-        self._tasks += 1
+        self.averages.add(weights)
+        if self._own_models:
+            self._own_models.append(weights)
+        vectors = ((name, self.pretrained.vector(name, weights)) for name in self.pretrained.parameters)
+        self.merger.note(self._notes, vectors)
+        self.tasks += 1
 
     def all_at_once(
         self, models: Sequence[tuple[Model, Mapping[str, Model]]], on_progress: Callable[[float], None]
@@ -146,70 +141,56 @@ class RunningAround(RunningMerge):
         on_progress(0.5)
         return merged
 
-    def _from_state(self, keep: bool) -> Callable[[str, Tensor], None]:
-        return self._from_vectors()
-
     def vectors(self) -> Callable[[str], Tensor]:
-        """What changes the inner method's merged task vector of a parameter, in which that method's λ is."""
-        unscaled = self._inner.vectors()
-        looked_at: dict[str, Tensor] = {}
+        """Merges with the inner rule and its λ, then changes each parameter."""
+        unscaled, kept = self._inner.vectors(), dict[str, Tensor]()
 
         def inner(name: str) -> Tensor:
-            return unscaled(name).mul(self._inner.merger.scaling)
+            return unscaled(name).mul(self.merger.of.scaling)
 
         def merged(name: str, vector: Tensor) -> Merged:
-            return Merged(name, self._start(name), vector, self._all_vectors(name))
+            vectors = self.models.stack(name).vectors if self.models and self.merger.sees_tasks else None
+            return Merged(name, self.pretrained.start(name), vector, vectors)
 
         def parameters() -> Iterator[Merged]:
-            for name in self._parameters:
-                if name not in looked_at:
-                    looked_at[name] = inner(name)
-                yield merged(name, looked_at[name])
+            for name in self.pretrained.parameters:
+                if name not in kept:
+                    kept[name] = inner(name)
+                yield merged(name, kept[name])
 
-        change = self._around.change(Whole(self._parameters, self._tasks, self._notes, parameters))
+        change = self.merger.change(Whole(self.pretrained.parameters, self.tasks, self._notes, parameters))
 
         def vector(name: str) -> Tensor:
-            own = looked_at.pop(name) if name in looked_at else inner(name)
-            changed = change(merged(name, own))
-            return checked(changed, own.shape, f"{type(self._around).__name__}.change")
+            own = kept.pop(name) if name in kept else inner(name)
+            return checked(change(merged(name, own)), own.shape, f"{type(self.merger).__name__}.change")
 
         return vector
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """A copy of the notes, or the models where all are seen; and the inner state, each name after ``of.``."""
-        inner = self._inner.state_dict()
-        return super().state_dict() | {f"of.{name}": inner[name] for name in inner.keys() - {"tasks"}}
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the notes; the models where they are kept here; the inner state, with ``of.`` before each name."""
+        own = {name: note.clone() for name, note in self._notes.items()}
+        if self._own_models:
+            own |= self._own_models.state()
+        return own | {_OF + name: tensor for name, tensor in self._inner.state().items()}
 
-    def load_state_dict(self, state_dict: Weights) -> None:
-        """Go on from where ``state_dict`` was taken; as ``RunningMerge.load_state_dict``."""
-        inner = {name[3:]: tensor for name, tensor in state_dict.items() if name.startswith("of.")}
-        own = {name: tensor for name, tensor in state_dict.items() if not name.startswith("of.")}
-        tasks, models = own.get("tasks"), []
-        self._statistics.check_state(own)
-        if self._keeper() is self and tasks is not None:
-            models = self._saved_models(without_statistics(own), int(tasks))
-        else:
-            self._check_state(without_statistics(own))
-        self._inner.load_state_dict(inner | ({} if tasks is None else {"tasks": tasks}))
-        self._statistics.load(own)
-        self._load_state(own)
-        self._models, self._tasks = models, self._inner.tasks
+    def loader(self, saved: Weights, tasks: int) -> Callable[[], None]:
+        """Checks the notes, the models that are kept here, and the inner state, one after the other."""
+        own = {name: tensor for name, tensor in saved.items() if not name.startswith(_OF)}
+        noted = {name: tensor for name, tensor in own.items() if name in self._notes}
+        check_names("state_dict", set(self._notes), set(noted if self._own_models else own))
+        for name, note in self._notes.items():
+            check_saved(name, noted[name], note)
+        models = {name: tensor for name, tensor in own.items() if name not in noted}
+        load_models = self._own_models.loader(models, tasks) if self._own_models else None
+        inner = {name.removeprefix(_OF): tensor for name, tensor in saved.items() if name.startswith(_OF)}
+        load_inner = self._inner.loader(inner, tasks)
 
-    def _named_state(self) -> dict[str, Tensor]:
-        return self._notes
+        def load() -> None:
+            for name, note in self._notes.items():
+                note.copy_(noted[name])
+            if load_models:
+                load_models()
+            load_inner()
+            self._inner.tasks = tasks
 
-    def _keeper(self) -> RunningMerge | None:
-        """The merge that keeps the models: the innermost, so that they are in the state once; or none."""
-        if isinstance(self._inner, RunningAround):
-            of_inner = self._inner._keeper()
-        else:
-            of_inner = self._inner if isinstance(self._around.of, StackMerger) else None
-        return of_inner or (self if self._around.sees_tasks else None)
-
-    def _all_vectors(self, name: str) -> Tensor | None:
-        keeper = self._keeper()
-        return keeper._stack(name).vectors if keeper and self._around.sees_tasks else None
-
-    def _vector(self, name: str, weights: Weights) -> Tensor:
-        start = self._start(name)
-        return torch.sub(weights[name].detach().to(start), start)
+        return load

@@ -1,30 +1,33 @@
-"""The merger: a fold over tasks, one tensor at a time."""
+"""What all mergers have in common, whichever way they run."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from types import MappingProxyType
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Array, MergeBlock, Stack, State, TaskBlock, TaskVector, Weights, checked
-from cl_bench.store.models import Model
+from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers.engine.checks import check_names, check_task, needed_statistics
+from cl_bench.mergers.engine.kept_models import KeptModels
+from cl_bench.mergers.engine.memory import keep_freed_memory
+from cl_bench.mergers.engine.pretrained import Pretrained, Task
+from cl_bench.mergers.engine.running_statistics import PREFIX, Averages, RunningStatistics
+from cl_bench.store.models import Model, weights_of
 
-if TYPE_CHECKING:
-    from cl_bench.mergers.engine.running import RunningMerge
-    from cl_bench.mergers.engine.running_statistics import RunningStatistics
 
+class BaseMerger(ABC):
+    """A rule by which task vectors τ_t = θ_t - θ_0 become one: θ = θ_0 + λ · merged.
 
-class Merger(ABC):
-    """A rule by which task vectors τ_t = θ_t - θ_0 become one: θ = θ_0 + scaling · combined.
+    Derive a rule from one of the three kinds, which know how to run it:
 
-    A method names its running state, says how one block of it takes in one more task (``fold``) and
-    what it amounts to (``combine``). It may look at the whole task vector before it is folded
-    (``look``), and at the whole state before it is combined (``look_back``). Blocks of several parameters may be
-    worked on at the same time, in threads.
+    - ``Merger`` folds: it takes in one task after the other, and its memory does not grow with their number.
+    - ``StackMerger`` sees all tasks together, one parameter at a time.
+    - ``Around`` changes what another rule has merged.
 
     Args:
         scaling: λ, by which the merged task vector is multiplied.
@@ -33,80 +36,32 @@ class Merger(ABC):
         ValueError: ``scaling`` is not finite.
     """
 
-    version: ClassVar[int] = 1
-    """Rises in a class when what it computes changes: sweeps do anew what an earlier one has merged. Here, what all
-    methods share."""
+    kind: ClassVar[Literal["folding", "stacking", "around"]]
+    """The way in which it runs."""
 
     requires: frozenset[str] = frozenset()
-    """Statistics that a trainer must leave behind for this method, such as ``second_moments``."""
-
-    state: ClassVar[Mapping[str, torch.dtype | None]]
-    """The running state: one tensor per name and parameter, zero at first; None is the working type."""
-
-    seed: int = 0
-    """Seed of the random draws; methods without any ignore it."""
-
-    whole_parameters: bool = False
-    """Whether a block is always one whole parameter, as ranks and norms within it need; costs memory by its size."""
-
-    looks_back: bool = False
-    """Whether the method looks at the whole state, by ``look_back``, before it is combined."""
+    """Statistics that a trainer must leave behind for this rule, such as ``second_moments``."""
 
     restarts: bool = False
-    """Whether the method can go on from weights that take the place of what it has merged so far."""
-
-    carries_nan: bool = False
-    """Whether a NaN or infinite value in any task's weights is always in what they are merged to: then it is looked for
-    there, once, where all tasks are merged at once."""
-
-    runs_as: type[RunningMerge] | None = None
-    """The kind of running merge that the method needs, where ``RunningMerge`` itself will not do."""
+    """Whether the rule can go on from other weights than it has merged so far."""
 
     def __init__(self, scaling: float) -> None:
         if not math.isfinite(scaling):
             raise ValueError(f"scaling must be a finite number, not {scaling}")
         self.scaling = scaling
 
+    @property
+    @abstractmethod
+    def memory(self) -> str:
+        """What is kept while tasks arrive one by one, in words: a count of numbers per element, or of what."""
+
+    @abstractmethod
+    def begin(self, pretrained: Pretrained) -> Running:
+        """Starts a merge of this rule's kind."""
+
     def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
-        """Whether a statistic has the shape that it must have for this parameter: the parameter's own."""
+        """Whether a statistic has the shape that it must have for this parameter: the same, unless a rule differs."""
         return statistic.shape == parameter.shape
-
-    def look(self, vector: TaskVector) -> float:
-        """Look at a whole task vector before it is folded; ``fold`` gets the answer as ``glance``."""
-        return 0.0
-
-    @abstractmethod
-    def fold(self, state: State, block: TaskBlock) -> None:
-        """Take one block of one more task into the state, in place."""
-
-    def restart(self, state: State, weights: Tensor) -> None:
-        """Go on from the weights of one block as if they were what was merged; where ``restarts`` says so."""
-        raise NotImplementedError
-
-    def look_back(self, state: State) -> float:
-        """Look at one block of the state before any is combined; ``combine`` gets the sum over all blocks."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """The merged task vector of one block. The state may be returned itself, but not changed."""
-
-    def combine_at_once(self, pretrained: Array, weights: Sequence[Array], out: Array) -> None:
-        """What ``fold`` of all tasks and then ``combine`` give, bit for bit, for methods that have a faster way.
-
-        It is asked for on the CPU only, and must carry what is not finite, see ``carries_nan``.
-
-        Args:
-            pretrained: θ_0, 1-D, in the working type; may not be changed.
-            weights: θ_t of each task, in order, as ``pretrained``; may not be changed.
-            out: The merged task vector, to be written.
-        """
-        raise NotImplementedError
-
-    def apply(self, state: State, block: MergeBlock) -> Tensor:
-        """The merged weights of one block, θ_0 + λ · combined, in the working type."""
-        combined = checked(self.combine(state, block), block.pretrained.shape, f"{type(self).__name__}.combine")
-        return combined.mul(self.scaling).add_(block.pretrained)
 
     def merge(
         self,
@@ -117,22 +72,22 @@ class Merger(ABC):
         on_progress: Callable[[float], None] = lambda share: None,
         running_statistics: RunningStatistics = "pretrained",
     ) -> dict[str, Tensor]:
-        """Merge models into one. Each may be given as names and tensors, as a module, or as the path of its file.
+        """Merges models into one. Each is given as names and tensors, as a module, or as the path of its file.
 
         Args:
-            pretrained: θ_0. Buffers that are not floating-point pass through. Where it is, on the CPU or on a GPU, the
-                work is done, and the result is; the tasks' models may be elsewhere.
-            finetuned: θ_1 to θ_T, in the order of the tasks. Of a list, all are read side by side, block by
-                block, which is fastest; files are mapped, and take no memory. Anything else is read once,
-                one model after the other, so a generator that makes them will do.
-            frozen_parameters: Parameters of the published model that were not trained and are not in
-                ``pretrained``; only methods that count over the whole model ask for it.
-            statistics: What each task's training left behind, by name, as ``requires`` says; read along
-                with ``finetuned``.
+            pretrained: θ_0. Buffers that are not floating-point pass through. Where it lies, on the CPU or on a GPU,
+                the work is done and the result lies; the tasks' models may lie elsewhere.
+            finetuned: θ_1 to θ_T, in the order of the tasks. The models of a list are read side by side, block by
+                block, which is fastest; files are mapped and take no memory. Anything else is read once, one model
+                after the other, so a generator that makes them will do.
+            frozen_parameters: Number of parameters of the published model that were not trained and are not in
+                ``pretrained``. Only rules that count over the whole model ask for it.
+            statistics: What each task's training left behind, by name, as ``requires`` says; read along with
+                ``finetuned``.
             on_progress: Called with the share of the work that was just done, where ``finetuned`` is a list.
-            running_statistics: What becomes of ``running_mean`` and ``running_var`` of normalization layers, which
-                are no weights, and which no method gets to see: ``pretrained`` takes θ_0's, ``average`` the mean over
-                the tasks.
+            running_statistics: What becomes of ``running_mean`` and ``running_var`` of normalization layers, which are
+                no weights, and which no rule gets to see: ``pretrained`` takes θ_0's, ``average`` the mean over the
+                tasks.
 
         Returns:
             The merged weights in new tensors, with the types of ``pretrained``.
@@ -140,50 +95,115 @@ class Merger(ABC):
         Raises:
             ValueError: No model is given; names or shapes differ; a tensor has a type that is no weight where θ_0 has
                 one, as quantized weights have; a value is NaN or infinite, or becomes too large for its type; or
-                statistics that the method requires are missing.
+                statistics that the rule requires are missing.
         """
-        from cl_bench.mergers.engine.running import RunningMerge  # which needs to know what a merger is
-
-        running, left_behind = RunningMerge(self, pretrained, frozen_parameters, running_statistics), iter(statistics)
+        running = self.begin(Pretrained(pretrained, frozen_parameters, running_statistics))
+        left_behind = iter(statistics)
         if isinstance(finetuned, Sequence) and finetuned:
             return running.all_at_once([(weights, next(left_behind, {})) for weights in finetuned], on_progress)
         for weights in finetuned:
             running.add(weights, next(left_behind, {}))
-            # Without this, two tasks' weights would be held while the iterable makes the next.
-            del weights
+            del weights  # otherwise two tasks' weights would be held while the iterable makes the next
         if running.tasks == 0:
             raise ValueError("finetuned is empty: there is nothing to merge")
         return running.finish()
 
 
-class StackMerger(Merger):
-    """A method that must see the values of all tasks together, one parameter at a time.
+class Running(ABC):
+    """A merge that grows task by task. Each kind of merger has its own; ``RunningMerge`` is their face.
 
-    The tasks' weights are kept by reference and must not be changed while the merge runs: where they are
-    mapped from files, the memory is that of the largest parameter, once per task, and what the method
-    itself needs.
+    Attributes:
+        merger: The rule. Its ``scaling`` may change at any time: it counts when weights are written.
+        pretrained: θ_0.
+        tasks: Number of tasks added.
+        models: All tasks' weights, where the merge keeps them; None where a state takes their place.
     """
 
-    state: ClassVar = {}
+    models: KeptModels | None = None
 
-    def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Weights:
-        """Look at the stacks of all parameters, as often as needed, before the first is combined.
-
-        Args:
-            stacks: Called without arguments, reads all tasks once more, one parameter at a time.
-
-        Returns:
-            Tensors by names of the method's own; what every stack is then given as ``overview``.
-        """
-        return {}
+    def __init__(self, merger: BaseMerger, pretrained: Pretrained) -> None:
+        self.merger, self.pretrained, self.tasks = merger, pretrained, 0
+        self.averages = Averages(pretrained.weights, pretrained.running_statistics)
+        keep_freed_memory()
 
     @abstractmethod
-    def combine_stack(self, stack: Stack) -> Tensor:
-        """The merged task vector of one parameter, of its shape."""
+    def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
+        """See ``RunningMerge.add``."""
 
-    def fold(self, state: State, block: TaskBlock) -> None:
-        """Nothing: the weights themselves are kept."""
+    @abstractmethod
+    def all_at_once(
+        self, models: Sequence[tuple[Model, Mapping[str, Model]]], on_progress: Callable[[float], None]
+    ) -> dict[str, Tensor]:
+        """Merges these models, and nothing after them: the bits of ``add`` of each and then ``finish``, but faster.
 
-    def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """Never called: ``combine_stack`` takes its place."""
-        raise NotImplementedError
+        Args:
+            models: θ_t of each task, with what its training left behind.
+            on_progress: Called with the share of the work that was just done.
+        """
+
+    @abstractmethod
+    def merged(self) -> dict[str, Tensor]:
+        """See ``RunningMerge.merged``."""
+
+    @abstractmethod
+    def finish(self) -> dict[str, Tensor]:
+        """See ``RunningMerge.finish``."""
+
+    @abstractmethod
+    def merged_with_each(self, scalings: Iterable[float]) -> Iterator[dict[str, Tensor]]:
+        """See ``RunningMerge.merged_with_each``."""
+
+    @abstractmethod
+    def vectors(self) -> Callable[[str], Tensor]:
+        """Returns what gives a parameter's merged task vector: without λ, in the working type and a new tensor."""
+
+    def restart(self, weights: Weights) -> None:
+        """See ``RunningMerge.restart``."""
+        raise ValueError(f"{type(self.merger).__name__} cannot go on from other weights than it has merged")
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """What has to be saved beside the number of tasks and the averages."""
+
+    @abstractmethod
+    def loader(self, saved: Weights, tasks: int) -> Callable[[], None]:
+        """Checks what ``state`` gave, and returns what loads it: nothing is loaded before all is checked.
+
+        Raises:
+            ValueError: It is not of such a merge.
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """See ``RunningMerge.state_dict``."""
+        averages = {name: total.clone() for name, total in self.averages.state().items()}
+        return {"tasks": torch.tensor(self.tasks), **self.state(), **averages}
+
+    def load_state_dict(self, state_dict: Weights) -> None:
+        """See ``RunningMerge.load_state_dict``."""
+        check_names("state_dict", {"tasks"}, {"tasks"} & state_dict.keys())
+        tasks = int(state_dict["tasks"])
+        self.averages.check_state(state_dict)
+        own = {name: tensor for name, tensor in state_dict.items() if name != "tasks" and not name.startswith(PREFIX)}
+        load = self.loader(own, tasks)
+        load()
+        self.averages.load(state_dict)
+        self.tasks = tasks
+
+    def new_model(self) -> dict[str, Tensor]:
+        """A model with room for the merged parameters; what is no parameter is in it already."""
+        model = self.pretrained.to_be_merged()
+        for name, mean in self.averages.means(self.tasks):
+            model[name].copy_(mean)
+        return model
+
+    def checked(self, number: int, weights: Model, statistics: Mapping[str, Model], values: bool = True) -> Task:
+        """Checks one task, its values only where that is asked for.
+
+        Raises:
+            ValueError: See ``BaseMerger.merge``.
+        """
+        called, weights = f"finetuned (task {number})", weights_of(weights)
+        check_task(called, weights, self.pretrained.weights, values)
+        self.averages.check(called, weights)
+        parameters = {name: self.pretrained.weights[name] for name in self.pretrained.parameters}
+        return Task(number, called, weights, needed_statistics(called, statistics, self.merger, parameters), values)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping
 from functools import cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
 from cl_bench.mergers.engine.blocks import Weights, flat, spans, working_dtype
 from cl_bench.store.models import Model, weights_of
 
@@ -34,10 +34,25 @@ def check_task(what: str, weights: Weights, pretrained: Weights, values: bool = 
             check_values(what, name, tensor)
 
 
+class Asks(Protocol):
+    """A merger, seen as what asks for statistics."""
+
+    @property
+    def requires(self) -> frozenset[str]:
+        """Their names."""
+
+    def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
+        """Whether one has the shape that it must have for a parameter."""
+
+
 def needed_statistics(
-    what: str, statistics: Mapping[str, Model], merger: Merger, parameters: Weights
+    what: str, statistics: Mapping[str, Model], merger: Asks, parameters: Weights
 ) -> dict[str, Weights]:
-    """Those that the method requires, which are there, fit the parameters and are finite."""
+    """Returns those that the merger requires.
+
+    Raises:
+        ValueError: One is missing, fits no parameter, or is not finite.
+    """
     if missing := sorted(merger.requires - statistics.keys()):
         raise ValueError(f"{what}: {type(merger).__name__} needs the statistics {_some(missing)}")
     needed = {key: weights_of(statistics[key]) for key in sorted(merger.requires)}

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 Matrices = Literal["all", "no_embeddings", "linear"]

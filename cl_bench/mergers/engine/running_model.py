@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
 from cl_bench.mergers.engine.blocks import MergeBlock, State
+from cl_bench.mergers.engine.folding import Merger
 
 
 class RunningModel(Merger):

@@ -1,14 +1,14 @@
 """What many mergers share: sparsify each task vector, then combine what is left."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
 from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock, spans
+from cl_bench.mergers.engine.folding import Merger
 
 
 class Combination(Protocol):
@@ -20,11 +20,9 @@ class Combination(Protocol):
     def fold(self, state: State, kept: Tensor) -> None:
         """Take in what was kept of one more task."""
 
-    looks_back: ClassVar[bool]
-    """As ``Merger.looks_back``."""
-
-    def look_back(self, state: State) -> float:
-        """Look at one block of the state before any is combined."""
+    @property
+    def look_back(self) -> Callable[[State], float] | None:
+        """As ``Merger.look_back``."""
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The merged task vector of one block."""
@@ -34,15 +32,11 @@ class Sum:
     """Per element, the sum of the kept values; the memory is one number per element."""
 
     state: ClassVar[Mapping[str, torch.dtype | None]] = {"sum": None}
-    looks_back: ClassVar[bool] = False
+    look_back: Callable[[State], float] | None = None
 
     def fold(self, state: State, kept: Tensor) -> None:
         """sum ← sum + kept."""
         state[0].add_(kept)
-
-    def look_back(self, state: State) -> float:
-        """Nothing to see."""
-        return 0.0
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The sum itself."""
@@ -74,7 +68,6 @@ class Elected:
         "positive_count": torch.int16,
         "negative_count": torch.int16,
     }
-    looks_back: ClassVar[bool] = True
 
     def fold(self, state: State, kept: Tensor) -> None:
         """Add the kept values to the sum and the count of their sign."""
@@ -120,6 +113,8 @@ class SparseMerger(Merger):
         ValueError: ``combination`` is unknown.
     """
 
+    version = 2  # since then, the majority sign is the whole model's where tasks are merged one by one, too
+
     def __init__(self, scaling: float, combination: CombinationName) -> None:
         super().__init__(scaling)
         if combination not in _COMBINATIONS:
@@ -127,7 +122,7 @@ class SparseMerger(Merger):
         self._combination = _COMBINATIONS[combination]()
         # The only kind of method whose state depends on a setting.
         self.state = self._combination.state  # type: ignore[misc]
-        self.looks_back = self._combination.looks_back
+        self.look_back = self._combination.look_back
 
     @abstractmethod
     def sparsify(self, block: TaskBlock) -> Tensor:
@@ -138,10 +133,6 @@ class SparseMerger(Merger):
         kept = self.sparsify(block)
         for span in spans(len(kept)):  # where blocks are whole parameters, the rest of the work needs no such memory
             self._combination.fold(tuple(part[span] for part in state), kept[span])
-
-    def look_back(self, state: State) -> float:
-        """As the combination does."""
-        return self._combination.look_back(state)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """As the combination does."""

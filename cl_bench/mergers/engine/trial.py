@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from cl_bench.mergers.engine.base import Merger
+from cl_bench.mergers.engine.base import BaseMerger
 from cl_bench.mergers.engine.blocks import Weights
 from cl_bench.mergers.engine.checks import check_values
-from cl_bench.mergers.engine.running import RunningMerge
+from cl_bench.mergers.engine.running_merge import RunningMerge
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 
 _OF_A_PARAMETERS_SHAPE = {"second_moments", "fisher_diagonal", "squared_gradients"}
@@ -14,7 +14,7 @@ _LENGTH = 0.01  # of the task vectors' elements, in standard deviations of the p
 
 
 def trial(
-    merger: Merger,
+    merger: BaseMerger,
     pretrained: Weights,
     frozen_parameters: int = 0,
     running_statistics: RunningStatistics = "pretrained",

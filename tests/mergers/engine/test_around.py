@@ -15,11 +15,11 @@ from cl_bench.mergers import (
     SVC,
     TSV,
     Average,
+    BaseMerger,
     Dare,
     Last,
     Lines,
     MagMax,
-    Merger,
     Rescale,
     RunningMerge,
     TaskArithmetic,
@@ -36,7 +36,7 @@ from tests.mergers.matrix_models import FULL, SHAPES, encoders
 class Same(Around):
     """Changes nothing."""
 
-    def __init__(self, of: Merger, scaling: float = 1.0) -> None:
+    def __init__(self, of: BaseMerger, scaling: float = 1.0) -> None:
         super().__init__(of, scaling)
 
     def change(self, whole: Whole) -> Callable[[Merged], Tensor]:
@@ -44,13 +44,13 @@ class Same(Around):
         return lambda merged: merged.vector
 
 
-INNER: dict[str, Callable[[], Merger]] = {
+INNER: dict[str, Callable[[], BaseMerger]] = {
     "elementwise": lambda: MagMax(0.5),
     "looks": lambda: Ties(0.55, 0.4),
     "draws": lambda: Dare(0.4, 0.5, "ties", seed=3),
     "stack": lambda: TSV(1.2),
 }
-AROUND: dict[str, Callable[[Merger], Merger]] = {
+AROUND: dict[str, Callable[[BaseMerger], BaseMerger]] = {
     "lines": lambda of: Lines(of, 0.4),
     "rescale": lambda of: Rescale(of, "parameter"),
     "svc": lambda of: SVC(of, 0.2),
@@ -67,7 +67,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 
 
 @every_inner
-def test_without_a_change_all_is_as_the_inner_method_has_it(inner: Callable[[], Merger]) -> None:
+def test_without_a_change_all_is_as_the_inner_method_has_it(inner: Callable[[], BaseMerger]) -> None:
     start, *finetuned = encoders(3, dtype=torch.float32)
     alone = RunningMerge(inner(), start, frozen_parameters=50)
     around = RunningMerge(Same(Same(inner())), start, frozen_parameters=50)
@@ -81,7 +81,7 @@ def test_without_a_change_all_is_as_the_inner_method_has_it(inner: Callable[[], 
 @every_inner
 @every_around
 def test_restored_from_a_file_equals_uninterrupted(
-    inner: Callable[[], Merger], around: Callable[[Merger], Merger], tmp_path: Path
+    inner: Callable[[], BaseMerger], around: Callable[[BaseMerger], BaseMerger], tmp_path: Path
 ) -> None:
     start, *finetuned = encoders(3, dtype=torch.float32)
     stopped = RunningMerge(around(inner()), start)
@@ -122,7 +122,7 @@ def test_models_are_in_the_state_once() -> None:
 
 
 @every_around
-def test_statistics_are_handed_through(around: Callable[[Merger], Merger]) -> None:
+def test_statistics_are_handed_through(around: Callable[[BaseMerger], BaseMerger]) -> None:
     start, *finetuned = encoders(2)
     merger = around(CMM())
     assert merger.requires == {"second_moments"} and not merger.restarts
@@ -142,7 +142,7 @@ def test_statistics_are_handed_through(around: Callable[[Merger], Merger]) -> No
 
 
 @every_around
-def test_refused_weights_change_nothing(around: Callable[[Merger], Merger]) -> None:
+def test_refused_weights_change_nothing(around: Callable[[BaseMerger], BaseMerger]) -> None:
     start, model = encoders(1)
     merge = RunningMerge(around(MagMax(0.5)), start)
     merge.add(model)
@@ -156,7 +156,7 @@ def test_refused_weights_change_nothing(around: Callable[[Merger], Merger]) -> N
 
 @every_around
 @pytest.mark.parametrize("change", ["lacks", "unknown", "shape", "tasks", "inner"])
-def test_foreign_state_is_refused_and_changes_nothing(around: Callable[[Merger], Merger], change: str) -> None:
+def test_foreign_state_is_refused_and_changes_nothing(around: Callable[[BaseMerger], BaseMerger], change: str) -> None:
     start, *finetuned = encoders(3)
     other = RunningMerge(around(MagMax(0.5)), start)
     for model in finetuned[1:]:
@@ -221,11 +221,11 @@ def test_what_is_no_merger_is_refused() -> None:
         instantiate({"_target_": "cl_bench.mergers.Rescale", "of": "ties"}, "merger")
 
 
-def merger_of(*overrides: str) -> Merger:
+def merger_of(*overrides: str) -> BaseMerger:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", [*overrides, "logger.save_dir=."])
     merger = instantiate(OmegaConf.to_container(config, resolve=True)["merger"], "merger")
-    assert isinstance(merger, Merger)
+    assert isinstance(merger, BaseMerger)
     return merger
 
 

@@ -23,8 +23,8 @@ from cl_bench.mergers import (
     Wudi,
 )
 from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.mergers.engine.blocks import Stack, Weights
+from cl_bench.mergers.engine.stacking import StackMerger
 from tests.mergers.test_mergers import METHODS
 
 STATISTICS = ("1.running_mean", "1.running_var")

@@ -9,8 +9,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cl_bench.mergers import RunningMerge
-from cl_bench.mergers.engine.base import StackMerger
-from cl_bench.mergers.engine.blocks import Stack, sum_in_order
+from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.stacking import StackMerger
+from cl_bench.mergers.numerics.sums import sum_in_order
 
 PRETRAINED = {"layer.weight": torch.ones(2, 3), "scale": torch.tensor(2.0), "steps": torch.tensor(1)}
 

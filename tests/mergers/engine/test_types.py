@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cl_bench.mergers import Fisher, Last, Lines, MagMax, Merger, RunningMerge, TaskArithmetic, Wudi
-from cl_bench.mergers.engine.base import StackMerger
 from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.store.atomic import write_safetensors
 from cl_bench.store.models import read_model
 
