@@ -75,6 +75,7 @@ def test_progress_is_shown_on_a_terminal_only(monkeypatch, terminal):
     stream.isatty = lambda: terminal
     monkeypatch.setattr("sys.stdout", stream)
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("rich._console", None)  # one that an earlier test made remembers that there was no terminal
     with ProgressBars(tasks=2) as progress:
         progress.begin_task(steps=24, epochs=3, done=0)
         _fit([progress, *([_Slow(stream)] if terminal else [])])

@@ -89,7 +89,7 @@ def test_one_bit_of_any_image_makes_another_identity(mnist, tmp_path, monkeypatc
 
 
 def test_no_image_is_left_out_where_many_are_looked_at_in_parts(monkeypatch):
-    monkeypatch.setattr(avalanche, "_AT_ONCE", 7)
+    monkeypatch.setattr(avalanche, "_PART", 7)
     images = list(np.zeros((15, 2, 3, 3), np.uint8))
     seen = set()
     for row in range(15):
