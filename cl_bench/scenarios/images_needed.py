@@ -26,18 +26,18 @@ def check(scenario: Scenario, trained: Sequence[Experience], chooses: bool) -> N
     """
     shares = "validation" in scenario.streams
     lower = "scenario.validation_share sets them all aside: lower it" if shares else _ADD
-    _each_has_images(trained, "training", lower)
-    _each_has_images(scenario.test_stream, "test", _ADD)
+    _check_each_has_images(trained, "training", lower)
+    _check_each_has_images(scenario.test_stream, "test", _ADD)
     if chooses and shares:
         raise_it = "scenario.validation_share of the images of its classes is less than one: raise it"
-        _each_has_images(scenario.streams["validation"], "validation", raise_it)
+        _check_each_has_images(scenario.streams["validation"], "validation", raise_it)
     images, classes = sum(len(task.samples) for task in trained), sum(len(names) for names, _ in scenario.labels)
     if trained and images < classes:
         remedy = "lower scenario.validation_share, or add images" if shares else "add images"
         raise UserError(f"There are {images} training images for {classes} classes, which cannot be learned: {remedy}.")
     _warn_of_single_classes(trained)
     if trained and shares:
-        _keep_every_class(scenario, trained)
+        _check_classes_keep_images(scenario, trained)
 
 
 def _warn_of_single_classes(trained: Sequence[Experience]) -> None:
@@ -50,7 +50,7 @@ def _warn_of_single_classes(trained: Sequence[Experience]) -> None:
         )
 
 
-def _keep_every_class(scenario: Scenario, trained: Sequence[Experience]) -> None:
+def _check_classes_keep_images(scenario: Scenario, trained: Sequence[Experience]) -> None:
     kept = {label for task in trained for label in task.samples.targets}
     aside = {label for task in scenario.streams["validation"] for label in task.samples.targets}
     names = [name for labels in scenario.labels for name in labels.class_names]
@@ -61,7 +61,7 @@ def _keep_every_class(scenario: Scenario, trained: Sequence[Experience]) -> None
         )
 
 
-def _each_has_images(tasks: Sequence[Experience], kind: str, remedy: str) -> None:
+def _check_each_has_images(tasks: Sequence[Experience], kind: str, remedy: str) -> None:
     for number, task in enumerate(tasks, start=1):
         if not len(task.samples):
             raise UserError(f"Task {number} ({shorten(task.name, 60)}) has no {kind} image; {remedy}.")
