@@ -55,8 +55,8 @@ OWN_MODELS = {
 # Run as typed where nothing has been run or fetched yet, and stopped by a message that says what is missing.
 STOPPED = {
     "cl-bench data": None,
-    "cl-bench data verify cifar100": "download cifar100 --data-dir data",
-    "cl-bench data prepare cub200": "download cub200 --data-dir data",
+    "cl-bench data verify cifar100": "cl-bench data download cifar100 --data-dir data",
+    "cl-bench data prepare cub200": "cl-bench data download cub200 --data-dir data",
     "cl-bench analyze multirun": "no result.json below multirun",
     "cl-bench analyze multirun --trust my_package": "no result.json below multirun",
     "cl-bench report figures multirun report/figures": "no result.json below multirun",
