@@ -142,9 +142,8 @@ def _check_takes(target: Callable[..., Any], given: Mapping[str, Any], where: st
     known = parameters(target)
     if not _is_open_ended(known) and (left := [name for name in given if name not in known]):
         raise UserError(
-            f"{where}._target_: {_name(target)} is given {', '.join(given)}, but takes no {', '.join(left)}. Let "
-            "its constructor hand on what it does not know: def __init__(self, *, …, **options): "
-            "super().__init__(**options)"
+            f"{where}._target_: {_name(target)} is given {', '.join(given)}, but takes no {', '.join(left)}; let it "
+            "take that, too."
         )
 
 

@@ -92,6 +92,7 @@ class SI(TaskTrainer):
         for name, gradient in self._gradients.items():
             step = self.encoder.get_parameter(name).detach() - before[name]
             self.within_task[name] -= gradient * step
+        self._gradients = {}  # the next step makes its own
 
     def for_later_tasks(self) -> dict[str, dict[str, Tensor]]:
         """Returns Ω after the task, by parameter: its shape, on the CPU."""

@@ -171,7 +171,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any],
 
 
 _GIVEN = {
-    "trainer": ("encoder", "head", "transform", "optimization", "compile", "keep", "arguments", "options"),
+    "trainer": ("given",),
     "scenario": ("dataset", "datasets", "class_order", "domain_order", "dataset_order"),
     "optim": ("optimizer",),
     "optim.optimizer": ("params", "lr", "foreach", "maximize", "capturable", "differentiable", "amsgrad"),
