@@ -26,7 +26,7 @@ class LoRA(TaskTrainer):
     """Learns a low-rank update of linear layers, W = W_start + (alpha / rank) · B · A; all else is frozen.
 
     Every task gets fresh adapters, A random and B zero, on the weights that it starts from. After the task, the updates
-    are added to these weights: a task's weights are those of a whole encoder, for stores and mergers as any others.
+    are added to these weights. So a task's weights are those of a whole encoder, as stores and mergers expect.
 
     Source: Hu et al. 2021, arXiv 2106.09685, through the `peft` library. Differs from the publication in: by default,
     all linear layers of the blocks are adapted, not only those of queries and values. Queries, keys and values are one
@@ -42,7 +42,7 @@ class LoRA(TaskTrainer):
         starts_from: The weights that a task starts from.
 
     Raises:
-        UserError: `peft` is not installed, or the encoder has no such layers.
+        UserError: `peft` is not installed, or the encoder has none of these layers.
     """
 
     leaves: ClassVar[frozenset[str]] = frozenset()
@@ -90,7 +90,7 @@ class LoRA(TaskTrainer):
 
     @torch.no_grad()
     def _updates(self) -> Iterator[tuple[str, Tensor]]:
-        """(alpha / rank) · B · A, by name of the weight in the encoder itself."""
+        """Yields (alpha / rank) · B · A, by name of the weight in the encoder itself."""
         for name, layer in self.encoder.named_modules():
             if hasattr(layer, "get_delta_weight"):
                 weight = "in_proj_weight" if hasattr(layer, "in_proj_weight") else "weight"

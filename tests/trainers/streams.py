@@ -27,14 +27,14 @@ def made(trainer_class, settings=SETTINGS, stream=STREAM, keep=frozenset(), **op
     return trainer, trainer.weights()
 
 
-def learned(trainer, task, weights, settings=SETTINGS, stream=STREAM, resumed=None, callbacks=()):
+def learned(trainer, task, weights, settings=SETTINGS, stream=STREAM, resumed=None, callbacks=(), precision="32-true"):
     """One task as a run learns it: weights and statistics."""
     experience, done = stream.train_stream[task], resumed.step if resumed else 0
     order = batches.TrainingOrder(experience.samples, settings.batch_size, SEED, task, settings.epochs, done=done)
     assert order.steps >= 20
     seeds.reseed(SEED, task, "training")
     trainer.begin_task(weights, experience, order.steps, resumed)
-    devices = Devices(accelerator="cpu", devices=distributed.world_size())
+    devices = Devices(accelerator="cpu", devices=distributed.world_size(), precision=precision)
     runner = devices.trainer(settings.gradient_clip, [StepSeeds(SEED, task, done), *callbacks])
     runner.fit(trainer, batches.loader(experience.samples, order, TRANSFORM, workers=0))
     weights, statistics = trainer.end_task()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cl_bench.trainers import SI
-from tests.helpers.small import optimization
+from tests.helpers.small import SmallEncoder, head, optimization, small_given
 from tests.trainers import streams
 
 
@@ -69,3 +69,13 @@ def test_importance_is_left_behind_for_every_parameter_and_never_falls_below_zer
 
 def test_without_strength_it_is_sequential_fine_tuning():
     assert streams.distance(streams.trained(SI, strength=0.0)[-1], streams.without_help()) == 0
+
+
+def test_in_bfloat16_the_path_is_added_up_in_single_precision():
+    found = {}
+    for precision in ("32-true", "bf16-mixed"):
+        trainer = SI(small_given(streams.SETTINGS, encoder=SmallEncoder(), head=head()))
+        _, statistics = streams.learned(trainer, 0, trainer.weights(), precision=precision)
+        found[precision] = torch.cat([omega.flatten() for omega in statistics["importance"].values()])
+    exact, rounded = found.values()
+    assert rounded.dtype == torch.float32 and 0 < float((rounded - exact).norm() / exact.norm()) < 0.05

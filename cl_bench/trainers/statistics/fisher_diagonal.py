@@ -12,7 +12,7 @@ from cl_bench.images import batches
 from cl_bench.trainers.statistics.learned import Learned, to_means
 
 IMAGES = 4096
-"""Images that the estimate is made of, as in the authors' code; or all, where a task has fewer."""
+"""The estimate uses so many images, as the authors' code does; all, where a task has fewer."""
 
 _MOST_ELEMENTS = 2**28  # of the gradients that are held at once: 1 GiB in float32
 _MOST_AT_ONCE = 32  # images; with more, small encoders' gradients leave the cache
@@ -23,10 +23,10 @@ def fisher_diagonal(trainer: Learned) -> dict[str, Tensor]:
 
         F = 1/N · Σ_n Σ_y p(y | x_n) (∂ log p(y | x_n) / ∂θ)²
 
-    over N images in training's crops, and over all labels y that are possible in the group of x_n: the expectation is
-    that of the model's own distribution p, and is not sampled. Each image has its own gradients.
+    n runs over N images in training's crops, y over all labels that are possible in the group of x_n. The expectation
+    is over the model's own distribution p, and exact: no label is sampled. Each image has its own gradients.
 
-    Computed in single precision, with random parts of the encoder off; of a linearized encoder, for f_lin.
+    Computes in single precision, with random parts of the encoder off. A linearized encoder is taken as f_lin.
 
     Source: Matena and Raffel 2021, "Merging Models with Fisher-Weighted Averaging", arXiv 2111.09832.
 
@@ -46,19 +46,19 @@ def fisher_diagonal(trainer: Learned) -> dict[str, Tensor]:
             continue
         pixels = batches.to_images(batch, trainer.transform)
         directions = _directions(trainer, encoder(pixels), batch.groups)
-        for some, own in zip(pixels.split(at_once), directions.split(at_once), strict=True):
-            for name, squares in _squares(module, weights, some, own).items():
+        for some, theirs in zip(pixels.split(at_once), directions.split(at_once), strict=True):
+            for name, squares in _squares(module, weights, some, theirs).items():
                 total[name] += squares.sum(dim=0)
     to_means(total.values(), images)
     return {name: tensor.cpu() for name, tensor in total.items()}
 
 
 def _directions(trainer: Learned, features: Tensor, groups: Tensor) -> Tensor:
-    """(B, K, D): for each image, directions u_k in the space of features with Σ_k u_k u_kᵀ = Σ_y p_y g_y g_yᵀ.
+    """Returns (B, K, D): for each image, directions u_k among features with Σ_k u_k u_kᵀ = Σ_y p_y g_y g_yᵀ.
 
-    g_y is the gradient of log p_y with respect to the features. The vectors √p_y · g_y are such directions, and so are
-    the scaled axes of the ellipsoid that they span, of which there are fewer: whatever J is, Σ_k (Jᵀ u_k)² is the same.
-    Those at the end are zero, or nothing but rounding.
+    g_y is the gradient of log p_y with respect to the features. The vectors √p_y · g_y are such directions. So are the
+    scaled axes of the ellipsoid that they span, and there are fewer of them: Σ_k (Jᵀ u_k)² is the same for every J. The
+    last ones are zero, or nothing but rounding.
     """
     features = features.detach().requires_grad_()
     with torch.enable_grad():
@@ -76,17 +76,17 @@ def _directions(trainer: Learned, features: Tensor, groups: Tensor) -> Tensor:
 
 
 def _squares(module: nn.Module, weights: dict[str, Tensor], images: Tensor, directions: Tensor) -> dict[str, Tensor]:
-    """(b, …) by parameter: for each image Σ_k (Jᵀ u_k)², with J the derivative of its features at the weights."""
+    """Returns (b, …) by parameter: for each image Σ_k (Jᵀ u_k)², where J is the derivative of its features."""
     energies = directions.square().sum(dim=2)  # (b, K), falling
     directions = directions[:, : int((energies > energies.max() * torch.finfo(energies.dtype).eps).sum(dim=1).max())]
 
-    def of_one(image: Tensor, own: Tensor) -> dict[str, Tensor]:
+    def squares_of_one(image: Tensor, its_directions: Tensor) -> dict[str, Tensor]:
         _, pull = vjp(lambda at: functional_call(module, at, (image[None],))[0], weights)
         total = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
-        for direction in own:
+        for direction in its_directions:
             (gradient,) = pull(direction)
             total = {name: total[name].addcmul(gradient[name], gradient[name]) for name in total}
         return total
 
     with plain_attention():
-        return vmap(of_one)(images, directions)
+        return vmap(squares_of_one)(images, directions)

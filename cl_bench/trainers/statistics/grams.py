@@ -12,7 +12,7 @@ from cl_bench.images import batches
 from cl_bench.trainers.statistics.learned import Learned, to_means
 
 IMAGES = 16_000
-"""Images that are read, the 1000 batches of 16 of the authors' code; or all, where a task has fewer."""
+"""So many images are read, as the authors' code does in 1000 batches of 16; all, where a task has fewer."""
 
 
 def grams(trainer: Learned) -> dict[str, Tensor]:
@@ -20,17 +20,16 @@ def grams(trainer: Learned) -> dict[str, Tensor]:
 
         G = 1/N · Σ_n X_nᵀ X_n
 
-    X_n, (tokens, d_in), is what the layer reads of image n, in training's crops; N is the number of images. Attention's
-    fused matrix of queries, keys and values has one matrix, since all three read the same. Layers are found by what is
-    computed: a product with the transpose of a parameter. A bare matrix that stands on the right as it is, as
+    X_n, (tokens, d_in), is what the layer reads of image n, in training's crops; N is the number of images. Queries, keys
+    and values read the same, so attention's fused matrix of the three has one Gram matrix. A layer is found by what it
+    computes: a product with the transpose of a parameter. So a bare matrix on the right of a product, such as
     open_clip's `proj`, is not among them.
 
-    Computed in single precision, with random parts of the encoder off.
+    Computes in single precision, with random parts of the encoder off.
 
     Source: Jin et al. 2022, "Dataless Knowledge Fusion by Merging Weights of Language Models", arXiv 2212.09849.
-    Differs from the publication in: the authors' code divides by the number of tokens, not of images, which is the
-    same up to a factor that all tasks share; the paper's sums are not divided at all, so that there a task weighs the
-    more, the more images it has.
+    Differs from the publication in: the authors' code divides by the number of tokens, not of images; that is a factor
+    that all tasks share. The paper does not divide its sums, so there a task with more images weighs more.
 
     Args:
         trainer: Has just learned the task; it stays as it is.
@@ -40,7 +39,7 @@ def grams(trainer: Learned) -> dict[str, Tensor]:
     for batch in trainer.another_pass("Gram matrices", IMAGES):
         images += batch.global_size
         pixels = batches.to_images(batch, trainer.transform)
-        seen.counts = len(pixels) > 0  # a process without images, too, has to have a matrix of every layer
+        seen.counts = len(pixels) > 0  # a process without images needs every matrix, too
         with torch.no_grad(), plain_attention(), seen:
             batches.encoded(encoder, pixels)
     to_means(seen.grams.values(), images)
@@ -48,13 +47,13 @@ def grams(trainer: Learned) -> dict[str, Tensor]:
 
 
 class _LinearLayers(TorchDispatchMode):
-    """Within it, whatever is multiplied by a transposed weight of the encoder is added to the weight's Gram matrix.
+    """Watches products: what is multiplied by a transposed weight of the encoder adds to that weight's Gram matrix.
 
-    Hooks on modules would not see the layers within `nn.MultiheadAttention`, which are no calls of modules.
+    Hooks on modules would miss the layers within `nn.MultiheadAttention`, which it does not call as modules.
 
     Attributes:
         grams: The sums, by name of the weight.
-        counts: Whether what is multiplied stands for images.
+        counts: Whether the batch has images of this process.
     """
 
     def __init__(self, encoder: nn.Module) -> None:

@@ -16,12 +16,12 @@ def squared_gradients(trainer: Learned) -> dict[str, Tensor]:
 
         F = 1/B · Σ_b (∂L_b / ∂θ)²
 
-    L_b is the mean cross-entropy of batch b, without label smoothing, to its true labels among the task's classes, in
-    one pass over the task's training images, in training's batches and crops. A batch is that of all processes
-    together. Computed in single precision, with random parts of the encoder off.
+    L_b is the mean cross-entropy of batch b to its true labels, among the task's classes and without label smoothing.
+    One pass goes over the task's training images, in training's batches and crops. A batch is that of all processes
+    together. Computes in single precision, with random parts of the encoder off.
 
-    This is what the code of CoFiMA, arXiv 2312.08977, takes for the diagonal of the Fisher information. It grows as
-    batches become smaller, and needs one backward pass per batch, where `fisher_diagonal` needs some for every image.
+    The code of CoFiMA, arXiv 2312.08977, takes this for the diagonal of the Fisher information. It grows as batches
+    become smaller. It needs one backward pass per batch, where `fisher_diagonal` needs several per image.
 
     Args:
         trainer: Has just learned the task; it stays as it is.
@@ -35,8 +35,8 @@ def squared_gradients(trainer: Learned) -> dict[str, Tensor]:
             logits = trainer.logits(batches.encoded(encoder, batches.to_images(batch, trainer.transform)))
             among = logits.masked_fill(~trainer.class_masks[batch.groups], float("-inf"))
             loss = trainer.mean(functional.cross_entropy(among, batch.labels, reduction="sum"), batch)
-        for own, gradient in zip(total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):
+        for square, gradient in zip(total, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):
             distributed.average(gradient)
-            own += gradient.square()
+            square += gradient.square()
         passed += 1
     return {name: (tensor / passed).cpu() for name, tensor in zip(names, total, strict=True)}
