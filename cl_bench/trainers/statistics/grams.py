@@ -20,9 +20,9 @@ def grams(trainer: Learned) -> dict[str, Tensor]:
 
         G = 1/N · Σ_n X_nᵀ X_n
 
-    X_n, (tokens, d_in), is what the layer reads of image n, in training's crops; N is the number of images. Queries, keys
-    and values read the same, so attention's fused matrix of the three has one Gram matrix. A layer is found by what it
-    computes: a product with the transpose of a parameter. So a bare matrix on the right of a product, such as
+    X_n, (tokens, d_in), is what the layer reads of image n, in training's crops; N is the number of images. Queries,
+    keys and values read the same, so attention's fused matrix of the three has one Gram matrix. A layer is found by
+    what it computes: a product with the transpose of a parameter. So a bare matrix on the right of a product, such as
     open_clip's `proj`, is not among them.
 
     Computes in single precision, with random parts of the encoder off.
