@@ -1,5 +1,6 @@
 """CMM: tangent space, merging by second moments, refinement."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
@@ -19,7 +20,7 @@ from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 from cl_bench.trainers.tangent import hold_back_constants
 
-_LOSSES = {"l1": functional.l1_loss, "l2": functional.mse_loss}
+_LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 
 
 class CMM(TaskTrainer):
@@ -78,7 +79,8 @@ class CMM(TaskTrainer):
         super().__init__(replace(given, encoder=encoder), starts_from)
         if tangent:
             hold_back_constants(self)
-        self._refinement, self._lr, self._refined = refinement, refinement_lr, refined
+        self._lr, self._refined = refinement_lr, refined
+        self._difference = _LOSSES[refinement or "l2"]
         self.refines = refinement is not None
 
     def refine(self, experience: Experience, previous: Weights, merged: Weights) -> dict[str, torch.Tensor]:
@@ -102,5 +104,5 @@ class CMM(TaskTrainer):
         with torch.no_grad():
             wanted = batches.encoded(lambda some: functional_call(self.encoder, dict(target), (some,)), images)
         features = batches.encoded(self.encoder, images)
-        total = _LOSSES[self._refinement](features, wanted, reduction="sum")
+        total = self._difference(features, wanted, reduction="sum")
         return self.mean(total / features.shape[1], batch)

@@ -25,6 +25,8 @@ class HeadOnly(TaskTrainer):
 
     leaves: ClassVar[frozenset[str]] = frozenset()
 
+    classes: Tensor  # (K,) int64: the task's
+
     def __init__(self, given: Given, starts_from: StartsFrom = "previous") -> None:
         super().__init__(given, starts_from)
         self.encoder.requires_grad_(False).eval()

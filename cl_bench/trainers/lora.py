@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from functools import partial
 from types import ModuleType
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -91,13 +91,14 @@ class LoRA(TaskTrainer):
     @torch.no_grad()
     def _updates(self) -> Iterator[tuple[str, Tensor]]:
         """Yields (alpha / rank) · B · A, by name of the weight in the encoder itself."""
+        layer: Any  # peft's, where it has an update
         for name, layer in self.encoder.named_modules():
             if hasattr(layer, "get_delta_weight"):
                 weight = "in_proj_weight" if hasattr(layer, "in_proj_weight") else "weight"
                 yield f"{name}.{weight}".replace(".base_layer", ""), layer.get_delta_weight(_ADAPTER)
 
 
-def _adapt(encoder: nn.Module, rank: int, alpha: float, dropout: float, layers: list[str]) -> nn.Module:
+def _adapt(encoder: nn.Module, rank: int, alpha: float, dropout: float, layers: list[str]) -> Any:
     """Puts fresh adapters into the encoder and freezes all else; returns peft's view of it, which takes them out."""
     peft = _peft()
     from cl_bench.trainers.parts.lora_attention import Attention

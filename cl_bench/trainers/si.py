@@ -79,11 +79,13 @@ class SI(TaskTrainer):
     @torch.no_grad()
     def on_after_backward(self) -> None:
         """Keeps the gradient of the cross-entropy for ω, and only then adds the penalty's."""
-        learned = {name: p for name, p in self.trained().items() if p.grad is not None}
-        self._gradients = {name: p.grad.clone() for name, p in learned.items()}
-        if self._importance:
-            for name, p in learned.items():
-                p.grad.add_(2 * self._strength * self._importance[name] * self._moved(name, p))
+        for name, parameter in self.trained().items():
+            if parameter.grad is None:
+                continue  # the loss does not depend on it
+            self._gradients[name] = parameter.grad.clone()
+            if self._importance:
+                moved = self._moved(name, parameter)
+                parameter.grad.add_(2 * self._strength * self._importance[name] * moved)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """Makes a step, and adds to ω by how much it lowered the cross-entropy: -g · Δθ."""

@@ -1,10 +1,11 @@
 """What every trainer is: a LightningModule that learns one task at a time."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -211,7 +212,7 @@ class TaskTrainer(pl.LightningModule):
         if gradient_clip_val is not None:
             nn.utils.clip_grad_norm_(self.trained().values(), gradient_clip_val)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """Returns a fresh optimizer and a per-step schedule that ends with the task, or those of the stopped run."""
         done = self._resumed.step if self._resumed else 0
         optimizer, schedule = self.optimization.build(self.trained(), self.steps, done)

@@ -89,4 +89,5 @@ def _squares(module: nn.Module, weights: dict[str, Tensor], images: Tensor, dire
         return total
 
     with plain_attention():
-        return vmap(squares_of_one)(images, directions)
+        squares: dict[str, Tensor] = vmap(squares_of_one)(images, directions)
+    return squares
