@@ -44,7 +44,9 @@ class Batch(NamedTuple):
     global_size: int  # images of the batch on all devices together
 
 
-class _Request(NamedTuple):
+class Request(NamedTuple):
+    """What this process fetches for one batch."""
+
     # Its tensors are copies, not views: a thread of the loader moves a tensor's whole memory to where a worker can read
     # it, and reading another view of that memory at the same moment would give garbage.
     positions: Tensor
@@ -52,7 +54,17 @@ class _Request(NamedTuple):
     global_size: int
 
 
-class TrainingOrder(Sampler[_Request]):
+class Order(Sampler[Request]):
+    """Says which images make up each batch.
+
+    Attributes:
+        most_images: The most images of a batch for this process.
+    """
+
+    most_images: int
+
+
+class TrainingOrder(Order):
     """All steps of a task: every image once per epoch, in an order and with crops drawn from seed, task and epoch.
 
     Of P processes, each takes every P-th image of a batch. The last batch of an epoch may be smaller, and empty for
@@ -93,22 +105,22 @@ class TrainingOrder(Sampler[_Request]):
     def __len__(self) -> int:
         return self.steps - self._done
 
-    def __iter__(self) -> Iterator[_Request]:
+    def __iter__(self) -> Iterator[Request]:
         first_epoch, first = divmod(self._done, self.steps_per_epoch)
         for epoch in range(first_epoch, self.steps // self.steps_per_epoch):
             yield from self._epoch(epoch, first)
             first = 0
 
-    def _epoch(self, epoch: int, first: int) -> Iterator[_Request]:
+    def _epoch(self, epoch: int, first: int) -> Iterator[Request]:
         seed, task = self._place
         order = torch.randperm(len(self._samples), generator=generator(seed, task, "order", epoch))
         draws = draw_crops(len(self._samples), generator(seed, task, "crops", epoch))
         for batch in order.split(self._batch_size)[first : self.steps_per_epoch]:
             mine = batch[distributed.rank() :: distributed.world_size()].clone()
-            yield _Request(mine, draws[:, mine], len(batch))
+            yield Request(mine, draws[:, mine], len(batch))
 
 
-class EvaluationOrder(Sampler[_Request]):
+class EvaluationOrder(Order):
     """Every image once over all processes, without padding."""
 
     def __init__(self, samples: Samples, batch_size: int) -> None:
@@ -119,9 +131,9 @@ class EvaluationOrder(Sampler[_Request]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[_Request]:
+    def __iter__(self) -> Iterator[Request]:
         for positions in self._batches:
-            yield _Request(positions.clone(), None, len(positions))
+            yield Request(positions.clone(), None, len(positions))
 
 
 class _Fetch(Dataset[Batch]):
@@ -130,7 +142,7 @@ class _Fetch(Dataset[Batch]):
     def __init__(self, samples: Samples, transform: ImageTransform) -> None:
         self._samples, self._transform = samples, transform
 
-    def __getitem__(self, request: _Request) -> Batch:
+    def __getitem__(self, request: Request) -> Batch:
         positions, draws, global_size = request
         parts = []
         for source, rows, places in self._samples.located(positions):
@@ -145,9 +157,7 @@ class _Fetch(Dataset[Batch]):
         return Batch(parts, self._samples.labels[positions], self._samples.groups[positions], global_size)
 
 
-def loader(
-    samples: Samples, order: TrainingOrder | EvaluationOrder, transform: ImageTransform, workers: int | None
-) -> DataLoader[Batch]:
+def loader(samples: Samples, order: Order, transform: ImageTransform, workers: int | None) -> DataLoader[Batch]:
     """Batches in the order given.
 
     Args:

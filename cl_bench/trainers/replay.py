@@ -1,12 +1,11 @@
 """Experience replay."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from cl_bench.images import batches
 from cl_bench.images.samples import Samples
@@ -99,7 +98,7 @@ class Replay(TaskTrainer):
         self._buffer.add(experience.samples)
 
 
-class ReplayOrder(Sampler[Any]):
+class ReplayOrder(batches.Order):
     """Draws, for each step of a task, the images of the buffer that join it, and their crops.
 
     Draws are for all processes together; each takes every world-size-th image.
@@ -118,13 +117,13 @@ class ReplayOrder(Sampler[Any]):
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, int]]:
+    def __iter__(self) -> Iterator[batches.Request]:
         for step in self._steps:
             random = generator(self._seed, "replay", step)
             positions = torch.randperm(len(self._samples), generator=random)[: self._batch_size]
             draws = draw_crops(len(positions), random)
             mine = slice(distributed.rank(), None, distributed.world_size())
-            yield positions[mine], draws[:, mine], len(positions)
+            yield batches.Request(positions[mine], draws[:, mine], len(positions))
 
 
 def joined(one: batches.Batch, other: batches.Batch) -> batches.Batch:

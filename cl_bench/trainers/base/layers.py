@@ -30,9 +30,10 @@ def groups(parameters: Mapping[str, nn.Parameter], lr: float, decay: float) -> l
     """
     depths = {name: _depth(name) for name in parameters}
     top = 1 + max((depth for depth in depths.values() if depth is not None), default=0)
-    members = defaultdict(list)
+    members: dict[int, list[nn.Parameter]] = defaultdict(list)
     for name, parameter in parameters.items():
-        members[top if depths[name] is None else depths[name]].append(parameter)
+        depth = depths[name]
+        members[top if depth is None else depth].append(parameter)
     return [{"params": members[depth], "lr": lr * decay ** (top - depth)} for depth in sorted(members)]
 
 

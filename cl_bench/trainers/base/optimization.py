@@ -53,7 +53,7 @@ class Optimization:
         try:
             optimizer = self.optimizer([number], lr=self.lr)
             if isinstance(optimizer, torch.optim.Optimizer):
-                optimizer.step(lambda: number.detach().sum())
+                optimizer.step(lambda: 0.0)
         except Exception as error:
             raise UserError(
                 f"optim.optimizer: {_name(self.optimizer)} does not take these settings: {user_code.describe(error)}; "

@@ -15,10 +15,11 @@ class Attention(MultiheadAttention):
     one calls the attention with the sums W + (alpha / rank) · B · A, and leaves the weights alone.
     """
 
-    def forward(self, query: Tensor, *arguments: Any, **options: Any) -> tuple[Tensor, Tensor | None]:
+    def forward(self, query: Tensor, *arguments: Any, **options: Any) -> Any:
         """Calls the attention with the updated weights."""
         (adapter,) = self.active_adapters
-        attention, projection = self.base_layer, self.base_layer.out_proj
+        attention: Any = self.base_layer
+        projection = attention.out_proj
         weights = {
             "in_proj_weight": attention.in_proj_weight + self.get_delta_weight(adapter),
             "out_proj.base_layer.weight": projection.weight + projection.get_delta_weight(adapter),

@@ -65,14 +65,15 @@ def _directions(trainer: Learned, features: Tensor, groups: Tensor) -> Tensor:
         logits = trainer.logits(features)
     allowed = trainer.class_masks[groups]
     shares = logits.detach().masked_fill(~allowed, float("-inf")).softmax(dim=1)
-    gradients = []
+    gradients: list[Tensor] = []
     for label in allowed.any(dim=0).nonzero().flatten():
         of_logits = -shares
         of_logits[:, label] += 1
         of_logits *= shares[:, label, None].sqrt()
         gradients += torch.autograd.grad(logits, features, of_logits, retain_graph=True)
     _, lengths, axes = torch.linalg.svd(torch.stack(gradients, dim=1), full_matrices=False)
-    return lengths[..., None] * axes
+    directions: Tensor = lengths[..., None] * axes
+    return directions
 
 
 def _squares(module: nn.Module, weights: dict[str, Tensor], images: Tensor, directions: Tensor) -> dict[str, Tensor]:
@@ -81,7 +82,7 @@ def _squares(module: nn.Module, weights: dict[str, Tensor], images: Tensor, dire
     directions = directions[:, : int((energies > energies.max() * torch.finfo(energies.dtype).eps).sum(dim=1).max())]
 
     def squares_of_one(image: Tensor, its_directions: Tensor) -> dict[str, Tensor]:
-        _, pull = vjp(lambda at: functional_call(module, at, (image[None],))[0], weights)
+        pull = vjp(lambda at: functional_call(module, at, (image[None],))[0], weights)[1]
         total = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
         for direction in its_directions:
             (gradient,) = pull(direction)

@@ -57,7 +57,7 @@ class _LinearLayers(TorchDispatchMode):
     """
 
     def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._weights = {p.data_ptr(): (name, p) for name, p in encoder.named_parameters() if p.dim() == 2}
         self.grams: dict[str, Tensor] = {}
         self.counts = True
