@@ -2,5 +2,6 @@
 
 from cl_bench.testing.dataset import check_dataset
 from cl_bench.testing.merger import check_merger
+from cl_bench.testing.trainer import check_trainer
 
-__all__ = ["check_dataset", "check_merger"]
+__all__ = ["check_dataset", "check_merger", "check_trainer"]

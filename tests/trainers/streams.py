@@ -6,12 +6,12 @@ import math
 import torch
 from torch.nn import functional
 
-from cl_bench.callbacks import Checkpoint, StepSeeds
+from cl_bench.callbacks import StepSeeds
 from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime import distributed, seeds
 from cl_bench.runtime.devices import Devices
-from cl_bench.trainers import Sequential, UnfinishedTask
+from cl_bench.trainers import Sequential
 from tests.helpers.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario, small_given
 
 SEED = 3
@@ -134,43 +134,3 @@ def assert_same_streams(mine, plain):
     assert len(mine) == len(plain) == 3
     for one, other in zip(mine, plain, strict=True):
         assert distance(one, other) < 1e-9
-
-
-def assert_goes_on_from_stored_tasks(trainer_class, **options):
-    """A run that reads two tasks from the store and learns the third ends with the bits of one that learned all."""
-    whole, pretrained = made(trainer_class, **options)
-    first = learned(whole, 0, pretrained)
-    second = learned(whole, 1, first[0])
-    expected, left = learned(whole, 2, second[0])
-    other, _ = made(trainer_class, **options)
-    for experience, stored in zip(STREAM.train_stream, (first, second), strict=False):
-        other.remember(experience, *stored)
-    assert left.keys() == other.memory
-    _assert_same_bits((expected, left), learned(other, 2, second[0]))
-
-
-def assert_goes_on_within_a_task(trainer_class, **options):
-    """A run that is stopped within its second task, and goes on from there, ends with the same bits."""
-    whole, pretrained = made(trainer_class, **options)
-    first, kept = learned(whole, 0, pretrained), []
-
-    def write(tensors):
-        kept.append({name: tensor.clone() for name, tensor in tensors.items()})
-
-    expected = learned(whole, 1, first[0], callbacks=[Checkpoint(write, lambda: 0.0, 7, None, 0)])
-    other, _ = made(trainer_class, **options)
-    other.remember(STREAM.train_stream[0], *first)
-    resumed = UnfinishedTask.from_tensors(kept[0])
-    assert resumed.step == 7
-    _assert_same_bits(expected, learned(other, 1, first[0], resumed=resumed))
-
-
-def _assert_same_bits(one, other):
-    (weights, statistics), (other_weights, other_statistics) = one, other
-    assert statistics.keys() == other_statistics.keys()
-    for tensors, others in (
-        (weights, other_weights),
-        *((statistics[name], other_statistics[name]) for name in statistics),
-    ):
-        assert tensors.keys() == others.keys()
-        assert all(torch.equal(others[name], tensor) for name, tensor in tensors.items())

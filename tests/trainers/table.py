@@ -52,5 +52,3 @@ CASES = {
     if name != "zero_shot"
     for number, options in enumerate(_ROWS.get(name, ({},)))
 }
-ONE_EACH = {name: case for name, case in CASES.items() if name.endswith("_0")}
-SEVERAL_TASKS = {name: case for name, case in CASES.items() if name != "joint_0"}
