@@ -1,8 +1,9 @@
 """What many tests need: the composed configuration as plain data, and the command line."""
 
+import re
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ composition.install()  # as the commands do
 process.tune()  # as they do; nothing above imports torch
 ROOT = Path(__file__).resolve().parent.parent
 
+_SOMEWHERE = "/somewhere"
+
 FEW_STEPS = ("optim.epochs=1", "lightning.limit_train_batches=3", "lightning=cpu")
 FEW_TESTED = "+dataset.test=90"  # of the digits, where the accuracy does not matter
 
@@ -29,10 +32,25 @@ FEW_IMAGES = "scenario.validation_share=0.9"
 
 def configuration(folder: Path, *overrides: str) -> dict:
     """What `run.py` composes, as plain data, with store and outputs in a folder."""
-    own = [f"paths.store_dir={folder / 'store'}", f"logger.save_dir={folder / 'run'}"]
+    return _moved(_composed(overrides), str(folder))
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> dict:
+    """Many tests want the same one, and to compose it takes 75 ms."""
+    own = [f"paths.store_dir={_SOMEWHERE}/store", f"logger.save_dir={_SOMEWHERE}/run"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", [*own, *overrides])
     return OmegaConf.to_container(config, resolve=True)
+
+
+def _moved(node, folder: str):
+    """A copy, in which the test's own folder stands for the place that all tests share."""
+    if isinstance(node, dict):
+        return {key: _moved(value, folder) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_moved(value, folder) for value in node]
+    return node.replace(_SOMEWHERE, folder) if isinstance(node, str) else node
 
 
 @pytest.fixture
@@ -53,6 +71,16 @@ def commands(tmp_path_factory):
 def command(commands):
     """Runs `python …` to its end."""
     return lambda *arguments, **options: commands.begin(*arguments, **options).completed()
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The script `cl-bench` as pip writes it: `[project.scripts]` says what it calls."""
+    project = (ROOT / "pyproject.toml").read_text()
+    module, function = re.search(r'^cl-bench = "(.+):(.+)"$', project, flags=re.MULTILINE).groups()
+    script = tmp_path_factory.mktemp("bin") / "cl-bench"
+    script.write_text(f"import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n")
+    return script
 
 
 @pytest.fixture

@@ -108,16 +108,6 @@ def test_every_command_is_run_or_composed_or_has_a_reason_why_not():
     assert len(COMMANDS) >= 60 and sum(map(_is_run, COMMANDS)) >= 20 and sum(map(_is_composed, COMMANDS)) >= 18
 
 
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory):
-    """The script `cl-bench` as pip writes it: `[project.scripts]` says what it calls."""
-    project = (ROOT / "pyproject.toml").read_text()
-    module, function = re.search(r'^cl-bench = "(.+):(.+)"$', project, flags=re.MULTILINE).groups()
-    script = tmp_path_factory.mktemp("bin") / "cl-bench"
-    script.write_text(f"import sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n")
-    return script
-
-
 @pytest.fixture
 def type_in(command, installed, tmp_path):
     """Types a command of the documents in an empty folder, where the project's own files would lie."""
