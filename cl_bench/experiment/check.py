@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
@@ -30,7 +31,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
         UserError: What `build` would raise of the settings.
     """
     settings = read_settings(config)
-    bound(config.get("logger"), "logger")
+    bound(group_settings(config, "logger"), "logger")
     node = group_settings(config, "scenario")
     if not any(isinstance(node.get(name), Mapping) for name in ("dataset", "datasets")):
         bound(node, "scenario")  # it fetches its images itself
@@ -38,7 +39,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     data = [config.get("dataset"), config.get("task_order"), node]
     scenario = memo(["scenario", data], lambda: make_scenario(config, memo))
     check_split(settings, scenario)
-    backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone"))
+    backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
 
     def rehearse() -> None:
         classes = sum(len(labels.class_names) for labels in scenario.labels)

@@ -1,4 +1,4 @@
-"""What becomes of a result that lies where another one is to be written: it is not lost without a word."""
+"""Keeps an earlier result that lies where a run will write its own."""
 
 import contextlib
 import itertools
@@ -18,13 +18,13 @@ _LIGHTNING_WITH_NUMBERS = ("precision", "limit_train_batches")
 
 
 def set_aside(path: Path, config: Mapping[str, Any]) -> None:
-    """Renames the record that lies at `path` where it is of another configuration, and says so.
+    """Renames the record at `path` if it is of another configuration, and says so.
 
-    The same configuration run again replaces its record, and so does any run a file that is no record.
+    A record of the same configuration will be replaced, and so will a file that is no record.
 
     Args:
-        path: `result.json` of a run's folder, which need not be there.
-        config: Of the record that will be written, resolved.
+        path: The `result.json` in a run's folder; it need not exist.
+        config: The resolved configuration of the record that will be written.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["config"]
@@ -47,4 +47,5 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}
     lightning = {key: config["lightning"].get(key) for key in _LIGHTNING_WITH_NUMBERS}
-    return to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")
+    plain: dict[str, Any] = to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")
+    return plain

@@ -3,7 +3,7 @@
 import logging
 import textwrap
 
-from cl_bench.evaluation import Counts, Evaluator
+from cl_bench.evaluation import Counts, Evaluator, Kind
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import Learned, Row, Run, Task
 from cl_bench.loggers import log_metrics
@@ -41,13 +41,13 @@ def counted(run: Run, evaluator: Evaluator, weights: Weights) -> Counts:
 
 
 def _merged_is_finetuned(parts: Parts) -> bool:
-    """Whether the merged model is the last task's own, so that it would be evaluated twice."""
+    """Whether the merged model is θ_t itself, which need not be evaluated twice."""
     has_statistics = any(map(is_running_statistic, parts.pretrained))
     return isinstance(parts.merger, Last) and parts.scalings == (1,) and not has_statistics
 
 
 def _note(run: Run, row: Row, name: str) -> None:
-    """Writes the row down: one line for people, and the same numbers for the logger."""
+    """Writes the row down: in the run, in a line on the terminal, and in the logger."""
     run.rows.append(row)
     if not distributed.is_main():
         return
@@ -60,9 +60,9 @@ def _note(run: Run, row: Row, name: str) -> None:
 
 
 def _accuracies(parts: Parts, row: Row) -> str:
-    """The accuracies of a row in words; of a grid of λ, the kind that is the headline's."""
+    """The accuracies of a row; of a grid of λ, only the kind of the headline."""
     if len(parts.scalings) > 1:
-        kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"
+        kind: Kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"
         pairs = zip(parts.scalings, row.merged, strict=False)
         return "".join(f"λ {scaling:g}: {counts.pooled(kind):5.2f}  " for scaling, counts in pairs)
     return "".join(

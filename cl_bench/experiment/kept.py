@@ -1,4 +1,4 @@
-"""How much of a run is kept, for what it says when it is stopped."""
+"""How much of a run is stored, for the message of a run that is stopped."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,11 @@ from dataclasses import dataclass
 class Kept:
     """What another run of the same configuration would find in the store.
 
-    Args:
-        of: Tasks of the run.
-
     Attributes:
-        tasks: Those of which nothing has to be computed again.
-        step: Steps of the next one that a checkpoint holds.
-        steps: All steps of that one.
+        of: Number of tasks of the run.
+        tasks: Number of tasks that are stored and need no more work.
+        step: Steps of the next task that its checkpoint holds.
+        steps: All steps of that task.
     """
 
     of: int
@@ -22,7 +20,7 @@ class Kept:
     steps: int = 0
 
     def task(self, number: int) -> None:
-        """The task of this number (from 0) is stored, and with it all before."""
+        """Notes that the task of this number (from 0) is stored."""
         self.tasks, self.step = number + 1, 0
 
     def words(self) -> str:

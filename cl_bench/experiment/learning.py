@@ -1,4 +1,4 @@
-"""The first step of a task: its weights are read from the store, or it is trained."""
+"""The first step of a task: its weights are loaded from the store, or it is trained."""
 
 import contextlib
 import gc
@@ -28,7 +28,7 @@ def stored(run: Run, task: Task) -> Learned | None:
     """Loads the task from the store, on all ranks; None if it has to be trained."""
     if (learned := read(run, task)) is None:
         return None
-    if says_all(run, task, learned):
+    if is_complete(run, task, learned):
         run.kept.task(task.number)
     return _arrive(run, task, learned, reused=True)
 
@@ -42,12 +42,12 @@ def learn(run: Run, task: Task) -> Learned:
 
 
 def read(run: Run, task: Task) -> Learned | None:
-    """What is in the store of the task, on all ranks; None if anything but its refinement is not there."""
+    """Loads what the store has of the task, on all ranks; None if anything but the refinement is missing."""
     return distributed.from_main(_read(run, task) if distributed.is_main() else None)
 
 
-def says_all(run: Run, task: Task, learned: Learned) -> bool:
-    """Whether nothing of the task has to be computed: a run may have been killed between training and refinement."""
+def is_complete(run: Run, task: Task, learned: Learned) -> bool:
+    """Whether the task needs no more work: a run may have been killed between training and refinement."""
     return task.number == 0 or not run.parts.trainer.refines or "refined" in learned.statistics
 
 
@@ -75,7 +75,7 @@ def _read(run: Run, task: Task) -> Learned | None:
 
 
 def _arrive(run: Run, task: Task, learned: Learned, reused: bool) -> Learned:
-    """The task is learned, wherever its weights come from: later steps and tasks may build on it."""
+    """Notes what was learned, wherever it comes from, for the steps and tasks that build on it."""
     learned.record["reused"] = reused
     run.weights = learned.weights
     run.records.append(learned.record)
@@ -86,9 +86,9 @@ def _arrive(run: Run, task: Task, learned: Learned, reused: bool) -> Learned:
 
 
 def _train(run: Run, task: Task) -> Learned:
-    """Trains the task, from where an earlier run was stopped, with a `pl.Trainer` of its own."""
+    """Trains the task with a `pl.Trainer` of its own, from where an earlier run was stopped."""
     parts, optimization, resumed = run.parts, run.parts.optimization, _resumed(run, task)
-    done, epochs = resumed.step if resumed else 0, optimization.epochs or task.experience.epochs
+    done, epochs = resumed.step if resumed else 0, optimization.epochs or task.experience.epochs or 0
     limit, samples = parts.devices.limit_train_batches, task.experience.samples
     order = batches.TrainingOrder(samples, optimization.batch_size, parts.seed, task.number, epochs, limit, done)
     _announce(optimization, order.steps, task, done)
@@ -144,7 +144,7 @@ def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_b
     if distributed.is_main():
         record["relative_change"] = _relative_change(start, weights)
         run.stream.write(task.number, weights, record, statistics)
-        if says_all(run, task, Learned(weights, statistics, record)):
+        if is_complete(run, task, Learned(weights, statistics, record)):
             run.kept.task(task.number)
         if run.merged.keeps_models and (mapped := _read(run, task)) is not None:
             return mapped._replace(record=record)
@@ -172,7 +172,7 @@ def _resumed(run: Run, task: Task) -> UnfinishedTask | None:
 
 
 def _announce(optimization: Optimization, steps: int, task: Task, done: int) -> None:
-    """Says what people should know of a task before it is trained."""
+    """Tells the user what to know before the task is trained."""
     number = task.number + 1
     if done:
         log.info("task %d: an earlier run was stopped after %d of %d steps: going on from there", number, done, steps)
@@ -187,7 +187,9 @@ def _announce(optimization: Optimization, steps: int, task: Task, done: int) -> 
 def _warn_if_hardly_changed(optimization: Optimization, task: Task, learned: Learned) -> None:
     """Training that did next to nothing looks like a method that forgets nothing."""
     record, single = learned.record, bool((task.experience.class_masks.sum(1) == 1).all())
-    if not record["steps"] or record["relative_change"] >= _HARDLY or single:  # of one class it was warned before
+    if (
+        not record["steps"] or record["relative_change"] >= _HARDLY or single
+    ):  # a task of one class was warned of before
         return
     advice = f"raise optim.lr={optimization.lr:g} or optim.epochs"
     if optimization.warmup(record["steps"]) > record["steps"]:

@@ -23,7 +23,7 @@ class MergedModel:
         meter: Gets the stage `merging`.
 
     Attributes:
-        keeps_models: Whether the merge goes back to all tasks' weights, which then should lie in files.
+        keeps_models: Whether the merge needs all tasks' weights again, which should then be files.
     """
 
     def __init__(self, parts: Parts, meter: Meter) -> None:
@@ -32,7 +32,7 @@ class MergedModel:
         self._tasks = 0
 
     def add(self, weights: Weights, statistics: Mapping[str, Weights]) -> None:
-        """Folds a task's vector in."""
+        """Folds in a task's vector."""
         self._tasks += 1
         if distributed.is_main():
             with self._meter.stage("merging"), self._named_errors():

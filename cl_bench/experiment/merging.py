@@ -1,13 +1,13 @@
-"""The second step of a task: its task vector is folded into the merged model, which may then be trained once more."""
+"""The second step of a task: its task vector is folded into the merged model."""
 
-from cl_bench.experiment.learning import alone, read, says_all
+from cl_bench.experiment.learning import alone, is_complete, read
 from cl_bench.experiment.state import Learned, Run, Task
 from cl_bench.runtime import distributed, seeds
 from cl_bench.trainers import Weights
 
 
 def merge(run: Run, task: Task, learned: Learned) -> None:
-    """Folds the task's vector in; where the trainer refines, from the second task on, the merge goes on from that."""
+    """Folds in the task's vector. From the second task on, a trainer may refine the merged model by training it."""
     if not (run.parts.trainer.refines and task.number > 0):
         run.merged.add(learned.weights, learned.statistics)
         return
@@ -22,10 +22,10 @@ def merge(run: Run, task: Task, learned: Learned) -> None:
 
 
 def _refine(run: Run, task: Task, before: Weights, merged: Weights) -> Weights:
-    """What refinement changes of the merged model; of two runs that refine the same one, the second waits and reads."""
+    """Returns what refinement changes in the merged model; of two runs that need it, the second waits and loads it."""
     with alone(run, task):
         again = read(run, task)
-        if again is not None and says_all(run, task, again):
+        if again is not None and is_complete(run, task, again):
             run.records[-1].update(again.record)
             return again.statistics["refined"]
         run.meter.start()

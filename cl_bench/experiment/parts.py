@@ -87,7 +87,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     settings = read_settings(config)
     code = source_code.code_of(config, _NUMBERS)
     _make_folder(settings.store_dir)
-    logger = part(config, "logger")
+    logger = part(config, "logger", Logger)
     scenario = make_scenario(config)
     rehearsal.scenario(scenario)
     if distributed.is_main():
@@ -96,7 +96,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         if are_ours(config):
             warn_of_other_sizes(scenario, str(config["paths"]["data_dir"]))
     check_split(settings, scenario)
-    backbone: Backbone = part(config, "backbone")
+    backbone = part(config, "backbone", Backbone)
     _prepare_images(settings, scenario, backbone)
     head = _make_head(settings, scenario, backbone)
     meaningless = left_out(head, scenario, config)

@@ -1,4 +1,4 @@
-"""What a run writes down: everything that a reader needs to trust, repeat and compare its numbers."""
+"""The record of a run, `result.json`: what a reader needs to trust, repeat and compare its numbers."""
 
 import itertools
 import platform
@@ -30,7 +30,7 @@ _PACKAGES = (
 
 
 def write_result(run: Run, folder: Path) -> dict[str, Any]:
-    """Writes `result.json` into the run's folder; a result of another configuration that lies there is kept."""
+    """Writes `result.json` into the run's folder. A result of another configuration that lies there is kept."""
     result = _compose(run)
     if distributed.is_main():
         earlier_result.set_aside(folder / "result.json", result["config"])
@@ -40,22 +40,25 @@ def write_result(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _compose(run: Run) -> dict[str, Any]:
-    """The record of a finished run, as plain data. Accuracies are in percent, seconds and MiB say so in their names.
+    """Makes the record of a finished run, as plain data.
 
-    `accuracy`, `metrics` and `matrix` are of the merged model, and where `merger.scaling` was a list, with the λ that
-    was chosen on validation images, or else the first (`scaling`); `scalings` has all of them. `finetuned` holds the
-    same for the weights of each task before merging. `left_out` says which kind of accuracy is null in all of them, and
-    why. `scenario` says what was measured. `tasks` counts the images that were really evaluated, and those that there
-    are to train on; its `class_names` is null where a task has all classes of its data set. `datasets` says whose split
-    it was, and by SHA-256 which images, with the words for them (`sha256`) and as they came (`images`); `code`, which
-    code it was, see `source_code`. Rows of a matrix: zero-shot, then after each training task; columns: tasks, in order
-    of arrival.
+    Accuracies are in percent; names of other numbers end with their unit. A matrix has a row for zero-shot and one for
+    each training task, and a column for each task in order of arrival.
+
+    - `accuracy`, `metrics`, `matrix`: of the merged model. Where `merger.scaling` was a list, they hold for `scaling`:
+      the λ that was chosen on validation images, or else the first one. `scalings` has them for each λ.
+    - `finetuned`: the same for the weights of each task before merging.
+    - `left_out`: which kind of accuracy is null in all of these, and why.
+    - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
+      classes of its data set.
+    - `datasets`: `sha256` is the hash of images and class names, `images` that of the images alone.
+    - `code`: which versions of the project's classes, and which source of the user's, see `source_code`.
     """
     parts, config, meter = run.parts, run.config, run.meter
     validation = scaling_grid.on_validation(run)
     reported = scaling_grid.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in run.rows]
-    number, images = len(parts.scenario.test_stream), rows[0].total.tolist()
+    number, images = len(parts.scenario.test_stream), run.rows[0].merged[0].total.tolist()
     merged = accuracies(rows, number, parts.kinds)
     return {
         "choices": config.get("choices", {}),

@@ -1,6 +1,6 @@
-"""What others' classes will do in a run, they do once in small before anything is trained.
+"""A rehearsal for the user's own classes: each does in small what the run will ask of it, before anything is trained.
 
-What can only be seen in training is looked at there, before it is kept.
+What only training can show is checked in training, before it is stored. The project's own classes are not rehearsed.
 """
 
 import functools
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 def scenario(scenario: Scenario) -> None:
-    """Looks at the tasks of others' scenarios.
+    """Checks the tasks of a scenario.
 
     Raises:
-        UserError: Streams of different lengths, or of something else than tasks; labels that are no class's.
+        UserError: The streams differ in length or hold something other than tasks, or a label is of no class.
     """
     if not is_from_outside(scenario):
         return
@@ -39,8 +39,8 @@ def scenario(scenario: Scenario) -> None:
         if not streams.get(name):
             raise UserError(f"{what} has no task in its {name}_stream.")
     if len({len(stream) for stream in streams.values()}) > 1:
-        told_of = ", ".join(f"{len(stream)} in {name}_stream" for name, stream in streams.items())
-        raise UserError(f"{what} has different numbers of tasks: {told_of}; task i of each belongs together.")
+        lengths = ", ".join(f"{len(stream)} in {name}_stream" for name, stream in streams.items())
+        raise UserError(f"{what} has different numbers of tasks: {lengths}; task i of each belongs together.")
     for name, stream in streams.items():
         for number, task in enumerate(stream, start=1):
             where = f"{what}, {name}_stream, task {number}"
@@ -54,10 +54,14 @@ def scenario(scenario: Scenario) -> None:
 
 
 def backbone(backbone: Backbone, head: Tensor) -> None:
-    """Has others' image encoders encode two black images.
+    """Lets an image encoder encode two black images.
+
+    Args:
+        backbone: Holds the encoder.
+        head: (C, D), whose width D the features must have.
 
     Raises:
-        UserError: It fails, or its features do not have the width of the texts'.
+        UserError: The encoder fails, or its features have another width.
     """
     if not is_from_outside(backbone):
         return
@@ -81,27 +85,27 @@ def backbone(backbone: Backbone, head: Tensor) -> None:
 def merger(
     make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, statistics: RunningStatistics
 ) -> None:
-    """Has others' mergers merge two random task vectors into θ₀, in the shapes of the run.
+    """Lets a merger merge two random task vectors into θ₀, in the shapes of the run.
 
     Args:
-        make: Makes the merger anew, since it may remember what it has seen.
+        make: Makes a new merger each time, since one may remember what it has seen.
         pretrained: θ₀.
-        frozen: Parameters of the published model that are not in θ₀.
+        frozen: Number of parameters of the published model that are not in θ₀.
         statistics: What becomes of normalization layers' statistics.
 
     Raises:
-        UserError: It fails, changes what it is given, or makes no weights of it; names class, parameter and line.
+        UserError: The merger fails, changes its inputs or returns no weights; names class, parameter and line.
     """
-    others = [one for one in _chain(make()) if is_from_outside(one)]
-    if not others:
+    users = [one for one in _chain(make()) if is_from_outside(one)]
+    if not users:
         return
-    what = _named("merger", others[0])
+    what = _named("merger", users[0])
     try:
         differs = trial(make(), pretrained, frozen, statistics)
     except Exception as error:
-        of = _parameter(make, pretrained, frozen, error)
+        parameter = _failing_parameter(make, pretrained, frozen, error)
         raise UserError(
-            f"{what} cannot merge{of}: {describe(error)}. So it was with random task vectors, before training; "
+            f"{what} cannot merge{parameter}: {describe(error)}. So it was with random task vectors, before training; "
             "debug=true shows the traceback."
         ) from error
     if not differs:
@@ -118,8 +122,10 @@ def _chain(merger: BaseMerger) -> Iterator[BaseMerger]:
         yield from _chain(merger.of)
 
 
-def _parameter(make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception) -> str:
-    """The first parameter that cannot be merged alone, either; nothing where it takes them all."""
+def _failing_parameter(
+    make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception
+) -> str:
+    """Names the first parameter that cannot be merged on its own; empty where each of them can."""
     weights = [name for name, tensor in pretrained.items() if tensor.is_floating_point()]
     for name in itertools.filterfalse(is_running_statistic, weights):
         try:
@@ -131,9 +137,9 @@ def _parameter(make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor],
 
 
 def trainer(trainer: TaskTrainer) -> None:
-    """Looks at each loss of others' trainers, before PyTorch does something with what is none.
+    """Checks every loss that a trainer returns.
 
-    A step without a loss would be left out in silence: a run that trains nothing.
+    Lightning skips a step that returns no loss, without a word: the run would train nothing.
     """
     if not is_from_outside(trainer):
         return
@@ -155,14 +161,14 @@ def trainer(trainer: TaskTrainer) -> None:
 
 
 def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping[str, Weights]]:
-    """What a trainer has at the end of a task; of others' trainers it is looked at before it is stored.
+    """Asks a trainer for what a task leaves behind: its weights and statistics.
 
     Args:
-        trainer: Has trained a task.
-        before: The weights that the task started from, or others of the same shapes.
+        trainer: Has just trained a task.
+        before: Weights with the names and shapes that are expected.
 
     Raises:
-        UserError: Anything else than weights like those and the statistics that are to be kept.
+        UserError: The trainer returns other weights, or not all statistics that have to be kept.
     """
     answer = trainer.end_task()
     if not is_from_outside(trainer):

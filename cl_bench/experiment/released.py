@@ -1,7 +1,7 @@
-"""Settings that follow the scenario's kind: `${released:classes,features}` in the files of conf/.
+"""Settings that depend on the scenario's kind: `${released:FOR CLASSES,FOR DOMAINS}` in the files of conf/.
 
-The code that was released for CMM and EWC on domains is not that on classes. The first value is that of classes, and of
-a merge without any scenario; the second one that of domains.
+The code released for CMM and EWC differs between classes and domains. The first value is also that of a merge without
+a scenario.
 """
 
 import importlib
@@ -20,7 +20,7 @@ def _released(classes: Any, domains: Any, *, _root_: DictConfig) -> Any:
 
 
 def _is_of_domains(target: str) -> bool:
-    """Whether it names the scenario of domains, or one that was derived from it."""
+    """Whether a scenario's `_target_` is `DomainIncremental` or derived from it."""
     if target.startswith("cl_bench.scenarios.") or "." not in target:
         return target.endswith(".DomainIncremental")
     from cl_bench.scenarios import DomainIncremental
@@ -28,6 +28,6 @@ def _is_of_domains(target: str) -> bool:
     module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception:  # whatever is wrong with it is told when it is to be called
+    except Exception:  # the error is reported where the scenario is made
         return False
     return isinstance(found, type) and issubclass(found, DomainIncremental)

@@ -1,4 +1,4 @@
-"""A grid of λ within one run: merged once, evaluated with each, and one of them chosen without the test images."""
+"""A grid of λ in one run: the merged model is evaluated with each λ, and validation images choose one."""
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -11,9 +11,9 @@ from cl_bench.experiment.state import Run
 
 
 def on_validation(run: Run) -> list[float] | None:
-    """The headline of the last merged model on validation images, for each λ; None if no choice can be made of it.
+    """The headline of the last merged model on validation images, for each λ.
 
-    That is so where there is one λ, and where the scenario sets no images aside.
+    None where there is nothing to choose: one λ only, or a scenario that sets no images aside.
     """
     parts = run.parts
     if len(parts.scalings) == 1 or "validation" not in parts.scenario.streams:
@@ -27,12 +27,12 @@ def on_validation(run: Run) -> list[float] | None:
 
 
 def chosen(validation: Sequence[float] | None) -> int:
-    """Which λ is reported: the best on validation images, and the first of equals; without such images the first."""
+    """The index of the λ that is reported: the first of the best on validation images, or else 0."""
     return 0 if validation is None else max(range(len(validation)), key=lambda i: validation[i])
 
 
 def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]] | None:
-    """What a result says of each λ; None where there is one."""
+    """What the record says of each λ; None where there is only one."""
     parts = run.parts
     if len(parts.scalings) == 1:
         return None
@@ -48,12 +48,13 @@ def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]]
 
 
 def at(record: Mapping[str, Any], path: str) -> Any:
-    """What lies in a record under a path such as `accuracy.task_agnostic`."""
+    """The value in a record at a path such as `accuracy.task_agnostic`."""
     return reduce(lambda part, key: part[key], path.split("."), record)
 
 
 def _headline(parts: Parts, models: Sequence[Counts]) -> float:
-    return at(accuracies(models, _tasks(parts), parts.kinds), parts.scenario.headline)
+    headline: float = at(accuracies(models, _tasks(parts), parts.kinds), parts.scenario.headline)
+    return headline
 
 
 def _tasks(parts: Parts) -> int:

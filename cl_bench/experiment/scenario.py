@@ -1,4 +1,4 @@
-"""The scenario of a run, with its data sets."""
+"""Makes the scenario of a run, with its data sets."""
 
 import logging
 import shlex
@@ -32,11 +32,11 @@ def make_scenario(config: Mapping[str, Any], memo: Memo | None = None) -> Scenar
         node = {**node, **_read_once(node, dataset, memo)}
     elif dataset is not None and node.get("dataset") == dataset:
         node = {**node, "dataset": _make_dataset(dataset, "dataset")}
-    return part({"scenario": node}, "scenario")
+    return part({"scenario": node}, "scenario", Scenario)
 
 
 def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
-    """Warns of a published data set that was unpacked in part, which should not pass for the whole."""
+    """Warns of a published data set that is not complete, perhaps because it was unpacked in part."""
     known, folder = releases(), "" if data_dir == "data" else f" --data-dir {shlex.quote(data_dir)}"
     for data in scenario.datasets:
         for finding in sizes(known[data.name], data) if data.name in known else ():
@@ -51,7 +51,8 @@ def _read_once(node: Mapping[str, Any], dataset: Any, memo: Memo) -> dict[str, A
 
     def read(one: Mapping[str, Any], where: str) -> ImageDataset:
         whole = {**one, "_partial_": False}
-        return memo(["dataset", whole], lambda: _make_dataset(whole, where))
+        dataset: ImageDataset = memo(["dataset", whole], lambda: _make_dataset(whole, where))
+        return dataset
 
     if isinstance(node.get("dataset"), Mapping):
         chosen = node["dataset"] == dataset

@@ -1,7 +1,7 @@
-"""What a run's images and tasks are called: in the record, and from there in every table, figure and comparison.
+"""The name of what a run measures, for its record and for every table, figure and comparison made from it.
 
-A name says the data set, the kind of the tasks and their number: `flowers (class-incremental, 5 tasks)`. The project's
-own scenarios keep their short names, `digits_5`, where the run has their data set, kind and number of tasks; with
+A name has the data set, the kind of the tasks and their number: `flowers (class-incremental, 5 tasks)`. A scenario of
+the project keeps its short name, `digits_5`, as long as the run has its data set, kind and number of tasks. With
 `scenario=digits_5 scenario.tasks=2` it has not.
 """
 
@@ -36,7 +36,7 @@ _MOST_NAMED = 4  # data sets, in one name
 
 
 def measured(config: Mapping[str, Any], scenario: "Scenario") -> dict[str, Any]:
-    """What a run measures, and what that is called, as plain data for its record."""
+    """What a run measures, with its name, as plain data for the record."""
     kind, tasks = scenario.kind or type(scenario).__name__, len(scenario.test_stream)
     names = [data.name for data in scenario.datasets]
     name = scenario_name(kind, names, tasks, ours=are_ours(config))
@@ -47,10 +47,10 @@ def scenario_name(kind: str, datasets: Sequence[str], tasks: int, ours: bool) ->
     """The name of a scenario.
 
     Args:
-        kind: As the scenario says it, `class-incremental` for example.
-        datasets: Names of the data sets.
-        tasks: Their number T.
-        ours: Whether all data sets are the project's own: a folder may be called `cars`, too.
+        kind: The scenario's kind, such as `class-incremental`.
+        datasets: Names of its data sets.
+        tasks: Number of its tasks.
+        ours: Whether all data sets are the project's own; a user's folder may have the name `cars`, too.
     """
     if ours and (short := _short(kind, datasets, tasks)):
         return short
@@ -60,7 +60,7 @@ def scenario_name(kind: str, datasets: Sequence[str], tasks: int, ours: bool) ->
 
 
 def are_ours(config: Mapping[str, Any]) -> bool:
-    """Whether a run's images are read or drawn by the project's own data sets, which folders of others are not."""
+    """Whether all images of a run come from the project's own data sets, rather than from a user's folder."""
     return all(re.fullmatch(r"cl_bench\.datasets\.(?!folder\.)\w+\.load", name) for name in _loaders(config))
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, FiniteFloat
-from pytorch_lightning.loggers import Logger
 
-from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Settings
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
@@ -16,20 +14,10 @@ from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import validated
-from cl_bench.scenarios import Scenario
 from cl_bench.store import recordable
-from cl_bench.trainers import Optimization, TaskTrainer
+from cl_bench.trainers import Optimization
 
-_KINDS = {
-    "lightning": Devices,
-    "evaluation": Settings,
-    "merger": BaseMerger,
-    "optim": Optimization,
-    "logger": Logger,
-    "scenario": Scenario,
-    "backbone": Backbone,
-    "trainer": TaskTrainer,
-}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,20 +59,20 @@ def read_settings(config: Mapping[str, Any]) -> RunSettings:
         seed=validated(config.get("seed"), Annotated[int, Field(ge=0)], "seed"),
         store_dir=validated(group_settings(config, "paths").get("store_dir"), Path, "paths.store_dir"),
         prepared_dir=validated(group_settings(config, "paths").get("prepared_dir"), Path, "paths.prepared_dir"),
-        devices=part(config, "lightning"),
-        evaluation=part(config, "evaluation"),
+        devices=part(config, "lightning", Devices),
+        evaluation=part(config, "evaluation", Settings),
         scalings=scalings,
         merger=merger,
         running_statistics=validated(
             config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
         ),
-        optimization=part(config, "optim"),
+        optimization=part(config, "optim", Optimization),
     )
 
 
-def part(config: Mapping[str, Any], group: str, **given: Any) -> Any:
-    """Makes the part that a group's settings describe, and checks that it is of the group's kind."""
-    return made(_KINDS[group], group_settings(config, group), group, **given)
+def part(config: Mapping[str, Any], group: str, kind: type[T], **given: Any) -> T:
+    """Makes the part that a group's settings describe, and checks that it is of the given kind."""
+    return made(kind, group_settings(config, group), group, **given)
 
 
 def group_settings(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
@@ -98,7 +86,7 @@ def group_settings(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
 def read_merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], BaseMerger]:
     """All λ that are asked for, since `merger.scaling` may be a list, and the merger with the first."""
     if not isinstance(node.get("scaling"), list):
-        merger = part({"merger": node}, "merger")
+        merger = part({"merger": node}, "merger", BaseMerger)
         return (merger.scaling,), merger
     grid = validated(node["scaling"], Annotated[list[FiniteFloat], Field(min_length=1)], "merger.scaling")
-    return tuple(grid), part({"merger": {**node, "scaling": grid[0]}}, "merger")
+    return tuple(grid), part({"merger": {**node, "scaling": grid[0]}}, "merger", BaseMerger)

@@ -116,7 +116,7 @@ def begin(config: Mapping[str, Any]) -> Run:
 
 
 def _say_why_all_is_trained_anew(parts: Parts, stream: Stream) -> None:
-    """Whoever expects that nothing has to be trained again learns why it has."""
+    """Names the code that has changed, for a user who expects that nothing has to be trained again."""
     if (earlier := stream.earlier("code")) is not None:
         folder, code = earlier
         changed = ", ".join(source_code.changes(code, parts.training["code"]))

@@ -30,7 +30,7 @@ def make_trainer(
         compile=settings.devices.compile,
         keep=settings.merger.requires,
     )
-    trainer: TaskTrainer = part(config, "trainer", given=given)
+    trainer = part(config, "trainer", TaskTrainer, given=given)
     rehearsal.trainer(trainer)
     return trainer
 

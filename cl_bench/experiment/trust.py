@@ -1,7 +1,7 @@
-"""What a configuration that comes from a file may name.
+"""What the configuration in a record may name.
 
-A `_target_` on the command line is the user's own. One in a record may be anybody's, and to instantiate it is to call
-it: so a file names the project's own classes only, each in its place, and whatever the user trusts by name.
+The user typed the `_target_` on the command line. Anybody may have written the one in a record, and instantiating it
+calls it. So a record may name the project's own classes only, each in its place, and what the user trusts by name.
 """
 
 import importlib
@@ -26,10 +26,10 @@ from cl_bench.trainers import Optimization, TaskTrainer
 
 @dataclass(frozen=True)
 class _Kind:
-    """What may be named in a place: something of a package that passes a test; `name` is what people call it."""
+    """What a place of the configuration may name."""
 
-    name: str
-    package: str
+    name: str  # for messages
+    package: str  # where it is defined
     fits: Callable[[Any], bool]
 
 
@@ -61,16 +61,18 @@ _WITHIN = {
     "optim": _class("optimizer", Optimizer, "torch.optim"),
     "scenario": _DATASET,
 }
-_UNPICKLES = (Avalanche,)  # whose readers unpickle files of the data set without looking
+_UNPICKLES = (Avalanche,)  # their readers unpickle files of the data set unchecked
 
 
 def check(config: Mapping[str, Any], origin: Path, trusted: Sequence[str] = ()) -> None:
-    """Refuses a configuration that names anything but the project's own classes, before that is imported.
+    """Refuses a configuration that names anything but the project's own classes; imports none of it before.
+
+    The logger is not checked, since nobody instantiates it again.
 
     Args:
-        config: As in a record; all its parts, but for the logger, which nobody instantiates again.
-        origin: The file that it comes from, for messages.
-        trusted: Import paths, or the packages above them, that the user trusts.
+        config: The configuration in a record.
+        origin: The file of the record, for messages.
+        trusted: Import paths, or packages, that the user trusts.
 
     Raises:
         UserError: Names the file, the setting, what it wants to call, and the remedy.
@@ -98,7 +100,7 @@ def _check_target(target: str, where: tuple[str, ...], origin: Path) -> None:
 
 
 def _is_own(target: str, kind: _Kind) -> bool:
-    """Whether it is defined in the kind's package, and of the kind; by its text first, since importing runs code."""
+    """Whether a target is defined in the kind's package and is of that kind; looks at its text before importing it."""
     module = target.rpartition(".")[0]
     inside = module == kind.package or module.startswith(f"{kind.package}.")
     if not inside or any(part.startswith("_") or not part.isidentifier() for part in target.split(".")):

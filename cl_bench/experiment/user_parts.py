@@ -1,4 +1,4 @@
-"""Parts of a run from classes that anybody may have written: each has to be what its place needs."""
+"""Makes parts of a run from classes that users may have written, and checks that each fits its place."""
 
 import inspect
 import reprlib
@@ -14,7 +14,7 @@ from cl_bench.runtime.user_code import is_from_outside
 
 T = TypeVar("T")
 
-# What the constructors of base classes make, by which one sees that they were called.
+# Attributes that the constructors of base classes set: where one is missing, the constructor was not called.
 _MADE = {
     "BaseMerger": ("scaling",),
     "TaskTrainer": ("encoder", "head", "optimization", "starts_from", "keep", "steps"),
@@ -27,7 +27,7 @@ _CALLED_OTHERWISE = ("__init__", "training_step")  # Lightning looks at what a t
 
 
 def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
-    """Instantiates a node, and makes sure that it is of a kind.
+    """Instantiates a part, and checks that it is of the right kind.
 
     Args:
         kind: The base class.
@@ -36,7 +36,7 @@ def made(kind: type[T], node: Mapping[str, Any], where: str, **given: Any) -> T:
         **given: See `instantiate`.
 
     Raises:
-        UserError: As `instantiate`; or the class has another base, lacks a method, has one that takes other
+        UserError: See `instantiate`; or the class has another base, lacks a method, has a method that takes other
             arguments, or does not call its base's constructor.
     """
     target = located(node, where)
@@ -76,7 +76,7 @@ def _check_class(target: type, kind: type, what: str) -> None:
 
 
 def _check_takes(target: type, name: str, value: Any, what: str) -> None:
-    """A constructor has to take the object that the run hands over, and not the parts of that one by one."""
+    """Checks that a constructor takes the one object that the run hands over, instead of its fields one by one."""
     known = inspect.signature(target).parameters
     parts = [field.name for field in fields(value)]
     open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
@@ -91,7 +91,7 @@ def _check_takes(target: type, name: str, value: Any, what: str) -> None:
 
 
 def _check_arguments(own: Callable[..., Any], method: Callable[..., Any], what: str) -> None:
-    """A method has to take what the method in whose place it stands takes."""
+    """Checks that a method takes the arguments of the method that it overrides."""
     positional = [p for p in inspect.signature(method).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     try:
         inspect.signature(own).bind(*positional)
@@ -101,7 +101,7 @@ def _check_arguments(own: Callable[..., Any], method: Callable[..., Any], what: 
 
 
 def _path(kind: type) -> str:
-    """Where people import it from: the package that hands it on, or the module."""
+    """The path to import a class from: the package that exports it, or its module."""
     parts = kind.__module__.split(".")
     packages = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
     return next(

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -46,7 +48,7 @@ def main_first() -> Iterator[None]:
             barrier()
 
 
-def from_main(value: Any) -> Any:
+def from_main(value: T) -> T:
     """Rank 0's `value`, on every rank."""
     if not dist.is_initialized():
         return value
