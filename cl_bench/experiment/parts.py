@@ -143,7 +143,9 @@ def _prepare_images(settings: RunSettings, scenario: Scenario, backbone: Backbon
 def _make_head(settings: RunSettings, scenario: Scenario, backbone: Backbone) -> Tensor:
     folder = settings.store_dir / "heads"
     with permissions.explained("paths.store_dir=…"):
-        return distributed.from_main(scenario_head(backbone, scenario, folder) if distributed.is_main() else None)
+        head = distributed.from_main(scenario_head(backbone, scenario, folder) if distributed.is_main() else None)
+    assert head is not None  # rank 0 made it
+    return head
 
 
 def _what_shapes_weights(
