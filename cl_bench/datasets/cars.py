@@ -51,7 +51,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     meta = "stanford_cars/devkit/cars_meta.mat"
     names = np.atleast_1d(read_mat(RELEASE, root, meta).get("class_names", [])).tolist()

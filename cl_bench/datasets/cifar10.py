@@ -41,7 +41,7 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
             images.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     from torchvision.datasets import CIFAR10
 

@@ -61,7 +61,7 @@ def load(root: Path, checksum: bool = True) -> ImageDataset:
             images.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     from torchvision.datasets import CIFAR100
 
@@ -78,7 +78,7 @@ def read(release: Release, reader: "type[CIFAR10]", root: Path, checksum: bool) 
         checksum: As in `load`.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     from torchvision.datasets.utils import check_integrity
 

@@ -1,7 +1,7 @@
 """Describable Textures Dataset (Cimpoi, Maji, Kokkinos, Mohamed and Vedaldi 2014): 5,640 images of 47 textures.
 
-The release has ten ways to split it into three thirds; here as in the publications its first, with the thirds for
-training and validation joined.
+The release has ten ways to split it into three thirds; the publications use the first, with the thirds for
+training and validation joined, and so do we.
 """
 
 from functools import cache
@@ -51,7 +51,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     folder = RELEASE.find(root, _IMAGES)
     classes = subfolders(folder)

@@ -85,7 +85,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: A folder is not there, or holds no image.
+        UserError: A folder is missing, or holds no image.
     """
     folder = RELEASE.find(root, "eurosat/2750", "EuroSAT_RGB")
     listing = list_images(folder, partial(RELEASE.error, root))

@@ -1,4 +1,4 @@
-"""One's own images, in folders of classes."""
+"""The user's own images, in folders of classes."""
 
 import logging
 import re
@@ -20,8 +20,8 @@ from cl_bench.runtime.errors import Missing, UserError, shortened
 log = logging.getLogger(__name__)
 
 Names: TypeAlias = dict[str | int, str | int] | list[str | int] | None
-"""None: the folders' names with ' ' for '_'. A mapping from folder to name, for the folders whose name does not do.
-A list of names in the order of the sorted folders."""
+"""None: the folders' names with ' ' for '_'. A mapping: names for some folders. A list: names in the order of the
+sorted folders."""
 
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 PROMPTS = ("a photo of a {}.",)
@@ -31,7 +31,7 @@ _SPLIT = re.compile(
     r"[\s_.-]*(set|split|data|images?|imgs?|\d+)?",
     flags=re.IGNORECASE,
 )
-"""`Train`, `train_images`, `val2017`: names that mean a split to everybody."""
+"""Names that everybody understands as a split: `Train`, `train_images`, `val2017`."""
 
 _ORDER = ("train", "test", "val")
 
@@ -50,23 +50,22 @@ def load(
 ) -> ImageDataset:
     """Images of classes: `root/{train,test}/<class>/…`, or `root/<class>/…` with a split of our own, see `split`.
 
-    If `root` has a folder `train` and a folder `test`, these are the split; where there is `val` in place of `test`,
-    that is the test set (also as tiny-imagenet has it, see `annotations`). Whatever lies beside them is left out, and
-    named in a warning. Else each folder of `root` is a class. Class ids are positions in the sorted names of the class
-    folders.
+    If `root` has the folders `train` and `test`, these are the split; `val` is the test set if there is no `test` (also
+    in tiny-imagenet's layout, see `annotations`). A warning names everything beside them, which is left out. Otherwise
+    each folder of `root` is a class. Class ids are positions in the sorted names of the class folders.
 
-    Every file of a class folder is an image, or is refused by its name.
+    A file in a class folder that is not an image is refused.
 
     Args:
         root: The folder.
         class_names: Names of the classes in the prompts, see `Names`.
         prompts: Templates of the zero-shot head; '{}' stands for the class name.
-        test_share: Share of each class's images that is held out where the folders give no split; rounded, and at
-            least one image, at most all but one.
-        name: Of the data set, in tables and figures; None: as the folder is called.
+        test_share: Share of each class's images for testing if the folders give no split; rounded, at least one image
+            and at most all but one.
+        name: Of the data set, in tables and figures; None: the folder's name.
 
     Raises:
-        UserError: The folder has another layout, a class has no images, or the settings don't fit it.
+        UserError: The folder has another layout, a class has no images, or the settings do not fit it.
     """
     called, name = name or _called(root), name or "folder"
     _check(root, prompts, name)
@@ -95,11 +94,11 @@ def load_domains(
         root: The folder.
         class_names: Names of the classes in the prompts, see `Names`.
         prompts: Templates of the zero-shot head; '{}' stands for the class name.
-        test_share: Share of the images that is held out, of each class of each domain its part.
-        name: Of the data set, in tables and figures; None: as the folder is called.
+        test_share: Share of the images for testing, in proportion from each class of each domain.
+        name: Of the data set, in tables and figures; None: the folder's name.
 
     Raises:
-        UserError: The folder has another layout, a class has no images, or the settings don't fit it.
+        UserError: The folder has another layout, a class has no images, or the settings do not fit it.
     """
     called, name = name or _called(root), name or "folder_domains"
     _check(root, prompts, name)
@@ -114,7 +113,7 @@ def load_domains(
         raise _error(name, f"the domains of {root} hold {_and(listing.classes)}, which are no classes")
     if len(domains) == 1:
         log.warning("%s: %s holds one domain only, %s: there will be one task", name, root, domains[0])
-    _tell_of_others(root, name, domains, listing.classes)
+    _warn_of_others(root, name, domains, listing.classes)
     train, test, digest = split.split_off(
         _files(root, listing, name), listing.files, listing.labels, listing.parts, test_share
     )
@@ -135,13 +134,13 @@ def _domains(images: Images) -> set[int]:
 
 
 def _called(root: Path) -> str:
-    """The folder's own name, also where it is the working directory."""
+    """The folder's name, even if it is the working directory."""
     return "".join(letter if letter.isprintable() else "_" for letter in root.resolve().name) or "folder"
 
 
 def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
     if not root.is_dir():
-        raise _error(name, f"{root} is no folder", Missing)  # which another machine may have
+        raise _error(name, f"{root} is no folder", Missing)  # another machine may have it
     try:
         loose = images(root)
     except OSError as problem:
@@ -156,7 +155,7 @@ def _check(root: Path, prompts: tuple[str, ...], name: str) -> None:
 
 
 def _test_part(root: Path, folders: Collection[str]) -> str | None:
-    """The folder of the test images: `test`, or `val` where there is none, or none with classes."""
+    """The folder of the test images: `test`, or `val` if there is no `test`, or none with classes."""
     if "val" in folders and annotations.is_annotated(root / "val"):
         has_classes = "test" in folders and set(subfolders(root / "test")) - {annotations.IMAGES}
         return "test" if has_classes else "val"
@@ -173,7 +172,7 @@ def _as_given(root: Path, name: str, test_part: str) -> tuple[Images, Images, li
     if test_part == "val":
         why = "test/ has no class folders" if (root / "test").is_dir() else "there is no test/"
         log.info("%s: %s, so val/ is the test set", name, why)
-    _tell_of_others(root, name, ("train", test_part), {*train.classes, *test.classes, *read})
+    _warn_of_others(root, name, ("train", test_part), {*train.classes, *test.classes, *read})
     for these, others, part in ((train, test, test_part), (test, train, "train")):
         if lacking := sorted(set(these.classes) - set(others.classes)):
             classes = "class" if len(lacking) == 1 else "classes"
@@ -184,7 +183,7 @@ def _as_given(root: Path, name: str, test_part: str) -> tuple[Images, Images, li
 
 def _held_out(root: Path, name: str, share: float) -> tuple[Images, Images, list[str], str]:
     listing = _listed(root, name, [""])
-    _tell_of_others(root, name, (), listing.classes)
+    _warn_of_others(root, name, (), listing.classes)
     held = split.held_out(listing.files, listing.labels, _quotas(root, listing, name, share))
     train, test, digest = split.parts(_files(root, listing, name), listing.files, held, listing.labels)
     return train, test, listing.classes, digest
@@ -203,8 +202,8 @@ def _listed(root: Path, name: str, parts: list[str]) -> Listing:
     return list_all_images(root, lambda problem: _error(name, problem), parts)
 
 
-def _tell_of_others(root: Path, name: str, parts: Sequence[str], classes: Collection[str]) -> None:
-    """One warning of whatever lies beside the parts, and beside the classes."""
+def _warn_of_others(root: Path, name: str, parts: Sequence[str], classes: Collection[str]) -> None:
+    """Warns once of everything beside the parts and beside the classes."""
     others = beside(root, parts) if parts else []
     for folder in parts or ("",):
         others += [f"{folder}/{other}".lstrip("/") for other in beside(root / folder, classes)]
@@ -242,13 +241,13 @@ def _mapped(folders: list[str], given: Mapping[str, str], name: str) -> list[str
 
 
 def _split(folder: str) -> str:
-    """Which of the splits (train, test, val) a folder's name means; empty: none."""
+    """The split (train, test, val) that a folder's name means; empty: none."""
     found = _SPLIT.fullmatch(folder)
     return next((split for split in _ORDER if found.group(split)), "") if found else ""
 
 
 def _and(folders: Collection[str]) -> str:
-    """Names of splits as people say them: training images first."""
+    """Names of splits in a sentence, training images first."""
     *first, last = sorted(folders, key=lambda folder: (_ORDER.index(_split(folder)), folder))
     return f"{', '.join(first)} and {last}" if first else last
 

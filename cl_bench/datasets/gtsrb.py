@@ -93,7 +93,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     return ImageDataset("gtsrb", CLASS_NAMES, PROMPTS, _read_training(root), _read_test(root))
 

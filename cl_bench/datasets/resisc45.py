@@ -55,7 +55,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     folder = RELEASE.find(root, "NWPU-RESISC45")
     classes = subfolders(folder)

@@ -1,6 +1,7 @@
 """SUN397 (Xiao, Hays, Ehinger, Oliva and Torralba 2010): 108,754 photographs of 397 kinds of scene.
 
-The release has ten splits with 50 training and 50 test images of each class; here as in the publications the first.
+The release has ten splits with 50 training and 50 test images of each class. The publications use the first one, and so
+do we.
 """
 
 from functools import cache
@@ -54,7 +55,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     listing = "SUN397/ClassName.txt"
     classes = sorted({path.lstrip("/") for path in read_lines(RELEASE, root, listing)})

@@ -49,7 +49,7 @@ def load(root: Path) -> ImageDataset:
         root: The folder of all data sets.
 
     Raises:
-        UserError: The files are not there, or damaged.
+        UserError: Files are missing or damaged.
     """
     return ImageDataset("svhn", mnist.CLASS_NAMES, PROMPTS, _read_split(root, "train"), _read_split(root, "test"))
 

@@ -1,4 +1,4 @@
-"""Where and how a run computes: the settings of `pl.Trainer` that cl_bench exposes."""
+"""Where and how a run computes: the settings of the group `lightning`, and the `pl.Trainer` that they make."""
 
 import contextlib
 import logging
@@ -15,8 +15,8 @@ from pydantic import Field
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
 
-# Lightning introduces itself anew for every task, and warns of its own use of an old name in torch, of modules that do
-# not learn, such as the encoder below a head that alone does, of a task that was stopped after its last step, and
+# Lightning introduces itself again for every task. It also warns of its own use of an old name in torch, of modules
+# that do not learn (such as the encoder if only the head does), of a task that was stopped after its last step, and
 # wherever SLURM is installed.
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`")
@@ -32,16 +32,16 @@ class Devices:
     """Settings of the group `lightning`.
 
     Args:
-        accelerator: Kind of device; `auto` takes the best one there is.
-        devices: How many on each node, one process each; `auto` takes all there are.
-        nodes: Machines that work on a run together; the run is started on each of them: see `cl_bench.launching.nodes`.
+        accelerator: Kind of device; `auto` takes the best one available.
+        devices: How many on each node, with one process each; `auto` takes all.
+        nodes: Machines that share a run, which is started on each of them: see `cl_bench.launching.nodes`.
         precision: Of training and evaluation.
         compile: Whether the encoder goes through `torch.compile`.
-        workers: Processes per device that fetch images; 0: the training process does. None: none for images in arrays,
-            up to eight for others.
-        limit_train_batches: Steps per epoch at most (a share, if it is no whole number); None: all.
-        checkpoint_steps: Steps within a task after which is written down how far it has come; None: time decides alone.
-        checkpoint_minutes: The same in minutes; None: steps decide alone.
+        workers: Processes per device that fetch images; 0: the training process does. None: 0 for images in arrays, up
+            to eight for others.
+        limit_train_batches: The most steps per epoch, or a share of them if it is not a whole number; None: all.
+        checkpoint_steps: Steps between two checkpoints within a task; None: only time decides.
+        checkpoint_minutes: Minutes between two checkpoints within a task; None: only steps decide.
     """
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
@@ -59,7 +59,7 @@ class Devices:
         """`cuda`, `mps` or `cpu`.
 
         Raises:
-            UserError: The kind asked for is not there.
+            UserError: The machine has no device of this kind.
         """
         there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
         if self.accelerator == "auto":
@@ -76,7 +76,7 @@ class Devices:
         """Number of devices, and of processes, on this node.
 
         Raises:
-            UserError: More GPUs are asked for than there are.
+            UserError: The machine has fewer GPUs.
         """
         there = {"cuda": torch.cuda.device_count(), "mps": 1}.get(self.kind)
         if self.devices == "auto":
@@ -102,10 +102,9 @@ class Devices:
         return torch.autocast(self.kind, torch.bfloat16)
 
     def trainer(self, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
-        """A fresh Lightning trainer for one task: fitting the same one twice silently does nothing.
+        """A new Lightning trainer for one task: fitting the same one twice silently does nothing.
 
-        All steps of the task are one epoch to Lightning: the loader counts epochs itself, also of a task that a run
-        was stopped in.
+        To Lightning, all steps of a task are one epoch. The loader counts epochs itself, also in a resumed task.
         """
         return pl.Trainer(
             accelerator={"cuda": "gpu"}.get(self.kind, self.kind),

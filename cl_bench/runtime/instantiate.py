@@ -1,4 +1,4 @@
-"""From plain configuration data to objects, with every mistake named before anything runs."""
+"""Makes objects from plain configuration data, and names every mistake before anything runs."""
 
 import difflib
 import functools
@@ -22,11 +22,11 @@ _MISSING = "???"  # OmegaConf's sign for a value that has to be given
 
 
 def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
-    """Calls what `node["_target_"]` names with the rest of `node` as arguments.
+    """Calls what `node["_target_"]` names, with the rest of `node` as arguments.
 
-    Arguments are checked against the target's type annotations by pydantic: unknown and missing names,
-    wrong types and values outside an annotated range are refused. Nested mappings that have a `_target_`
-    are instantiated first; `_partial_: true` gives a `functools.partial`.
+    pydantic checks the arguments against the target's type annotations: it refuses unknown and missing names, wrong
+    types and values outside an annotated range. Nested mappings that have a `_target_` are instantiated first;
+    `_partial_: true` gives a `functools.partial`.
 
     Args:
         node: Plain data (dicts, lists, strings, numbers) with a `_target_` that is an import path.
@@ -34,8 +34,8 @@ def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
         **given: Arguments that the program supplies and the configuration does not know.
 
     Raises:
-        UserError: The target cannot be imported, or does not take an argument; names the setting. Or it is not of this
-            project and fails; names the line.
+        UserError: The target cannot be imported or does not take an argument; names the setting. Or it is from outside
+            this project and fails; names the line.
     """
     call = bound(node, where, **given)
     if node.get("_partial_", False):
@@ -45,12 +45,12 @@ def instantiate(node: Mapping[str, Any], where: str, **given: Any) -> Any:
             return call()
     except (UserError, OSError):
         raise
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:  # as constructors refuse what they are given
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:  # a constructor refuses its arguments
         raise UserError(f"{where}: {_name(call.func)} does not take these settings: {error}.") from error
 
 
 def bound(node: Mapping[str, Any], where: str, **given: Any) -> functools.partial[Any]:
-    """The call that `instantiate` makes, with all of its arguments checked, before it is made.
+    """The call that `instantiate` would make, with all of its arguments checked.
 
     Raises:
         UserError: As `instantiate` does.
@@ -116,7 +116,7 @@ def _imported(module: str, what: str) -> ModuleType:
 
 
 def _without(module: ModuleType, name: str) -> str:
-    """What a module has instead of a name; another one of the same name may have been found in its place."""
+    """What a module has instead of a name, and its file: Python may have found another module of that name."""
     own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
     near = difflib.get_close_matches(name, own, 1) or own[:10]
     file = getattr(module, "__file__", None)
@@ -138,7 +138,7 @@ def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: d
 
 
 def _check_takes(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
-    """What the program supplies has to have a place, too."""
+    """Refuses a target that does not take what the program supplies."""
     known = parameters(target)
     if not _is_open_ended(known) and (left := [name for name in given if name not in known]):
         raise UserError(
@@ -162,9 +162,9 @@ def _check_missing(target: Callable[..., Any], arguments: Mapping[str, Any], whe
 
 
 def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """What is called: a function, or a class's constructor and those that it hands its `**options` on to.
+    """What is called: a function, or a class's constructor and those that it passes its `**options` on to.
 
-    Where no constructor of the classes above says what the options are, they may go anywhere.
+    If no constructor of the base classes says what the options are, they may go anywhere.
     """
     if not inspect.isclass(target):
         return [target]
@@ -189,7 +189,7 @@ def owner(target: Callable[..., Any], name: str) -> type | None:
 
 
 def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The arguments by name; `**options` is among them only if nobody says what they are."""
+    """The arguments by name; `**options` is one of them only if no base class says what they are."""
     constructors = _constructors(target)
     if len(constructors) < 2:
         return dict(inspect.signature(target).parameters)
@@ -207,13 +207,13 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     for constructor in _constructors(target):
         try:
             hints = get_type_hints(constructor, include_extras=True) | hints
-        except NameError:  # a type that is only imported for type checkers
+        except NameError:  # a type that only type checkers import
             continue
     return hints
 
 
 def arguments_of(path: str) -> list[str]:
-    """The names of the arguments of a class or function; none where it cannot be imported."""
+    """The names of the arguments of a class or function; empty if it cannot be imported."""
     try:
         return list(parameters(located({"_target_": path}, "")))
     except UserError:
@@ -227,7 +227,7 @@ def _name(target: Callable[..., Any]) -> str:
 def validated(value: Any, annotation: Any, where: str) -> Any:
     """The value as the annotated type, or a UserError that names the setting `where`.
 
-    In paths `~` is expanded, also within lists and dicts, and in text where the annotation allows a path as well.
+    `~` is expanded in paths, also within lists and dicts, and in text if the annotation allows a path as well.
     """
     try:
         adapter = pydantic.TypeAdapter(annotation)
@@ -242,7 +242,7 @@ def validated(value: Any, annotation: Any, where: str) -> Any:
         raise UserError(f"{where}={value} does not fit: input should be a number.")
     try:
         return _expanded(valid, may_be_path=Path in get_args(annotation))
-    except RuntimeError as error:  # `~name` of nobody
+    except RuntimeError as error:  # `~name`, and there is no such user
         raise UserError(f"{where}={value!r} does not fit: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""Settings and choices as the user types them, `task_order` and `merger=ties`, and not as the program finds them."""
+"""Settings and choices as the user types them, such as `task_order` and `merger=ties`, for messages."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,18 +11,18 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from cl_bench.runtime import configurations
 from cl_bench.runtime.errors import UserError
 
-_CHOSEN_BY_CLASS = ("merger", "trainer", "dataset")  # in the other groups, many choices are of one class
+_CHOSEN_BY_CLASS = ("merger", "trainer", "dataset")  # in the other groups, many choices share a class
 
 
 def choice(where: str, target: object) -> str:
-    """What is typed to choose a class or function: `merger=ties`, or `merger._target_=my_package.MyMerger`.
+    """How the user chooses a class or function: `merger=ties`, or `merger._target_=my_package.MyMerger`.
 
     Args:
         where: Its place in the configuration, such as `merger`, or `merger.of`.
         target: The class or function.
     """
     module, name = str(getattr(target, "__module__", "")), str(getattr(target, "__qualname__", target))
-    paths = {f"{module}.{name}", f"{module.rpartition('.')[0]}.{name}"}  # the packages name what their modules hold
+    paths = {f"{module}.{name}", f"{module.rpartition('.')[0]}.{name}"}  # packages re-export what their modules define
     found = [file for file in configurations.all_files() if paths & set(_targets(file))]
     if not found:
         return f"{where}._target_={module}.{name}"
@@ -38,13 +38,13 @@ def _targets(file: Path) -> list[str]:
 
 @contextmanager
 def as_typed(config: DictConfig) -> Iterator[None]:
-    """Messages about a setting that is filled in from another one name that other one, which is what the user typed.
+    """Makes errors within the block name the setting that the user typed, and not one that is filled in from it.
 
     Args:
         config: As it was composed, not resolved.
 
     Raises:
-        UserError: As it comes from within.
+        UserError: The block raised it; its text may be another one.
     """
     try:
         yield

@@ -1,9 +1,9 @@
-"""What SIGTERM and Ctrl-C do to a command, and what becomes of a worker whose parent is gone.
+"""How a command ends after SIGTERM or Ctrl-C, and a worker after its parent.
 
-A command that is told to stop ends in good order, with one line and the exit code that shells expect: 143 after SIGTERM
-(SLURM, `docker stop`, `timeout`), 130 after Ctrl-C. A training step is finished first, and how far the task has come is
-written (`hold`, `release`). A command that has not ended some seconds later, because it waits inside a library for
-another process, say, ends as it stands: what is finished lies in files that are whole.
+The command prints one line and returns the exit code that shells expect: 143 after SIGTERM (SLURM, `docker stop`,
+`timeout`), 130 after Ctrl-C. It finishes the current training step first, and writes the progress of the task (`hold`,
+`release`). If it has not ended after some seconds, for example because it waits inside a library for another process,
+it is ended at once: everything finished is in complete files.
 """
 
 import atexit
@@ -19,30 +19,30 @@ from types import FrameType, TracebackType
 
 _WORDS = {signal.SIGTERM: "Terminated", signal.SIGINT: "Interrupted"}
 _PATIENCE = 6.0  # seconds; `docker stop` waits for ten
-_PATIENCE_WITH_A_WORKER = 2.0  # its parent waits for it
+_PATIENCE_WITH_A_WORKER = 2.0  # whose parent waits for it
 _PATIENCE_WITHIN_A_STEP = 25.0  # of training, and until the checkpoint is written; SLURM waits for thirty
-_PATIENCE_WITH_A_GROUP = 28.0  # whose processes do that
+_PATIENCE_WITH_A_GROUP = 28.0  # whose processes do the same
 _POLL = 0.5  # seconds between two looks at the parent
 
 _received: signal.Signals | None = None
 _handled = _silent = False
 _holding = _grouped = _sweeping = False
-_held: BaseException | None = None  # what a signal has raised that waits for the end of a step
+_held: BaseException | None = None  # raised by a signal; waits for the end of a step
 _kept: Callable[[], str] | None = None
 _end_others: Callable[[], None] | None = None
 
 
 class Stopped(SystemExit):
-    """Raised in the main thread by the first signal. Libraries let a `SystemExit` pass, but not `KeyboardInterrupt`."""
+    """Raised in the main thread by the first signal; a `SystemExit`, since libraries catch a `KeyboardInterrupt`."""
 
 
 def handle(parent: int | None = None) -> None:
-    """Makes signals end this process in good order; does nothing the second time.
+    """Installs the handlers; does nothing the second time.
 
-    A signal that the process was started to ignore stays ignored, as Ctrl-C is by what a script runs in the background.
+    A signal that the process ignores from its start stays ignored: a script's background processes ignore Ctrl-C.
 
     Args:
-        parent: Of a worker: the process it works for. The worker ends when that does, and without a line of its own.
+        parent: For a worker, the process that it works for. The worker ends when its parent does, and prints no line.
     """
     global _handled, _silent
     if _handled:
@@ -59,7 +59,7 @@ def handle(parent: int | None = None) -> None:
 
 
 def keep() -> None:
-    """Takes the handlers back from a library that has put its own in their place, where there is something to take."""
+    """Installs the handlers again, after a library has replaced them by its own."""
     if _handled and _received is None:
         for number in _WORDS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -67,21 +67,21 @@ def keep() -> None:
 
 
 def hold() -> None:
-    """From now on, a signal that arrives waits for `release`; where one has acted before, nothing is held back."""
+    """Makes signals wait for `release` from now on, unless one has acted before."""
     global _holding
     _holding = _received is None
 
 
 def waiting() -> bool:
-    """Whether a signal waits."""
+    """Whether a signal is waiting."""
     return _held is not None
 
 
 def release() -> None:
-    """Signals act at once again, and one that has waited acts now.
+    """Lets signals act at once again; one that has waited acts now.
 
     Raises:
-        BaseException: `Stopped`, or what the handler of a library has raised.
+        BaseException: `Stopped`, or what a library's handler has raised.
     """
     global _holding, _held
     _holding = False
@@ -91,7 +91,7 @@ def release() -> None:
 
 
 def let_library_wait(number: int) -> None:
-    """Lets the handler that a library has for a signal, where it has one, end the process at `release` as well."""
+    """Makes a library's handler for a signal wait for `release` as well, if there is one."""
     handler = signal.getsignal(number)
     if not callable(handler):
         return
@@ -106,22 +106,22 @@ def let_library_wait(number: int) -> None:
 
 
 def wait_for_group() -> None:
-    """This process has started others, each of which finishes its step when it is told to stop."""
+    """Gives this process more time to end, since it has started others, each of which finishes its step first."""
     global _grouped
     _grouped = True
 
 
 def before_end(end: Callable[[], None]) -> None:
-    """Calls this when the process is told to stop, for others that have to end before."""
+    """Registers a function that ends other processes, which have to end before this one."""
     global _end_others
     _end_others = end
 
 
 def tell(kept: Callable[[], str] | None, sweep: bool = False) -> None:
-    """What to say when the process is told to stop.
+    """Says what the line is to report when a signal stops the process.
 
     Args:
-        kept: Asked for what is kept of the run; None: nothing is known of it.
+        kept: Returns what is kept of the run, in words; None: nothing is known of it.
         sweep: Whether the run is one of several.
     """
     global _kept, _sweeping
@@ -134,15 +134,15 @@ def kept() -> str | None:
 
 
 def exit_code() -> int | None:
-    """The exit code of a process that was told to stop; None for all others."""
+    """The exit code after a signal; None if there was none."""
     return None if _received is None else 128 + _received
 
 
 def stop(number: int, frame: FrameType | None = None) -> None:
-    """Stops this process as the signal of that number does; for libraries that catch it first, too.
+    """Stops this process as the signal of that number does; also for a signal that a library has caught first.
 
     Raises:
-        Stopped: Always; but while signals are held back, `release` does.
+        Stopped: At once, or at `release` while signals are held back.
     """
     global _received
     for other in _WORDS:
@@ -161,7 +161,7 @@ def _raise(error: BaseException) -> None:
 
 
 def print_line() -> None:
-    """Says on standard error, once, that the process was told to stop; nothing where it was not, or is a worker."""
+    """Prints once, on standard error, that a signal stopped the process and what is kept; nothing for a worker."""
     global _silent
     if _received is None or _silent:
         return
@@ -179,7 +179,7 @@ def _remains() -> str:
 
 
 def _show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Shows an exception that nobody caught, but not what a signal has become on its way through an import, say."""
+    """Shows an uncaught exception, unless it is what a signal has turned into, on its way through an import, say."""
     if _received is None:
         sys.__excepthook__(kind, error, traceback)
         return
@@ -188,7 +188,7 @@ def _show(kind: type[BaseException], error: BaseException, traceback: TracebackT
 
 
 def _watch(wakeups: int, parent: int | None) -> None:
-    """Ends the process where its main thread does not: no handler is called while that waits inside a library."""
+    """Ends the process if its main thread does not: no handler runs while that thread waits inside a library."""
     global _received
     arrived = None
     while True:
@@ -209,7 +209,7 @@ def _watch(wakeups: int, parent: int | None) -> None:
 
 
 def _patience(parent: int | None) -> float:
-    """Seconds from a signal until the process is ended."""
+    """Seconds from a signal until the process is ended at once."""
     if _holding:
         return _PATIENCE_WITHIN_A_STEP
     if _grouped:
@@ -218,7 +218,7 @@ def _patience(parent: int | None) -> float:
 
 
 def _leave_to_parent() -> None:
-    """In a copy of the process: Ctrl-C reaches the parent, too, which ends its workers; SIGTERM ends them at once."""
+    """In a forked copy: leaves Ctrl-C to the parent, which gets it, too, and ends its workers; SIGTERM acts at once."""
     global _handled, _silent, _holding
     _handled, _silent, _holding = False, True, False
     if threading.current_thread() is threading.main_thread():

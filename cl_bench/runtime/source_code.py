@@ -1,13 +1,12 @@
-"""Which code a configuration runs: the user's own modules by their content, the project's classes by their version.
+"""The code that a configuration runs: the user's modules by their content, the project's classes by their version.
 
-A class outside the package may be edited between two runs, so its source belongs to what results are kept under. What
-counts is the module that defines the class and those of its base classes, and whatever these import, also within a
-function, as long as it is nobody's library: no part of Python, nothing in `site-packages`. A class that was installed
-there counts, too, with the modules of its package, where its module speaks of `cl_bench`: it was made for it. Packages
-whose `__init__.py` merely hands on what other modules define are passed over. Comments count; where a file lies does
-not.
+A user may edit a class between two runs, so its source is part of what identifies a result. What counts is the module
+that defines the class, the modules of its base classes, and whatever these import, even within a function, unless it
+is a library: a part of Python, or in `site-packages`. A class that is installed there counts as well, with the
+modules of its package, if its module mentions `cl_bench`, since it was made for this project. An `__init__.py` that
+only re-exports what other modules define does not count. Comments count; the place of a file does not.
 
-What cannot be seen: modules whose names are made while the program runs, and files that are no code.
+Not seen are modules whose names are made while the program runs, and files other than code.
 """
 
 import ast
@@ -31,20 +30,20 @@ _first_read: dict[tuple[str, Path], tuple[ModuleSpec | None, bytes]] = {}
 
 
 def code_of(config: Mapping[str, Any], groups: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Plain data that differ whenever the code does that classes named in a configuration run.
+    """Plain data that change whenever the code changes that the classes in a configuration run.
 
     Args:
         config: Plain data.
-        groups: Keys of it that count.
+        groups: The keys of it that count.
 
     Returns:
-        `versions`: by setting, each class that has a `version` of its own, from the one that is named to its last base
-        class. `outside`: by name, as a path within its package, the SHA-256 (hex) of each file of the user's code.
+        `versions`: by setting, each class that defines a `version`, from the one that is named to its last base class.
+        `outside`: by name, as a path within its package, the SHA-256 (hex) of each file of the user's code.
     """
     versions, objects, through = {}, [], []
     for where, target in targets({group: config[group] for group in groups if group in config}):
         if (found := _located(target)) is None:
-            continue  # whoever instantiates it says what is wrong with it
+            continue  # `instantiate` says what is wrong with it
         objects.append(found)
         through.append(target.rpartition(".")[0])
         if known := _versions(found):
@@ -53,7 +52,7 @@ def code_of(config: Mapping[str, Any], groups: Iterable[str]) -> dict[str, dict[
 
 
 def unseen(config: Mapping[str, Any], groups: Iterable[str]) -> list[str]:
-    """Settings whose class no file has the source of, since it was typed in: what becomes of it cannot be seen."""
+    """Settings whose class was typed in a session, so that no file has its source and changes cannot be seen."""
     return [
         f"{'.'.join(where)}._target_={target}"
         for where, target in targets({group: config[group] for group in groups if group in config})
@@ -62,14 +61,14 @@ def unseen(config: Mapping[str, Any], groups: Iterable[str]) -> list[str]:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """For people, what differs between two answers of `code_of`: files of the user's, classes of the project's."""
+    """What differs between two results of `code_of`, for people: the user's files, and the project's classes."""
     return _differing(*(code.get("outside", {}) for code in (before, now))) + [
         f"{name} (version {old}, now {new})" for name, old, new in _other_versions(before, now)
     ]
 
 
 def targets(node: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every `_target_` in a configuration, after the keys of the setting that has it."""
+    """Every `_target_` in a configuration, with the keys that lead to it."""
     if isinstance(node, Mapping):
         if "_target_" in node:
             yield where, node["_target_"]
@@ -83,29 +82,29 @@ def targets(node: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 def outside(*objects: Any, through: Iterable[str] = ()) -> dict[str, str]:
     """The user's own code that classes and functions run.
 
-    A process runs the code that it has imported, whatever becomes of the files. So each file is read once, and again
-    only if its module is imported anew.
+    A process runs the code that it has imported, even if the files change afterwards. So each file is read once, and
+    again only if its module is imported again.
 
     Args:
-        *objects: Classes and functions; those of the package itself have no such code.
-        through: Names of modules that may only hand them on.
+        *objects: Classes and functions; those of this package have no such code.
+        through: Names of modules that may only re-export them.
 
     Returns:
         By name, as a path within its package, the SHA-256 (hex) of each file.
     """
     defining = [name for each in objects for name in _modules(each)]
-    made_for_us = {_top(name) for name in defining if _is_made_for_us(name)}
+    made_for_cl_bench = {_top(name) for name in defining if _is_made_for_cl_bench(name)}
     found: dict[str, str] = {}
     counted: set[str] = set()
     due = [(name, True) for name in defining] + [(name, False) for name in through]
     while due:
         name, counts = due.pop()
         file = _file(name)
-        if name in counted or file is None or (_is_library(name, file) and _top(name) not in made_for_us):
+        if name in counted or file is None or (_is_library(name, file) and _top(name) not in made_for_cl_bench):
             continue
         content = _content(name, file)
         tree = _parsed(file, content)
-        if not counts and _only_hands_on(tree):
+        if not counts and _only_reexports(tree):
             continue
         counted.add(name)
         found[_place(name, file)] = hashlib.sha256(content).hexdigest()
@@ -128,7 +127,7 @@ def _other_versions(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[t
 
 
 def _located(target: Any) -> Any:
-    """What an import path names; None if it cannot be imported."""
+    """The object that an import path names; None if it cannot be imported."""
     module, _, name = str(target).rpartition(".")
     try:
         return getattr(importlib.import_module(module), name, None)
@@ -156,8 +155,8 @@ def _is_typed_in(name: str) -> bool:
     return _top(name) not in sys.stdlib_module_names | {_OWN} and _file(name) is None
 
 
-def _is_made_for_us(name: str) -> bool:
-    """Whether it is one of an installed package's modules, and speaks of the project."""
+def _is_made_for_cl_bench(name: str) -> bool:
+    """Whether a module of an installed package mentions this project."""
     file = _file(name)
     return file is not None and _is_library(name, file) and _top(name) != _OWN and _OWN.encode() in file.read_bytes()
 
@@ -187,7 +186,7 @@ def _is_package(file: Path) -> bool:
 
 
 def _file(name: str) -> Path | None:
-    """Where a module's code is; nothing is imported to find out."""
+    """The file of a module's code; nothing is imported to find it."""
     if (loaded := sys.modules.get(name)) is not None:
         place = getattr(loaded, "__file__", None)
     else:
@@ -197,7 +196,7 @@ def _file(name: str) -> Path | None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """What `importlib.util.find_spec` finds, which would import the packages around it."""
+    """As `importlib.util.find_spec`, which would import the packages around the module."""
     parent, _, _ = name.rpartition(".")
     above: list[str] | None = None
     if parent:
@@ -212,7 +211,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 def _content(name: str, file: Path) -> bytes:
-    """What the file had in it when the module was imported, or will be."""
+    """What the file contained when the module was imported, or contains now if it was not."""
     spec = getattr(sys.modules.get(name), "__spec__", None)
     imported, content = _first_read.get((name, file), (None, None))
     if content is None or (imported is not None and imported is not spec):
@@ -222,21 +221,21 @@ def _content(name: str, file: Path) -> bytes:
 
 
 def _parsed(file: Path, content: bytes) -> ast.Module:
-    """The syntax tree; an empty one of what is no Python, such as an extension module."""
+    """The syntax tree; an empty one for files that are not Python, such as extension modules."""
     try:
         return ast.parse(content) if file.suffix == ".py" else ast.Module([], [])
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 
 
-def _only_hands_on(tree: ast.Module) -> bool:
-    """Whether a module has nothing but imports, texts, and names such as `__all__`."""
-    return all(map(_hands_on, tree.body))
+def _only_reexports(tree: ast.Module) -> bool:
+    """Whether a module contains only imports, texts, and names such as `__all__`."""
+    return all(map(_is_reexport, tree.body))
 
 
-def _hands_on(statement: ast.stmt) -> bool:
+def _is_reexport(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.ImportFrom) and statement.module is None:
-        return False  # a module of the package, which may change others
+        return False  # it imports a module of the package, which may have effects
     if isinstance(statement, ast.Assign):
         return all(isinstance(name, ast.Name) and name.id.startswith("__") for name in statement.targets)
     is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
@@ -244,7 +243,7 @@ def _hands_on(statement: ast.stmt) -> bool:
 
 
 def _imports(name: str, file: Path, tree: ast.Module) -> Iterator[str]:
-    """Names of the modules that it imports, wherever in it."""
+    """Names of the modules that a module imports anywhere in its text."""
     package = name if _is_package(file) else name.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Images whose classes stand in a file: tiny-imagenet's `val/images/…` with `val/val_annotations.txt`."""
+"""Images whose classes are listed in a file: tiny-imagenet's `val/images/…` with `val/val_annotations.txt`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE, IMAGES = "val_annotations.txt", "images"
 
 
 def is_annotated(folder: Path) -> bool:
-    """Whether a folder has its images in one folder and their classes in a file."""
+    """Whether a folder has all images in one folder, and a file that lists their classes."""
     return (folder / FILE).is_file() and subfolders(folder) == [IMAGES]
 
 
@@ -21,7 +21,7 @@ def list_annotated(root: Path, part: str, error: Callable[[str], Exception]) -> 
     """Lists `root/<part>/images/<image>`, class by class; each line of the file begins with an image and its class.
 
     Raises:
-        Exception: From `error`: a line without a class, or images and lines that do not go together.
+        Exception: From `error`: a line has no class, or the file and the folder list different images.
     """
     folder, file = root / part / IMAGES, root / part / FILE
     try:

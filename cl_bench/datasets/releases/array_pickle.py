@@ -1,4 +1,4 @@
-"""Reads pickles of arrays and words, as some releases are, and runs nothing that lies in them."""
+"""Reads pickles of arrays and words, as some releases have them, and runs no code that they contain."""
 
 import pickle
 from pathlib import Path
@@ -24,7 +24,8 @@ def read(path: Path) -> Any:
     """Lists, dictionaries, words, numbers and NumPy arrays; text of Python 2 as Latin-1.
 
     Raises:
-        pickle.UnpicklingError: It holds something else, or is damaged; damage may also raise what `pickle` documents.
+        pickle.UnpicklingError: The file holds something else or is damaged; damage may also raise what `pickle`
+            documents.
     """
     with path.open("rb") as file:
         return _Unpickler(file, encoding="latin1").load()

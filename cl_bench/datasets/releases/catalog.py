@@ -1,4 +1,4 @@
-"""All published data sets: each module of this package that has a `RELEASE` is one, with a `load` beside it."""
+"""Finds the published data sets: each module of `datasets` that has a `RELEASE` and a `load` is one."""
 
 import difflib
 import importlib.util
@@ -13,16 +13,16 @@ from cl_bench.runtime.errors import UserError
 
 
 def releases() -> dict[str, Release]:
-    """What is known of each data set, by name."""
+    """The release of each data set, by name."""
     names = [module.name for module in pkgutil.iter_modules(datasets.__path__)]
     return {name: _module(name).RELEASE for name in names if _has_release(name)}
 
 
 def release(name: str) -> Release:
-    """What is known of one data set.
+    """The release of one data set.
 
     Raises:
-        UserError: There is no such data set; names those that there are.
+        UserError: There is no such data set; lists all.
     """
     known = releases()
     if name not in known:
@@ -47,9 +47,11 @@ def load(name: str, root: Path) -> ImageDataset:
 
 
 def _has_release(name: str) -> bool:
-    """Looks at the text alone: to import the data sets that are drawn, and have none, PyTorch is needed."""
+    """Only reads the text: data sets that are drawn have no release, and importing them would load PyTorch."""
     spec = importlib.util.find_spec(f"{datasets.__name__}.{name}")
-    return bool(spec and spec.origin) and "\nRELEASE" in Path(spec.origin).read_text(encoding="utf-8")
+    if spec is None or spec.origin is None:
+        return False
+    return "\nRELEASE" in Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _module(name: str) -> ModuleType:

@@ -1,4 +1,4 @@
-"""What lies in one's own class folders and beside them: every file is read, or named."""
+"""Lists the user's own class folders so that every file is either read or named in a message."""
 
 import os
 import re
@@ -9,18 +9,18 @@ from cl_bench.datasets.releases.listing import SUFFIXES, Listing, images, list_i
 from cl_bench.runtime.errors import shortened
 
 _RUBBISH = re.compile(r"\.DS_Store|Thumbs\.db|\._.*|desktop\.ini|\.ipynb_checkpoints|\.git(keep|ignore)", re.IGNORECASE)
-"""What operating systems and tools leave behind; nobody misses it."""
+"""What operating systems and tools leave behind, and nobody needs."""
 
 _NESTED = "images"  # tiny-imagenet has CLASS/images/… and CLASS/CLASS_boxes.txt
 
 
 def list_all_images(root: Path, error: Callable[[str], Exception], parts: Collection[str]) -> Listing:
-    """As `list_images`, where nothing that lies in a class folder may be left out.
+    """As `list_images`, but refuses a class folder in which anything would be left out.
 
-    The images of a class lie in its folder, or in a folder `images` there, as tiny-imagenet's do.
+    The images of a class lie in its folder, or in a folder `images` there, as in tiny-imagenet.
 
     Raises:
-        Exception: From `error`: also for files that are no images, links to nothing, and folders below a class.
+        Exception: From `error`: also for files that are not images, broken links, and folders below a class.
     """
     lost: list[str] = []
 
@@ -36,7 +36,7 @@ def list_all_images(root: Path, error: Callable[[str], Exception], parts: Collec
 
 
 def beside(folder: Path, read: Collection[str]) -> list[str]:
-    """Sorted names of what lies in a folder and is not read; folders end with a slash."""
+    """Sorted names of what is in a folder but not in `read`; those of folders end with a slash."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name + "/" * os.path.isdir(entry.path)
@@ -50,7 +50,7 @@ def _things(lost: list[str]) -> str:
 
 
 def _contents(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:
-    """The images of a class, and what else lies in its folder, each with what is wrong with it."""
+    """The images of a class, and the other entries of its folder, each with the reason why it is not read."""
     found = images(folder)
     read = set(found)
     if not found and subfolders(folder) == [_NESTED]:

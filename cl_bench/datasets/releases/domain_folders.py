@@ -1,4 +1,4 @@
-"""Releases that come as one folder per domain and class, without a split of their own."""
+"""Reads releases that have one folder per domain and class, and no split of their own."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,9 +14,9 @@ def read(release: Release, root: Path, domains: Mapping[str, Path], prompts: tup
     """Reads `<domain's folder>/<class>/<image>`, with the 80/20 split of `split`.
 
     Args:
-        release: What is known of the data set.
+        release: The data set.
         root: The folder of all data sets.
-        domains: Folder of each domain, in the order of their ids.
+        domains: The folder of each domain, in the order of their ids.
         prompts: Templates of the zero-shot head.
 
     Raises:

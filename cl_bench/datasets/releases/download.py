@@ -1,8 +1,8 @@
 """Fetches the archives of a data set, checks them, and unpacks them where the data set is expected.
 
-What is on its way lies in `downloads/<name>/` below the folder of all data sets: parts of files, which the next call
-continues; files that are whole, until they are unpacked and removed; and a note `<file>.done` about each that was
-unpacked, so that the next call leaves it alone as long as what it brought is there.
+Until then they lie in `downloads/<name>/` below the folder of all data sets: parts of files, which the next call
+continues, and complete files, which are removed once they are unpacked. A note `<file>.done` about each unpacked file
+makes the next call skip it, as long as its contents are there.
 """
 
 import errno
@@ -28,7 +28,7 @@ from cl_bench.datasets.releases.unpack import BadFile, Progress, is_archive, unp
 from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 
-_RETRIES = 3  # in a row without a new byte; while something arrives, it goes on
+_RETRIES = 3  # in a row without a new byte; as long as bytes arrive, it goes on
 _TIMEOUT = (20.0, 60.0)  # seconds to connect, and between two bytes
 _PIECE = 2**20
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -37,19 +37,19 @@ _GOOGLE_DRIVE = ("drive.google.com", "docs.google.com")
 
 
 class _NotFetched(Exception):
-    """A mirror does not send the file."""
+    """A mirror did not send the file."""
 
 
 def state(release: Release, root: Path) -> Literal["no", "partly", "yes"]:
-    """Whether the files are there, as far as a glance tells: nothing is opened or counted.
+    """Whether the files seem to be there; opens and counts nothing.
 
     Args:
         release: The data set.
         root: The folder of all data sets.
 
     Returns:
-        "yes" if all archives were unpacked, or if the folder was filled by other means; "partly" if `download` was
-        stopped on its way; else "no".
+        "yes" if all archives were unpacked, or if the folder was filled by other means; "partly" if a download was
+        stopped; otherwise "no".
     """
     transit, folder = _transit(release, root), root / release.folder
     done = [_is_done(archive, transit, root) for archive in release.archives]
@@ -61,7 +61,7 @@ def state(release: Release, root: Path) -> Literal["no", "partly", "yes"]:
 
 
 def download(release: Release, root: Path) -> bool:
-    """Fetches and unpacks what is not there yet; called again, it goes on where it was stopped.
+    """Fetches and unpacks what is missing; called again, it continues where it was stopped.
 
     Args:
         release: The data set.
@@ -71,7 +71,7 @@ def download(release: Release, root: Path) -> bool:
         Whether anything was missing.
 
     Raises:
-        UserError: It has to be fetched by hand (says where), no mirror has the right file, or it could not be written.
+        UserError: The user has to fetch it (says where), no mirror has the right file, or it could not be written.
     """
     folder, transit = root / release.folder, _transit(release, root)
     if release.by_hand or not release.archives:
@@ -79,7 +79,7 @@ def download(release: Release, root: Path) -> bool:
             f"{release.title} has to be fetched by hand.\n{release.by_hand}\nIt belongs in {folder}. Then check it: "
             f"{typed('data')} verify {release.name} --data-dir {shlex.quote(str(root))}"
         )
-    with _problems_told(release, root), _lock(release, transit):
+    with _problems_explained(release, root), _lock(release, transit):
         missing = [archive for archive in release.archives if not _is_done(archive, transit, root)]
         for archive in missing:
             _bring(archive, transit, root)
@@ -93,7 +93,7 @@ def _transit(release: Release, root: Path) -> Path:
 
 
 @contextmanager
-def _problems_told(release: Release, root: Path) -> Iterator[None]:
+def _problems_explained(release: Release, root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -123,9 +123,9 @@ def _lock(release: Release, transit: Path) -> Iterator[None]:
 
 
 def _bring(archive: Archive, transit: Path, root: Path) -> None:
-    """Brings one archive to its place, from the first mirror whose file is right."""
+    """Fetches one archive from the first mirror that has the right file, and unpacks it."""
     path = transit / archive.file
-    if path.exists():  # laid there by hand, or by a call that was stopped before it had unpacked
+    if path.exists():  # put there by the user, or by a call that was stopped before unpacking
         try:
             return _accept(archive, path, root)
         except BadFile as error:
@@ -154,14 +154,14 @@ def _bring_from(url: str, archive: Archive, path: Path, root: Path) -> None:
     except BadFile as error:
         if not continued:
             raise
-        # The part that was there may be from another mirror, or from another version of the file.
+        # The part that was there may come from another mirror, or from another version of the file.
         print(f"  {error}; from the start", flush=True)
         _fetch(url, path)
         _accept(archive, path, root)
 
 
 def _fetch(url: str, path: Path) -> None:
-    """Fetches a file, continuing the part that is there; goes on as long as each attempt gets further than the last."""
+    """Fetches a file, continuing the part that is there; tries again as long as each attempt gets further."""
     import gdown
     from requests.exceptions import RequestException
 
@@ -187,7 +187,7 @@ def _fetch(url: str, path: Path) -> None:
 
 
 def _part(path: Path) -> Path | None:
-    """The part of a file that has arrived, under the name that `gdown` gives it."""
+    """The part of a file that has arrived, under its name from `gdown`."""
     return next(path.parent.glob(glob.escape(path.name) + "?" * 8 + ".part"), None)
 
 
@@ -197,17 +197,17 @@ def _arrived(path: Path) -> int:
 
 
 def _continues(url: str, start: int) -> bool:
-    """Whether a server sends the rest of a file: `gdown` would refuse one that cannot, now and at every next call."""
+    """Whether a server can send the rest of a file; if it cannot, `gdown` would fail now and at every later call."""
     import requests
 
     if urlsplit(url).hostname in _GOOGLE_DRIVE:
-        return True  # it can, but answers with a page of its own first, which `gdown` knows to handle
+        return True  # it can, but first answers with a page, which `gdown` handles
     with requests.get(url, headers={"Range": f"bytes={start}-"}, stream=True, timeout=_TIMEOUT) as answer:
         return answer.status_code not in (_WHOLE_FILE, _NO_SUCH_RANGE)
 
 
 def _accept(archive: Archive, path: Path, root: Path) -> None:
-    """Checks a file that has arrived, brings its content to its place and makes a note; a wrong file is removed."""
+    """Checks a file that has arrived, puts its content in place and writes the note; removes a wrong file."""
     try:
         _check(archive, path)
         with _bar(f"{path.name}: unpacking", bars.TaskProgressColumn()) as progress:
@@ -236,13 +236,13 @@ def _check(archive: Archive, path: Path) -> None:
 
 
 def _lay(path: Path, into: Path, progress: Progress) -> list[str]:
-    """Moves a file that is no archive, maybe to another disk; nobody ever sees half of it."""
+    """Moves a file that is not an archive, perhaps to another disk, so that nobody ever sees half of it."""
     from cl_bench.store import permissions
 
     into.mkdir(parents=True, exist_ok=True)
     aside = into / f".{path.name}.moving"
     shutil.move(path, aside)
-    aside.chmod(permissions.mode_of_new_file(into))  # it was fetched into a file for the user's eyes only
+    aside.chmod(permissions.mode_of_new_file(into))  # it was fetched into a file that only the user can read
     os.replace(aside, into / path.name)
     return [path.name]
 
@@ -250,7 +250,7 @@ def _lay(path: Path, into: Path, progress: Progress) -> list[str]:
 def _is_done(archive: Archive, transit: Path, root: Path) -> bool:
     try:
         content = json.loads((transit / f"{archive.file}.done").read_text())
-    except (FileNotFoundError, ValueError):  # a note that a power failure damaged is none
+    except (FileNotFoundError, ValueError):  # no note, or one that a power failure has damaged
         return False
     there = (os.path.lexists(root / archive.into / entry) for entry in content["entries"])
     return content["checksum"] == archive.checksum and all(there)
@@ -258,7 +258,7 @@ def _is_done(archive: Archive, transit: Path, root: Path) -> bool:
 
 @contextmanager
 def _bar(text: str, *columns: bars.ProgressColumn) -> Iterator[Progress]:
-    """A progress bar, where standard error is a terminal."""
+    """A progress bar, if standard error is a terminal."""
     console = Console(stderr=True)
     bar = bars.Progress(
         bars.TextColumn("  {task.description}"),

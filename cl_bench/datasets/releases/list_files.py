@@ -5,14 +5,14 @@ from pathlib import Path
 
 
 def two_columns(path: Path, error: Callable[[str], Exception]) -> list[tuple[str, str]]:
-    """The lines `a b` of a file; blank lines don't count.
+    """The lines `a b` of a file, without blank lines.
 
     Args:
         path: The file.
         error: Makes the exception from a problem.
 
     Raises:
-        Exception: From `error`: the file is no text, is empty, or a line has not two words.
+        Exception: From `error`: the file is empty or not text, or a line does not have two words.
     """
     rows = [line.split() for line in lines(path, error)]
     for number, words in enumerate(rows, start=1):
@@ -27,7 +27,7 @@ def lines(path: Path, error: Callable[[str], Exception]) -> list[str]:
     """The lines of a text file.
 
     Raises:
-        Exception: From `error`: the file cannot be read, or is no text.
+        Exception: From `error`: the file cannot be read or is not text.
     """
     try:
         return path.read_text(encoding="utf-8").splitlines()

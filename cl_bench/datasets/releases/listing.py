@@ -1,4 +1,4 @@
-"""Which image files lie in folders of classes."""
+"""Lists the image files in folders of classes."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from cl_bench.runtime.errors import shortened
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2",
 )  # fmt: skip
-"""What counts as an image, in small letters; all of them are read by Pillow."""
+"""What an image's name ends in, in lower case; Pillow reads all of them."""
 
 
 class Listing(NamedTuple):
@@ -22,8 +22,8 @@ class Listing(NamedTuple):
     Attributes:
         files: N paths below the listed folder, with '/' between folders; part by part, class by class, sorted.
         classes: Names of the class folders of all parts together, ASCII-sorted.
-        labels: (N,) int64, positions in `classes`: a class has the same in each part, whether others lack it or not.
-        parts: (N,) int64, which of the listed parts each file lies in.
+        labels: (N,) int64, positions in `classes`; a class has the same one in each part, even if some lack it.
+        parts: (N,) int64, the part that each file lies in.
     """
 
     files: list[str]
@@ -32,7 +32,7 @@ class Listing(NamedTuple):
     parts: NDArray[np.int64]
 
     def names(self, parts: Sequence[str]) -> list[str]:
-        """N names `<part>/<class>/<file>` that don't depend on how the folders of the parts are called."""
+        """N names `<part>/<class>/<file>` that do not depend on the names of the parts' folders."""
         return [
             f"{parts[part]}/{self.classes[label]}/{file.rpartition('/')[2]}"
             for file, label, part in zip(self.files, self.labels, self.parts, strict=True)
@@ -45,13 +45,13 @@ def list_images(
     parts: Sequence[str] = ("",),
     inside: Callable[[Path], list[str]] | None = None,
 ) -> Listing:
-    """Lists `folder/<part>/<class>/<image>`: any file with an image's suffix, hidden files and folders left out.
+    """Lists `folder/<part>/<class>/<image>`: all files with an image's suffix, except hidden ones.
 
     Args:
-        folder: Where the parts are.
+        folder: The folder of the parts.
         error: Makes the exception from a problem.
-        parts: Folders below it (train and test, or the domains); '' where the classes lie in `folder` itself.
-        inside: Gives the images of a class folder, as names below it; None: `images`.
+        parts: Folders below it (train and test, or the domains); '' if the classes lie in `folder` itself.
+        inside: Lists the images of a class folder, as names below it; None: `images`.
 
     Raises:
         Exception: From `error`: a part without class folders, a class folder without images, a folder that is missing
@@ -79,7 +79,7 @@ def list_images(
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Sorted names of the folders directly in `folder`; hidden ones, and what macOS puts into archives, left out."""
+    """Sorted names of the folders directly in `folder`, except hidden ones and those that macOS puts into archives."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name
@@ -89,7 +89,7 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def images(folder: Path) -> list[str]:
-    """Sorted names of the images directly in `folder`, hidden ones left out."""
+    """Sorted names of the images directly in `folder`, except hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(
             entry.name

@@ -1,4 +1,4 @@
-"""What several releases have in common on disk: lists of images, MATLAB files, arrays of labels."""
+"""Reads what several releases have in common: lists of images, MATLAB files, arrays of labels."""
 
 import posixpath
 import zlib
@@ -16,7 +16,7 @@ from cl_bench.images.images import Images
 
 
 def read_lines(release: Release, root: Path, part: str) -> list[str]:
-    """The lines of a text file, without the blanks around them and without empty ones.
+    """The lines of a text file that are not empty, without spaces around them.
 
     Args:
         release: The data set.
@@ -24,7 +24,7 @@ def read_lines(release: Release, root: Path, part: str) -> list[str]:
         part: The file, below `root`.
 
     Raises:
-        UserError: The file is missing, empty or no text.
+        UserError: The file is missing, empty, or not text.
     """
     path = release.find(root, part)
     found = [line.strip() for line in lines(path, partial(release.error, root))]
@@ -34,7 +34,7 @@ def read_lines(release: Release, root: Path, part: str) -> list[str]:
 
 
 def read_mat(release: Release, root: Path, part: str) -> dict[str, Any]:
-    """The variables of a MATLAB file, without their dimensions of size 1.
+    """The variables of a MATLAB file; dimensions of size 1 are removed.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -43,7 +43,7 @@ def read_mat(release: Release, root: Path, part: str) -> dict[str, Any]:
     from scipy.io.matlab import MatReadError
 
     path = release.find(root, part)
-    # What scipy raises for files that were cut off or overwritten, found by trying many.
+    # What scipy raises for files that are cut off or overwritten; found by trying many.
     damage = (OSError, ValueError, TypeError, LookupError, NotImplementedError, zlib.error, MatReadError)
     try:
         variables: dict[str, Any] = loadmat(path, squeeze_me=True)
@@ -55,7 +55,7 @@ def read_mat(release: Release, root: Path, part: str) -> dict[str, Any]:
 def by_folder(
     release: Release, root: Path, part: str, names: Sequence[str], classes: Sequence[str], listing: str
 ) -> Images:
-    """Images whose class is the folder that they lie in.
+    """Images whose folder is their class.
 
     Args:
         release: The data set.
@@ -63,10 +63,10 @@ def by_folder(
         part: The folder of the images, below `root`.
         names: The images, below that folder.
         classes: The folders' names in the order of the class ids.
-        listing: Where below `root` the names come from, for the message.
+        listing: The file or folder below `root` that lists the names, for the message.
 
     Raises:
-        UserError: The folder is missing, or a name is not that of a JPEG file in one of the classes' folders.
+        UserError: The folder is missing, or a name is not that of a JPEG file in the folder of a class.
     """
     folder = release.find(root, part)
     numbers = {class_name: number for number, class_name in enumerate(classes)}
@@ -78,17 +78,17 @@ def by_folder(
 
 
 def checked_labels(release: Release, root: Path, part: str, labels: ArrayLike, first: int = 0) -> NDArray[np.int64]:
-    """Labels as they are kept here: (N,) int64, from 0.
+    """Labels as (N,) int64, from 0.
 
     Args:
         release: The data set.
         root: The folder of all data sets.
-        part: The file below `root` that they come from, for the message.
-        labels: Class ids as they are in the file.
+        part: The file below `root` that has them, for the message.
+        labels: Class ids, as in the file.
         first: The smallest class id in the file.
 
     Raises:
-        UserError: There is no label, or one is not the number of a class.
+        UserError: There are no labels, or one is not the id of a class.
     """
     path = Path(root) / part
     try:

@@ -1,4 +1,4 @@
-"""What is known of a data set before its files are there: where they come from and belong, how many they are."""
+"""What is known of a data set before its files are there: where to get them, where they belong, and how many images."""
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -16,9 +16,9 @@ class Archive:
 
     Attributes:
         file: Its name.
-        urls: Where it can be fetched; the first that works counts.
-        checksum: `md5:…` or `sha256:…` of the file; empty where the publisher gives none.
-        into: Folder, below that of all data sets, that it is unpacked into, or laid into if it is no archive.
+        urls: Where to fetch it; they are tried in this order.
+        checksum: `md5:…` or `sha256:…` of the file; empty if the publisher gives none.
+        into: The folder below that of all data sets into which it is unpacked, or moved if it is not an archive.
     """
 
     file: str
@@ -32,16 +32,16 @@ class Release:
     """A published data set.
 
     Attributes:
-        name: As in `dataset=` and in the file names of the project.
-        title: As its authors call it.
-        folder: Where it lies, below the folder of all data sets.
+        name: As in `dataset=` and in the project's file names.
+        title: The name that its authors gave it.
+        folder: Its folder, below the folder of all data sets.
         classes: Number of classes.
         train: Number of training images.
         test: Number of test images.
-        size: Bytes of the files to fetch, about.
-        archives: What to fetch; empty where that has to be done by hand.
-        by_hand: Where to get it and what to do with it, where the license or the host asks for that.
-        per_class: Training and test images of each class, where that is the same number for all of them, or known.
+        size: Approximate bytes of the files to fetch.
+        archives: The files to fetch; empty if the user has to fetch them.
+        by_hand: How the user gets the files, if the license or the host requires that.
+        per_class: Training and test images of each class, if published.
         per_domain: Training and test images of each domain.
     """
 
@@ -62,10 +62,10 @@ class Release:
 
         Args:
             root: The folder of all data sets.
-            parts: The path below it, or several alternatives if the release was packed in several ways.
+            parts: Paths below it, of which one must exist; several if the release was packed in several ways.
 
         Raises:
-            Missing: None of them is there.
+            Missing: None of them exists.
         """
         for part in parts:
             if (Path(root) / part).exists():
@@ -77,24 +77,24 @@ class Release:
         return Missing(f"{self.title}: {problem}.\n{self.remedy(root)}")
 
     def remedy(self, root: Path) -> str:
-        """What brings the files there."""
+        """How to get the files."""
         command = f"{typed('data')} download {self.name} --data-dir {shlex.quote(str(root))}"
         return f"Get it with: {command}\nor name the folder that holds {self.folder}: paths.data_dir=…"
 
     def check_classes(self, root: Path, place: Path, found: Collection[str]) -> None:
-        """Makes sure that no class is missing: ids, which count through them, would mean others.
+        """Checks that no class is missing, since the ids of the others would change.
 
         Args:
             root: The folder of all data sets.
-            place: The folder or file in which the classes were found.
-            found: The classes.
+            place: The folder or file of the classes.
+            found: The classes in it.
 
         Raises:
-            Missing: They are not as many as the release has.
+            Missing: Their number is not that of the release.
         """
         if len(found) != self.classes:
             raise self.error(root, f"{place} has {len(found)} classes instead of {self.classes}")
 
     def images(self, root: Path, folder: Path, names: Sequence[str]) -> ImageFiles:
-        """Image files whose messages know this remedy; names are relative to `folder`."""
+        """Image files whose messages contain this remedy; names are relative to `folder`."""
         return ImageFiles(folder, names, self.remedy(root))

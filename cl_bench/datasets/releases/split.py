@@ -1,8 +1,8 @@
-"""Splits of our own, for data sets whose publications left the split to chance.
+"""Our own splits, for data sets whose publications split them at random and did not keep the list.
 
-Which images are held out depends on their names and a seed alone: files are ranked by a hash of their name, and
-each stratum (a class, or a class of a domain) gives its lowest ranks. Whoever has the release's files gets the same
-list, in whatever order they are read; `digest` names it.
+The images held out depend only on their names and a seed: files are ranked by a hash of their name, and each stratum (a
+class, or a class of a domain) gives its lowest ranks. Everybody who has the release's files gets the same list, in
+whatever order the files are read; `digest` identifies it.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ def split_off(
     domains: NDArray[np.int64] | None = None,
     share: float = SHARE,
 ) -> tuple[Images, Images, str]:
-    """Holds out `share` of the images as test images, of each class of each domain its part.
+    """Holds out `share` of the images for testing, in proportion from each class of each domain.
 
     Args:
         files: N images.
-        names: N names that the files have however the release was packed; what the ranks are made from.
+        names: N names of the files that do not depend on how the release was packed; they decide the ranks.
         labels: (N,) classes.
-        domains: (N,) domains, where there are several.
-        share: Of the test images.
+        domains: (N,) domains, if there are several.
+        share: The share of the test images.
 
     Returns:
         Training images, test images, and the digest of the test images' names.
@@ -57,11 +57,11 @@ def parts(
 
 
 def proportional(strata: NDArray[np.int64], total: int) -> NDArray[np.int64]:
-    """Deals `total` out in proportion to the sizes of the strata.
+    """Distributes `total` in proportion to the sizes of the strata.
 
-    The running sum of the quotas is that of the exact shares, rounded down. So each stratum gets its share up to one
-    image, and so do neighboring strata together: all classes of a domain, if strata are numbered domain by domain.
-    (Rounding each stratum by itself would leave domains of many small classes without test images.)
+    The running sum of the quotas is that of the exact shares, rounded down. So each stratum gets its share to within
+    one image, and so do neighboring strata together, such as all classes of a domain if strata are numbered domain by
+    domain. (Rounding each stratum alone would leave domains of many small classes without test images.)
 
     Args:
         strata: (N,) the stratum of each image, at least one.
@@ -77,7 +77,7 @@ def proportional(strata: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 def held_out(
     names: Sequence[str], strata: NDArray[np.int64], quotas: Sequence[int] | NDArray[np.int64], seed: int = SEED
 ) -> NDArray[np.bool_]:
-    """Which images are held out: of stratum s, the `quotas[s]` lowest ranks.
+    """Which images are held out: from stratum s, those with the `quotas[s]` lowest ranks.
 
     Args:
         names: N file names, with '/' between folders.
@@ -98,10 +98,10 @@ def held_out(
 
 
 def digest(names: Sequence[str]) -> str:
-    """SHA-256 (hex) of a list of file names, sorted and joined by line breaks: which list it is."""
+    """SHA-256 (hex) that identifies a list of file names: they are sorted and joined by line breaks."""
     return hashlib.sha256(_bytes("\n".join(sorted(names)))).hexdigest()
 
 
 def _bytes(text: str) -> bytes:
-    """UTF-8; file names that are not UTF-8 on disk stay the bytes they are there."""
+    """The text as UTF-8; file names that are not UTF-8 on disk become the bytes that they are there."""
     return text.encode(errors="surrogateescape")

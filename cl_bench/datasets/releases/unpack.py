@@ -1,7 +1,7 @@
-"""Unpacks archives (zip, tar, tar.gz) so that nothing is half-written and nothing lands outside the folder.
+"""Unpacks archives (zip, tar, tar.gz) so that nothing is half-written and nothing gets outside the folder.
 
-First all members are checked, then all are written aside, then they are moved into place. For a tar.gz the check means
-to uncompress it twice, but damage is found before anything is written.
+First all members are checked, then all are written to a temporary folder, then they are moved into place. A tar.gz is
+uncompressed twice for this, but damage is found before anything is written.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from typing import TypeAlias
 from cl_bench.runtime.errors import UserError
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-"""Called with what is done and with the total, None if that is unknown."""
+"""Called with the amount done and the total, which is None if unknown."""
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _PIECE = 2**20
@@ -31,24 +31,24 @@ _DAMAGE = (
 
 
 class BadFile(UserError):
-    """A file is not what it should be: another copy of it may be right."""
+    """A file is damaged or a wrong one; another copy of it may be right."""
 
 
 def is_archive(name: str) -> bool:
-    """Whether `unpack` knows files with such a name."""
+    """Whether `unpack` can unpack files with such a name."""
     return name.endswith(_SUFFIXES)
 
 
 def unpack(archive: Path, into: Path, progress: Progress = lambda done, total: None) -> list[str]:
-    """Unpacks an archive into a folder, where other things may lie already.
+    """Unpacks an archive into a folder that may already hold other things.
 
-    What is new takes its place with one rename per top-level entry. A folder that is already there is kept: the
-    archive's entries join it, one rename each, and files of the same name are replaced.
+    Each new top-level entry takes its place in one rename. A folder that exists is kept: the archive's entries are
+    added to it, one rename each, and replace files of the same name.
 
     Args:
         archive: A file that `is_archive`.
-        into: The folder; made where there is none.
-        progress: Told the share that is done, in no particular unit.
+        into: The folder; made if there is none.
+        progress: Called with the progress, in no particular unit.
 
     Returns:
         Names of the top-level entries.
@@ -116,7 +116,7 @@ def _write_tar(path: Path, folder: Path, progress: Progress) -> None:
 
 
 def _write_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Writes one member with the user's own rights and as the user's own file, whatever the archive says."""
+    """Writes one member with the user's own rights and ownership, whatever the archive says."""
     if member.isdir():
         (folder / member.name).mkdir(parents=True, exist_ok=True)
     elif hasattr(tarfile, "data_filter"):
@@ -126,7 +126,7 @@ def _write_tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, folder:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """The end of a tar archive is a block of zeros: `tarfile` takes a damaged header for the end, too."""
+    """Checks that a tar archive ends with a block of zeros: `tarfile` also takes a damaged header for the end."""
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it breaks off")
@@ -145,7 +145,7 @@ def _check_tar_member(path: Path, member: tarfile.TarInfo) -> None:
 
 
 def _check_name(path: Path, member: str, name: str) -> None:
-    """A name must lead to a place below the folder, on any operating system."""
+    """Checks that a name leads to a place below the folder, on any operating system."""
     name_anywhere = PureWindowsPath(name)  # knows both kinds of slashes, and drives
     if name_anywhere.anchor:
         raise _unsafe(path, member, "is an absolute path" if member == name else f"links to {name}")
@@ -154,7 +154,7 @@ def _check_name(path: Path, member: str, name: str) -> None:
 
 
 def _check_link(path: Path, member: tarfile.TarInfo) -> None:
-    """A symbolic link may go up first, but not above the folder, and then only down: so links can be followed."""
+    """Checks that a symbolic link goes up at first at most, not above the folder, and then only down."""
     target = PureWindowsPath(member.linkname)
     depth = len(PurePosixPath(member.name).parent.parts)
     up = next((i for i, part in enumerate(target.parts) if part != ".."), len(target.parts))
@@ -163,7 +163,7 @@ def _check_link(path: Path, member: tarfile.TarInfo) -> None:
 
 
 def _check_parents(path: Path, members: Iterable[tarfile.TarInfo]) -> None:
-    """Nothing is written through a link, also where the file system takes "A" for "a"."""
+    """Checks that nothing is written through a link, even if the file system ignores case."""
     links = {PurePosixPath(member.name.casefold()) for member in members if member.issym()}
     for member in members:
         if not links.isdisjoint(PurePosixPath(member.name.casefold()).parents):

@@ -15,24 +15,24 @@ from cl_bench.images.images import ImageDataset, Images
 from cl_bench.runtime.errors import shortened
 
 _SPLITS = ("train", "test")
-_SHOWN = 20  # so many names of classes or files; the rest is a number
+_SHOWN = 20  # names of classes or files; of the others, the number
 
 
 def verify(release: Release, dataset: ImageDataset) -> list[str]:
-    """Compares a data set with what its publishers say; image files must exist, but are not opened.
+    """Compares a data set with the published sizes; checks that image files exist, but does not open them.
 
     Args:
         release: The published sizes.
         dataset: As it was read from disk.
 
     Returns:
-        What differs, one sentence each; empty if everything is as published.
+        One sentence for each difference; empty if everything is as published.
     """
     return [*sizes(release, dataset), *_domains(release, dataset), *_classes(release, dataset), *_files(dataset)]
 
 
 def show(release: Release, dataset: ImageDataset, findings: Sequence[str], console: Console) -> None:
-    """Prints counts per split, per domain and of the classes that differ, and then what was found."""
+    """Prints tables of the splits, the domains and the classes that differ, and then the findings."""
     console.print(_split_table(release, dataset))
     if dataset.domain_names:
         console.print(_domain_table(release, dataset))
@@ -49,7 +49,7 @@ def _splits(dataset: ImageDataset) -> tuple[Images, Images]:
 
 
 def sizes(release: Release, dataset: ImageDataset) -> Iterator[str]:
-    """Compares the numbers of classes and images alone, for which no file is looked at; what differs."""
+    """Compares only the numbers of classes and images, which needs no file; returns what differs."""
     if len(dataset.class_names) != release.classes:
         yield f"{len(dataset.class_names):,} classes instead of {release.classes:,}"
     for split, images, published in zip(_SPLITS, _splits(dataset), (release.train, release.test), strict=True):
@@ -99,7 +99,7 @@ def _by_domain(dataset: ImageDataset) -> dict[str, tuple[int, ...]]:
 
 
 def _differing(release: Release, dataset: ImageDataset) -> list[int]:
-    """Classes whose number of images is not the published one, where that is known."""
+    """Classes whose number of images is not the published one, if that is known."""
     if release.per_class is None or len(dataset.class_names) != release.classes:
         return []
     pairs = zip(_by_class(dataset), _published(release), strict=True)

@@ -69,8 +69,7 @@ def _bricks(x: _Field, y: _Field, share: float) -> _Ink:
 
 def _noise(share: float, generator: np.random.Generator) -> _Ink:
     coarse = generator.random((MASK_SIZE // 3, MASK_SIZE // 3)) < share
-    ink: _Ink = np.kron(coarse, np.ones((3, 3)))
-    return ink
+    return np.kron(coarse, np.ones((3, 3))).astype(np.float64)
 
 
 _TEXTURES: dict[str, Callable[[_Field, _Field, float, np.random.Generator], _Ink]] = {
