@@ -62,7 +62,8 @@ def run(settings: Sequence[str] = (), *, config_dir: str | Path | None = None, s
         stack.enter_context(_signal_handlers_kept())
         stack.enter_context(_another_hydra(None if config_dir is None else Path(config_dir)))
         stack.enter_context(_mistakes_explained(typed))
-        return _with_arrays(_run(typed, config_dir, show))
+        result: dict[str, Any] = _with_arrays(_run(typed, config_dir, show))
+        return result
 
 
 def _run(typed: list[str], config_dir: str | Path | None, show: bool) -> dict[str, Any]:

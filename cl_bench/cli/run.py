@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         The exit code: 2 where the user has something to mend, 1 where runs of a sweep failed otherwise.
     """
     sys.argv[1:] = command_line.completed(arguments)
-    Sweeper.validate_batch_is_legal = multirun.look_ahead
+    Sweeper.validate_batch_is_legal = multirun.look_ahead  # type: ignore[method-assign, assignment]
     sweep.begin()
     signals.before_end(sweep.end_workers)
     end = None

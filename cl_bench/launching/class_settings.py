@@ -64,7 +64,7 @@ def separate(config: DictConfig, files: Sequence[File], overrides: Sequence[Over
     Raises:
         ConfigCompositionException: A class needs a setting that was only written for another one.
     """
-    plain = OmegaConf.to_container(config, resolve=False)
+    plain: Any = OmegaConf.to_container(config, resolve=False)
     typed = [_as_file(override) for override in overrides if _is_value(override)]
     chosen = {override.get_key_element().lstrip("+~") for override in overrides if not _is_value(override)}
     renamed = []
@@ -217,7 +217,7 @@ def _found(path: Any) -> Any:
     """The class or function that an import path names; None if it cannot be had."""
     module, _, name = str(path).rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        found: Any = getattr(importlib.import_module(module), name, None)
         inspect.signature(found)
     except Exception:  # whatever is wrong with it is told when it is to be called
         return None

@@ -34,7 +34,7 @@ def install(config_dir: Path | None = None) -> None:
     OmegaConf.register_new_resolver("command", commands.typed, replace=True)
     OmegaConf.register_new_resolver("choices", lambda group: ", ".join(configurations.choices(group)), replace=True)
     OmegaConf.register_new_resolver("groups", _groups, replace=True)
-    hydra_internals.ConfigLoaderImpl = Loader  # type: ignore[misc, attr-defined]
+    hydra_internals.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
 
 
 def _groups() -> str:
@@ -51,7 +51,7 @@ def installed(config_dir: Path | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        hydra_internals.ConfigLoaderImpl = before  # type: ignore[misc, attr-defined]
+        hydra_internals.ConfigLoaderImpl = before  # type: ignore[attr-defined]
 
 
 class Loader(ConfigLoaderImpl):
@@ -91,8 +91,8 @@ class Loader(ConfigLoaderImpl):
 
     def _file(self, default: ResultDefault, repo: Any) -> File:
         loaded = self._load_single_config(default, repo)
-        content = OmegaConf.to_container(loaded.config, resolve=False)
-        chosen = [entry for entry in loaded.defaults_list or () if hasattr(entry, "value")]
+        content: Any = OmegaConf.to_container(loaded.config, resolve=False)
+        chosen: list[Any] = [entry for entry in loaded.defaults_list or () if hasattr(entry, "value")]
         others = {str(entry.group).strip("/"): str(entry.value) for entry in chosen}
         return File(str(default.config_path), default.override_key or "", content, others)
 
@@ -100,8 +100,9 @@ class Loader(ConfigLoaderImpl):
 def _check_one_choice(overrides: Sequence[Override]) -> None:
     groups = configurations.groups()
     for override in overrides:
-        if override.key_or_group in groups and isinstance(override.value(), list):
-            values = ",".join(map(str, override.value()))
+        choices = override.value()
+        if override.key_or_group in groups and isinstance(choices, list):
+            values = ",".join(map(str, choices))
             raise ConfigCompositionException(
                 f"{override.input_line}: a run has one {override.key_or_group}; a run for each is "
                 f"-m {override.key_or_group}={values}"

@@ -139,7 +139,8 @@ def _accepted(node: DictConfig) -> list[str]:
     """The arguments of the class that a part of the configuration is made into."""
     from cl_bench.runtime.instantiate import arguments_of
 
-    return arguments_of(str(OmegaConf.to_container(node, resolve=False).get("_target_", "")))
+    content: Any = OmegaConf.to_container(node, resolve=False)
+    return arguments_of(str(content.get("_target_", "")))
 
 
 def _choices_that_have(group: str, setting: str) -> list[str]:

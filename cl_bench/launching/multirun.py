@@ -8,7 +8,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from cl_bench.launching import sweep
@@ -18,11 +17,11 @@ from cl_bench.runtime import signals, terminal
 _LOCAL = ("basic", "joblib", "submitit_local")  # launchers whose jobs run on this machine
 
 
-def look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
+def look_ahead(sweeper: Any, batch: Sequence[Sequence[str]]) -> None:
     """Checks all jobs of a sweep; takes the place of `Sweeper.validate_batch_is_legal`, which merely composes them.
 
     Args:
-        sweeper: Hydra's.
+        sweeper: Hydra's, or a plugin's, with the jobs of its batches.
         batch: The jobs that are started next; all are looked at before the first batch.
 
     Raises:
@@ -48,7 +47,7 @@ def look_ahead(sweeper: Sweeper, batch: Sequence[Sequence[str]]) -> None:
         print(f"Warning: {text}", file=sys.stderr)
 
 
-def _compose(sweeper: Sweeper, number: int, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+def _compose(sweeper: Any, number: int, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
     """The resolved configuration of a job, and its folder."""
     config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(overrides))
     with open_dict(config):
@@ -58,7 +57,7 @@ def _compose(sweeper: Sweeper, number: int, overrides: Sequence[str]) -> tuple[d
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
         config.hydra.runtime.output_dir = str(folder.resolve())
     HydraConfig.instance().set_config(config)  # which keeps a copy
-    return resolved(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])), folder
+    return resolved(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])), folder
 
 
 def become_worker(launcher: str, settings: DictConfig) -> int:
@@ -94,4 +93,5 @@ def _runs_at_a_time(launcher: str, settings: DictConfig) -> int:
         return 1
     if settings.n_jobs == 0:
         raise HydraException("hydra.launcher.n_jobs=0 does no run; 1 does one after the other, -1 one for each core.")
-    return settings.n_jobs if settings.n_jobs > 0 else max(1, available_cores() + 1 + settings.n_jobs)
+    jobs = int(settings.n_jobs)
+    return jobs if jobs > 0 else max(1, available_cores() + 1 + jobs)

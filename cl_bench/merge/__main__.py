@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
@@ -40,8 +41,9 @@ def job(config: DictConfig) -> None:
     """Does one merge, from the composed configuration."""
     from cl_bench.merge.merge_files import merge_files
 
+    plain: Any = OmegaConf.to_container(config, resolve=True)
     try:
-        merge_files(OmegaConf.to_container(config, resolve=True))
+        merge_files(plain)
     except UserError as error:
         if config.debug:
             raise

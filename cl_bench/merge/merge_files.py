@@ -89,8 +89,9 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     for name in ("pretrained", "finetuned", "out"):
         if config.get(name, "???") == "???":
             raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
+    merger: Any = config.get("merger")
     return Settings(
-        merger=made(BaseMerger, config.get("merger"), "merger"),
+        merger=made(BaseMerger, merger, "merger"),  # type: ignore[type-abstract]
         pretrained=validated(config["pretrained"], Path, "pretrained"),
         finetuned=validated(config["finetuned"], list[Path], "finetuned"),
         out=validated(config["out"], Path, "out"),
