@@ -116,16 +116,14 @@ def _check_not_hidden(path: str, repo: Any) -> None:
         path: Of the file that was chosen, such as `merger/ties`.
         repo: Hydra's, with the folders in the order in which it looks there.
     """
-    project = {configurations.CONF.resolve(), configurations.MULTIRUN_CONFIGS.resolve()}
     found = [source for source in repo.get_sources() if source.provider != "schema" and source.is_config(path)]
-    folders = [Path(source.path).resolve() for source in found]
-    if folders[0] not in project:
+    if not found or found[0].provider != "main":
         return
-    for source, folder in zip(found, folders, strict=True):
-        if folder not in project:
+    folder = Path(found[0].path).resolve()
+    for source in found[1:]:
+        if Path(source.path).resolve() != folder:
             group, _, name = path.rpartition("/")
-            group = group or "experiment"
-            plus = "+" if group in (*ADDED, "experiment") else ""
+            group, plus = (group, "") if group else ("experiment", "+")
             raise ConfigCompositionException(
                 f"{source.path}/{path}.yaml would not be read, since the project has a file of that name. Give yours "
                 f"another one: {group}/my_{name}.yaml, and {plus}{group}=my_{name}."

@@ -33,7 +33,7 @@ def announce(own_folder: str | Path | None) -> None:
 def folders() -> list[Path]:
     """The folders that hold `GROUP/CHOICE.yaml`, in the order in which Hydra looks there."""
     own_folder = os.environ.get(_OF_THE_USER)
-    return [CONF, MULTIRUN_CONFIGS, *([Path(own_folder)] if own_folder else [])]
+    return [CONF, *([Path(own_folder)] if own_folder else []), MULTIRUN_CONFIGS]
 
 
 def groups() -> list[str]:
@@ -42,7 +42,7 @@ def groups() -> list[str]:
 
 
 def files(group: str) -> list[Path]:
-    """The choices of a group, the project's before the user's."""
+    """The choices of a group, in the order of `folders`."""
     return [file for folder in folders() for file in sorted((folder / group).glob("*.yaml"))]
 
 

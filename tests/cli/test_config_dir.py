@@ -98,11 +98,14 @@ def _without_test(settings):
     return [setting for setting in settings if not setting.startswith("+dataset.test")]
 
 
-def test_a_sweep_that_the_project_has_a_file_for_is_refused(cl_bench, own):
-    (own / "my_conf/sweep/lambda.yaml").write_text("# @package _global_\nseed: 3\n")
-    refused = cl_bench("run", *CONF, "-m", "+sweep=lambda", *SHORT)
-    assert refused.returncode == 2 and "my_conf/sweep/lambda.yaml would not be read" in refused.stderr
-    assert "sweep/my_lambda.yaml, and +sweep=my_lambda." in refused.stderr
+def test_of_two_sweeps_of_one_name_ones_own_is_read_and_of_two_choices_none(cl_bench, own):
+    (own / "my_conf/sweep/lambda.yaml").write_text("# @package _global_\nseed: 3\ntrainer: {nope: 1}\n")
+    refused = cl_bench("run", *CONF, "+sweep=lambda", *SHORT)
+    assert refused.returncode == 2 and "trainer.nope is not a setting of trainer=sequential" in refused.stderr
+    (own / "my_conf/merger/ties.yaml").write_text("_target_: my_methods.MyMerger\n")
+    refused = cl_bench("run", *CONF, "merger=ties", *SHORT)
+    assert refused.returncode == 2 and "my_conf/merger/ties.yaml would not be read" in refused.stderr
+    assert "merger/my_ties.yaml, and merger=my_ties." in refused.stderr
 
 
 def test_a_choice_of_ones_own_is_named_as_it_is_typed(own, monkeypatch):

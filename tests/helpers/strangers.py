@@ -1,6 +1,6 @@
 """What strangers write: a merger, a trainer, a scenario and others that are right, and many that are not."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,8 +38,8 @@ class ChangedHeir(MagMax):
 
 
 class HeirOfEWC(EWC):
-    def __init__(self, given: Given, decay: float = 0.25):
-        super().__init__(given, decay=decay)
+    def __init__(self, given: Given, decay: float = 0.25, **settings: Any):
+        super().__init__(given, decay=decay, **settings)
 
 
 class Plain(TaskTrainer):
