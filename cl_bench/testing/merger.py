@@ -1,7 +1,7 @@
 """What every merger owes, whoever wrote it: this project's own mergers pass the same checks."""
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -9,11 +9,10 @@ from torch import Tensor
 
 from cl_bench.mergers import BaseMerger, RunningMerge
 from cl_bench.mergers.engine import blocks
+from cl_bench.testing.made_up import SHAPES, Weights, exact_models, made_up_statistics, rough_models
 
 Make = Callable[[], BaseMerger]
-Weights = Mapping[str, Tensor]
 
-_SHAPES = {"matrix": (5, 3), "vector": (4,), "number": (), "empty": (0, 2)}
 _SCALINGS = (0.3, 1.0, -2.0)
 
 
@@ -57,7 +56,7 @@ def check_merger(make: Make, any_order: bool = False) -> None:
 
 
 def _check_inputs_and_result(make: Make) -> None:
-    models = _models(tasks=3, seed=1)
+    models = exact_models(tasks=3, seed=1)
     before = [{name: tensor.clone() for name, tensor in model.items()} for model in models]
     merged = _merge(make(), models)
     for model, kept in zip(models, before, strict=True):
@@ -87,13 +86,13 @@ def _check_buffers(make: Make) -> None:
 
 def _check_scaling(make: Make) -> None:
     for tasks in range(1, 6):
-        models = _models(tasks, seed=10 + tasks)
+        models = exact_models(tasks, seed=10 + tasks)
         what = "With scaling=0 the result has to be the pre-trained model; leave λ to Merger.apply"
         _assert_same(_merge(_scaled(make, 0.0), models), models[0], what)
         whole = _merge(_scaled(make, 1.0), models)
         for scaling in _SCALINGS:
             merged = _merge(_scaled(make, scaling), models)
-            for name in _SHAPES:
+            for name in SHAPES:
                 expected = models[0][name] + scaling * (whole[name] - models[0][name])
                 assert torch.allclose(merged[name], expected, rtol=1e-5, atol=1e-5), (
                     f"With scaling={scaling}, {name!r} is not θ_0 + {scaling} · (what scaling=1 adds to it); leave λ "
@@ -103,11 +102,11 @@ def _check_scaling(make: Make) -> None:
 
 def _check_task_by_task(make: Make) -> None:
     for tasks, scaling in itertools.product(range(1, 6), _SCALINGS):
-        models, merger = _models(tasks, seed=20 + tasks), _scaled(make, scaling)
+        models, merger = exact_models(tasks, seed=20 + tasks), _scaled(make, scaling)
         running = RunningMerge(merger, models[0])
         _assert_same(running.merged(), models[0], "Before the first task, the merged model is not the pre-trained one")
         for number in range(1, tasks + 1):
-            running.add(models[number], _statistics(merger, models[0], number))
+            running.add(models[number], made_up_statistics(merger, models[0], number))
             assert running.tasks == number, f"After {number} tasks, RunningMerge.tasks is {running.tasks}"
             _assert_same(
                 _merge(_scaled(make, scaling), models[: number + 1], one_by_one=True),
@@ -120,12 +119,12 @@ def _check_task_by_task(make: Make) -> None:
 
 
 def _check_again(make: Make) -> None:
-    models, merger = _models(tasks=3, seed=2), make()
+    models, merger = exact_models(tasks=3, seed=2), make()
     what = "The same merge gives other bits the second time; keep nothing on self, and draw from block.generator"
     _assert_same(_merge(merger, models), _merge(merger, models), what)
     running = RunningMerge(merger, models[0])
     for number in (1, 2, 3):
-        running.add(models[number], _statistics(merger, models[0], number))
+        running.add(models[number], made_up_statistics(merger, models[0], number))
     _assert_same(running.merged(), running.merged(), what)
 
 
@@ -136,14 +135,14 @@ def _check_resume(make: Make) -> None:
 
 
 def _check_resume_after(make: Make, stop: int, tasks: int) -> None:
-    models, merger = _models(tasks, seed=30 + tasks), make()
+    models, merger = exact_models(tasks, seed=30 + tasks), make()
     whole, resumed = RunningMerge(merger, models[0]), RunningMerge(make(), models[0])
     for number in range(1, stop + 1):
-        whole.add(models[number], _statistics(merger, models[0], number))
+        whole.add(models[number], made_up_statistics(merger, models[0], number))
     resumed.load_state_dict(whole.state_dict())
     for number in range(stop + 1, tasks + 1):
         for running in (whole, resumed):
-            running.add(models[number], _statistics(merger, models[0], number))
+            running.add(models[number], made_up_statistics(merger, models[0], number))
     what = f"A merge of {tasks} tasks that was saved after {stop} and resumed"
     assert resumed.tasks == whole.tasks, f"{what} has {resumed.tasks} tasks"
     _assert_same(resumed.merged(), whole.merged(), f"{what} gives other bits; keep all that it needs in the state")
@@ -152,7 +151,7 @@ def _check_resume_after(make: Make, stop: int, tasks: int) -> None:
 
 def _check_blocks(make: Make) -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
-        models, merged = _rough_models(203, dtype), []
+        models, merged = rough_models(203, dtype), []
         for size in (1, 7, 64, 2**18):
             with _blocks_of(size):
                 merged.append(_merge(_scaled(make, 0.7), models))
@@ -166,7 +165,7 @@ def _check_blocks(make: Make) -> None:
 
 
 def _check_threads(make: Make) -> None:
-    models, threads, merged = _rough_models(300_001, torch.float32), torch.get_num_threads(), []
+    models, threads, merged = rough_models(300_001, torch.float32), torch.get_num_threads(), []
     try:
         for number in (1, 3):
             torch.set_num_threads(number)
@@ -181,7 +180,7 @@ def _check_threads(make: Make) -> None:
 
 
 def _check_layouts(make: Make) -> None:
-    ordinary = [{"weight": model["weight"].view(59, 17)} for model in _rough_models(1003, torch.float32)]
+    ordinary = [{"weight": model["weight"].view(59, 17)} for model in rough_models(1003, torch.float32)]
     transposed = [{"weight": model["weight"].t().contiguous().t()} for model in ordinary]
     wrapped = [{"weight": torch.nn.Parameter(model["weight"])} for model in ordinary]
     expected = _merge(_scaled(make, 0.7), ordinary)
@@ -193,7 +192,7 @@ def _check_layouts(make: Make) -> None:
 
 def _check_half_types(make: Make) -> None:
     for dtype in (torch.float16, torch.bfloat16):
-        half = _rough_models(501, dtype)
+        half = rough_models(501, dtype)
         single = [{"weight": model["weight"].float()} for model in half]
         rounded = {"weight": _merge(_scaled(make, 0.7), single)["weight"].to(dtype)}
         _assert_same(
@@ -242,9 +241,9 @@ def _check_refusal(make: Make, why: str, named: str, pretrained: Weights, good: 
     merger = make()
     _assert_refused(why, named, _merge, merger, [pretrained, good, bad])
     running = RunningMerge(merger, pretrained)
-    running.add(good, _statistics(merger, pretrained, 1))
+    running.add(good, made_up_statistics(merger, pretrained, 1))
     merged, state = running.merged(), running.state_dict()
-    _assert_refused(why, named, running.add, bad, _statistics(merger, pretrained, 2))
+    _assert_refused(why, named, running.add, bad, made_up_statistics(merger, pretrained, 2))
     what = f"A task whose model {why} is refused, but leaves a trace; check it before anything is changed"
     assert running.tasks == 1, what
     _assert_same(running.merged(), merged, what)
@@ -252,18 +251,16 @@ def _check_refusal(make: Make, why: str, named: str, pretrained: Weights, good: 
 
 
 def _check_any_order(make: Make) -> None:
-    pretrained, *finetuned = _rough_models(203, torch.float64)
+    pretrained, *finetuned = rough_models(203, torch.float64)
     merged = [_merge(make(), [pretrained, *order])["weight"] for order in itertools.permutations(finetuned)]
-    for other in merged:
-        assert torch.allclose(other, merged[0], rtol=1e-9, atol=1e-9), (
-            "The order of the tasks changes the result; leave any_order out if it may"
-        )
+    same = all(torch.allclose(other, merged[0], rtol=1e-9, atol=1e-9) for other in merged)
+    assert same, "The order of the tasks changes the result; leave any_order out if it may"
 
 
 def _merge(merger: BaseMerger, models: Sequence[Weights], one_by_one: bool = False) -> dict[str, Tensor]:
     """θ_0 and the tasks' weights merged, with the statistics that the merger asks for."""
     pretrained, *finetuned = models
-    statistics = (_statistics(merger, pretrained, number) for number in itertools.count(1))
+    statistics = (made_up_statistics(merger, pretrained, number) for number in itertools.count(1))
     return merger.merge(pretrained, iter(finetuned) if one_by_one else finetuned, statistics=statistics)
 
 
@@ -271,36 +268,6 @@ def _scaled(make: Make, scaling: float) -> BaseMerger:
     merger = make()
     merger.scaling = scaling
     return merger
-
-
-def _statistics(merger: BaseMerger, pretrained: Weights, task: int) -> dict[str, dict[str, Tensor]]:
-    """Made-up statistics of a task: squares of a parameter's shape, or Gram matrices where only those fit."""
-    generator = torch.Generator().manual_seed(task)
-    made: dict[str, dict[str, Tensor]] = {name: {} for name in merger.requires}
-    for name, parameter in pretrained.items() if made else ():
-        squares = torch.randn(parameter.shape, generator=generator).square()
-        inputs = torch.randn(20, parameter.shape[-1], generator=generator) if parameter.dim() == 2 else squares
-        for statistic in (squares, inputs.mT @ inputs if parameter.dim() == 2 else squares):
-            if parameter.is_floating_point() and merger.fits(statistic, parameter):
-                for tensors in made.values():
-                    tensors.setdefault(name, statistic)
-    return made
-
-
-def _models(tasks: int, seed: int) -> list[dict[str, Tensor]]:
-    """θ_0 to θ_T with quarters as values: sums are exact, so that equal magnitudes and sums of zero occur."""
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        {name: torch.randint(-5, 6, shape, generator=generator) / 4 for name, shape in _SHAPES.items()}
-        | {"steps": torch.tensor(7)}
-        for _ in range(tasks + 1)
-    ]
-
-
-def _rough_models(elements: int, dtype: torch.dtype) -> list[dict[str, Tensor]]:
-    """θ_0 and three tasks with one parameter, whose sums are rounded."""
-    generator = torch.Generator().manual_seed(elements)
-    return [{"weight": torch.randn(elements, generator=generator).to(dtype)} for _ in range(4)]
 
 
 @contextmanager
