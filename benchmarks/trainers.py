@@ -35,10 +35,10 @@ every task is a data set with classes of its own, `accuracy.task_aware`). Forget
   work; [bench_train.md](bench_train.md) compares steps side by side.
 - *MiB*: the largest resident set of the process while training. For a model this small, most of it is PyTorch.
 
-Settings are the published ones of `conf/trainer/`; none was chosen for these data. EWC's λ = 1e6 and LwF's 0.3 belong
-to ViT-B/16 with a smaller learning rate. So does CMM's refinement: at 1e-7 it changes next to nothing here. Only
-learning rates were chosen: trainers of all weights share the scenarios' ({shared}); the others' were chosen on
-validation images, below.
+Settings are the published ones of `conf/trainer/`. None was chosen for these data but c and ξ of `si`, which nobody has
+published for CLIP. EWC's λ = 1e6 and LwF's 0.3 belong to ViT-B/16 with a smaller learning rate. So does CMM's
+refinement: at 1e-7 it changes next to nothing here. Learning rates were chosen, too: trainers of all weights share the
+scenarios' ({shared}); the others' were chosen on validation images, below.
 
 {table}
 ## Learning rates

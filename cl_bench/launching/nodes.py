@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 60  # seconds within which all nodes must arrive
 _PATIENCE_WITH_NAMES = 10  # seconds within which a name server must answer
 _POLL = 1.0  # seconds between two tries
-_REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=NODE:PORT say another place to meet, see the README"
+_REMEDY = "PET_NODE_RANK and PET_RDZV_ENDPOINT=NODE:PORT say another place to meet, see docs/sweeps.md"
 _FIRST_PORT, _PORTS = 15000, 10000  # jobs that share a node must not meet at the same port
 
 
