@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cl_bench.mergers.engine.around import Around, Merged, Whole
 from cl_bench.mergers.engine.base import BaseMerger
-from cl_bench.mergers.engine.blocks import MergeBlock, Stack, State, TaskBlock, TaskVector
+from cl_bench.mergers.engine.blocks import MergeBlock, Stack, State, TaskBlock, TaskVector, Weights
 from cl_bench.mergers.engine.folding import Merger
 from cl_bench.mergers.engine.running_merge import RunningMerge
 from cl_bench.mergers.engine.stacking import StackMerger
@@ -42,5 +42,5 @@ MERGERS = _found()
 globals().update({merger.__name__: merger for merger in MERGERS.values()})
 
 __all__ = ["MERGERS", "Around", "BaseMerger", "MergeBlock", "Merged", "Merger", "RunningMerge", "Stack", "StackMerger"]
-__all__ += ["State", "TaskBlock", "TaskVector", "Whole"]
+__all__ += ["State", "TaskBlock", "TaskVector", "Weights", "Whole"]
 __all__ += sorted(merger.__name__ for merger in MERGERS.values())

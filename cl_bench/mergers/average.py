@@ -4,8 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock
-from cl_bench.mergers.engine.folding import Merger
+from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
 
 
 class Average(Merger):

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from cl_bench.mergers.engine.blocks import State, TaskBlock
+from cl_bench.mergers import State, TaskBlock
 from cl_bench.mergers.engine.running_model import RunningModel
 
 _EPSILON = 1e-30  # float32 still has it and its products; no gradient that was ever of use has so small a square

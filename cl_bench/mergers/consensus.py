@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Stack
-from cl_bench.mergers.engine.stacking import StackMerger
+from cl_bench.mergers import Stack, StackMerger
 from cl_bench.mergers.numerics.sums import sum_in_order
 
 

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import TaskBlock
+from cl_bench.mergers import TaskBlock
 from cl_bench.mergers.engine.sparse import CombinationName, SparseMerger
 
 

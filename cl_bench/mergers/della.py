@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import TaskBlock
+from cl_bench.mergers import TaskBlock
 from cl_bench.mergers.engine.sparse import SparseMerger
 
 _SORTED = 2**16

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Stack
+from cl_bench.mergers import Stack
 from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, is_outside_layers
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.singular import singular

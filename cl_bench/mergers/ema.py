@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cl_bench.mergers.engine.blocks import State, TaskBlock
+from cl_bench.mergers import State, TaskBlock
 from cl_bench.mergers.engine.running_model import RunningModel
 
 

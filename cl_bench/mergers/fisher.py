@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import State, TaskBlock, TaskVector, flat
+from cl_bench.mergers import State, TaskBlock, TaskVector
+from cl_bench.mergers.engine.blocks import flat
 from cl_bench.mergers.engine.running_model import RunningModel
 
 _SERIAL = 2**14  # so few elements are summed by one thread, in an order that does not depend on how many there are

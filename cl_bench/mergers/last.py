@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from cl_bench.mergers.engine.blocks import State, TaskBlock
+from cl_bench.mergers import State, TaskBlock
 from cl_bench.mergers.engine.running_model import RunningModel
 
 

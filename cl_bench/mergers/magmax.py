@@ -4,15 +4,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import MergeBlock, State, TaskBlock
-from cl_bench.mergers.engine.folding import Merger
+from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
 
 
 class MagMax(Merger):
     """Per element, the task vectors' value of largest magnitude; a tie goes to the later task.
 
-    θ_0 + λ · τ, with τ[i] = τ_t[i] and t the last of argmax_t |τ_t[i]|. The paper calls it MagMax on
-    sequentially fine-tuned weights and MaxAbs on independently fine-tuned ones.
+    θ_0 + λ · τ, where τ[i] = τ_t[i] and t is the last of argmax_t |τ_t[i]|. The paper calls this MagMax for models
+    that were fine-tuned one after the other, and MaxAbs for models that were fine-tuned independently.
 
     Source: Marczak et al., "MagMax", ECCV 2024, arXiv 2407.06322.
 
@@ -28,12 +27,12 @@ class MagMax(Merger):
     def fold(self, state: State, block: TaskBlock) -> None:
         """largest ← τ_t where |τ_t| ≥ |largest|."""
         (largest,) = state
-        # The mask is a float, 1 or 0: interpolating by it is exact, and four times faster than
-        # torch.where, whose branches cannot be predicted.
+        # The mask is a float, 1 or 0. To interpolate by it is exact and four times as fast as torch.where, whose
+        # branches the processor cannot predict.
         later_wins = block.vector.abs().ge_(largest.abs())
         largest.lerp_(block.vector, later_wins)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """The largest values themselves."""
+        """The largest values."""
         (largest,) = state
         return largest

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Stack, Weights
+from cl_bench.mergers import Stack, Weights
 from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, combine_rest, is_outside_layers
 from cl_bench.mergers.numerics.one_thread import one_thread
 from cl_bench.mergers.numerics.products import product

@@ -7,8 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Stack, Weights
-from cl_bench.mergers.engine.stacking import StackMerger
+from cl_bench.mergers import Stack, StackMerger, Weights
 from cl_bench.mergers.numerics.selection import kth_largest_of_each
 from cl_bench.mergers.numerics.sums import sum_in_order
 

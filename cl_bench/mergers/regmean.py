@@ -6,8 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import Stack
-from cl_bench.mergers.engine.stacking import StackMerger
+from cl_bench.mergers import Stack, StackMerger
 from cl_bench.mergers.numerics.one_thread import one_thread
 from cl_bench.mergers.numerics.products import product
 

@@ -8,9 +8,7 @@ import torch
 from pydantic import InstanceOf
 from torch import Tensor
 
-from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import BaseMerger
-from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers import Around, BaseMerger, Merged, Weights, Whole
 from cl_bench.mergers.numerics.one_thread import one_thread
 
 

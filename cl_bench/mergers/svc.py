@@ -7,8 +7,7 @@ import torch
 from pydantic import Field, InstanceOf
 from torch import Tensor
 
-from cl_bench.mergers.engine.around import Around, Merged, Whole
-from cl_bench.mergers.engine.base import BaseMerger
+from cl_bench.mergers import Around, BaseMerger, Merged, Whole
 from cl_bench.mergers.engine.matrices import Matrices, check_matrices, is_fused_attention, is_matrix
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.side_by_side import side_by_side

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers.engine.blocks import TaskBlock, TaskVector
+from cl_bench.mergers import TaskBlock, TaskVector
 from cl_bench.mergers.engine.sparse import SparseMerger
 from cl_bench.mergers.numerics.selection import kth_largest
 

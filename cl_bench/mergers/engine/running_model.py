@@ -1,4 +1,4 @@
-"""What methods share whose state is a model, not a task vector."""
+"""Rules whose state is a model, not a task vector."""
 
 from torch import Tensor
 
@@ -7,13 +7,13 @@ from cl_bench.mergers.engine.folding import Merger
 
 
 class RunningModel(Merger):
-    """A method whose first state is what it has merged, θ: with λ = 1 it comes out bit for bit.
+    """A rule whose first state is the merged model θ. With λ = 1 the result is θ, bit for bit.
 
-    The difference to θ_0 is rounded, and would not lead back to θ.
+    The difference θ - θ_0 is rounded, so adding it to θ_0 would not lead back to θ.
     """
 
     def restart(self, state: State, weights: Tensor) -> None:
-        """θ ← the other weights; what else there is stays."""
+        """Replaces θ; other states stay."""
         state[0].copy_(weights)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:

@@ -1,4 +1,4 @@
-"""Linear algebra whose bits do not depend on how many threads there are."""
+"""One thread for a computation, so that its bits do not depend on how many there are."""
 
 import threading
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import torch
 
-_outside = threading.local()  # `threads`, while this thread is within `one_thread`: how many torch had before
+_outside = threading.local()  # its `threads`: how many torch had before this thread entered `one_thread`
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread, since LAPACK and BLAS add in another order with each number of threads."""
+    """Computes in one thread: with another number of threads, LAPACK and BLAS add in another order."""
     threads, outermost = torch.get_num_threads(), not hasattr(_outside, "threads")
     if outermost:
         _outside.threads = threads
@@ -25,5 +25,5 @@ def one_thread() -> Iterator[None]:
 
 
 def threads_outside() -> int:
-    """How many threads torch has here, or had before ``one_thread``."""
+    """The number of torch's threads; within ``one_thread``, their number before it."""
     return getattr(_outside, "threads", torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""The k-th largest of more numbers than one wants to hold at once."""
+"""The k-th largest of more numbers than fit into memory at once."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 DIGIT_BITS = 16
-"""Bits that one pass over the numbers settles; its histogram has 2**16 bins."""
+"""Bits that one pass through the numbers settles; its histogram has 2**16 bins."""
 
 
 def kth_largest(blocks: Callable[[], Iterator[Tensor]], k: int, dtype: torch.dtype) -> float:
-    """The k-th largest of non-negative numbers, exactly, in memory that does not grow with them.
+    """Finds the k-th largest of non-negative numbers exactly, in memory that does not depend on how many there are.
 
     Args:
-        blocks: Called without arguments, walks over the numbers; called once per pass.
+        blocks: Starts a walk through the numbers; called once per pass.
         k: From 1 to the number of numbers.
         dtype: float32 or float64, the type of all blocks.
     """
@@ -23,15 +23,14 @@ def kth_largest(blocks: Callable[[], Iterator[Tensor]], k: int, dtype: torch.dty
 def kth_largest_of_each(
     blocks: Callable[[], Iterator[Sequence[Tensor]]], ks: Sequence[int], dtype: torch.dtype
 ) -> list[float]:
-    """The k-th largest of each of several runs of non-negative numbers, which are walked over side by side.
+    """Finds the k-th largest in each of several runs of non-negative numbers, in the same passes.
 
-    Radix selection: the bit patterns of non-negative floats are ordered as their values are, so a
-    histogram of the leading bits says which prefix the k-th largest has, and the next pass looks at the
-    numbers with that prefix only: two passes in float32, four in float64.
+    Radix selection: the bit patterns of non-negative floats have the order of their values. A histogram of the leading
+    bits says which prefix the k-th largest has, and the next pass only looks at numbers with that prefix. That takes
+    two passes in float32, four in float64.
 
     Args:
-        blocks: Called without arguments, walks over the numbers, a block of each run at a time; called once
-            per pass.
+        blocks: Starts a walk through the numbers, one block of each run at a time; called once per pass.
         ks: For each run, from 1 to the number of its numbers.
         dtype: float32 or float64, the type of all blocks.
     """

@@ -1,4 +1,4 @@
-"""Work side by side: each item is worked on by one thread, so that no bit depends on how many there are."""
+"""Work side by side: one thread works on each item, so that no bit depends on the number of threads."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +14,10 @@ Made = TypeVar("Made")
 
 
 def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterator[Made]:
-    """Do the work for each item, in as many threads as torch has, and in one thread each.
+    """Does the work for each item, in as many threads as torch has, each item in one thread.
 
-    A block then stays in the cache of the core that works on it, and no thread waits for another after each operation.
-    Within one item, work side by side is done by the thread that has the item.
+    A block then stays in the cache of one core, and no thread waits for another after each operation. Work side by side
+    within one item is done by the item's thread.
 
     Args:
         work: Called with each item, from any thread.
@@ -27,9 +27,9 @@ def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
         What each work returned, in the order of the items.
 
     Raises:
-        Exception: What the first work, in this order, raised; those that have not begun are left out.
+        Exception: What the first item that failed, in this order, raised. Items that have not begun are left out.
     """
-    on_gpu = any(isinstance(item, Tensor) and item.is_cuda for item in items)  # which has threads of its own
+    on_gpu = any(isinstance(item, Tensor) and item.is_cuda for item in items)  # which brings its own threads
     threads = 1 if on_gpu else min(threads_outside(), len(items))
     with one_thread():
         if threads <= 1:
