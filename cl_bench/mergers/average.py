@@ -14,8 +14,8 @@ class Average(Merger):
 
     Source: Wortsman et al., "Model soups", ICML 2022, arXiv 2203.05482 (uniform soup).
 
-    Differs from the publication in: MagMax's published code for domain-incremental streams scales the
-    *sum* by 1/2, a default that was never set, and so moves T/2 times as far; here it is always the mean. As released:
+    Differs from the publication in: MagMax's published code for domain-incremental streams multiplies the *sum* by 1/2,
+    a default that nobody changed, and so moves T/2 times as far; here it is always the mean. As released, it is
     ``merger=task_arithmetic merger.scaling=0.5``.
 
     Args:

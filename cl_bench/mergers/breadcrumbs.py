@@ -14,21 +14,21 @@ class Breadcrumbs(SparseMerger):
     """Model Breadcrumbs: of each task vector keep what is large, but no outliers, and sum it.
 
     Of the n elements of one parameter, sorted by magnitude, the first r = ⌊outliers · n⌋ become 0, the
-    next k = ⌊density · n⌋ (at least one) are kept, with whatever equals the first or the last of them in
-    magnitude, and the rest becomes 0.
+    next k = ⌊density · n⌋ (at least one) are kept, with all that equal the first or the last of them in magnitude,
+    and the rest becomes 0.
 
     The memory is one number per element, and a sorted copy of the largest parameter.
 
     Source: Davari and Belilovsky, "Model Breadcrumbs", ECCV 2024, arXiv 2312.06795. The paper's β and γ
     are 1 - outliers - density and 1 - outliers; the defaults are where the authors' search begins.
 
-    Differs from the publication in: the authors' code sorts each row of a matrix for itself; here, as in the
-    paper's text, a layer's parameter is sorted as a whole.
+    Differs from the publication in: the authors' code sorts each row of a matrix by itself; here, as the paper's text
+    says, a layer's parameter is sorted as a whole.
 
     Args:
         scaling: λ.
         density: Share of a parameter's elements that is kept.
-        outliers: Share of its largest that is not.
+        outliers: Share of its largest elements that is removed.
 
     Raises:
         ValueError: ``density`` or ``outliers`` is out of range, or they are more than 1 together.
@@ -56,7 +56,7 @@ class Breadcrumbs(SparseMerger):
         magnitudes = block.vector.abs()
         removed = int(self.outliers * magnitudes.numel())
         kept = max(1, int(self.density * magnitudes.numel()))
-        # NumPy puts these two where they belong, and keeps no indices of all the others.
+        # NumPy puts only these two in their places, and keeps no indices of the others.
         places = [magnitudes.numel() - removed - kept, magnitudes.numel() - removed - 1]
         smallest, largest = np.partition(magnitudes.cpu().numpy(), places)[places].tolist()
         return magnitudes.copy_(magnitudes.ge(smallest).logical_and_(magnitudes.le(largest))).mul_(block.vector)

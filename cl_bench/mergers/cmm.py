@@ -8,7 +8,7 @@ from pydantic import Field
 from cl_bench.mergers import State, TaskBlock
 from cl_bench.mergers.engine.running_model import RunningModel
 
-_EPSILON = 1e-30  # float32 still has it and its products; no gradient that was ever of use has so small a square
+_EPSILON = 1e-30  # float32 can hold it and its products; squares of gradients that matter are larger
 
 
 class CMM(RunningModel):
@@ -20,24 +20,24 @@ class CMM(RunningModel):
         F ← (1 - α) F + α F_t
 
     F_t, AdamW's running mean of squared gradients at the end of task t, estimates the diagonal of the
-    Fisher information. Where both have none, ε leaves the plain average, (1 - α) θ + α θ_t. So it is everywhere
-    without ``second_moments``, and that is what the code released for domain-incremental streams does: it returns the
-    plain average before it looks at the second moments. Scenarios of domains bring that setting; with second moments,
-    the paper's rule, the weights there differ by 41 to 148 % of a task's change. The one released run of that code
-    (Office-31, which brings it) has α = 0.6.
+    Fisher information. Where both are 0, ε leaves the plain average, (1 - α) θ + α θ_t. Without ``second_moments`` they
+    are 0 everywhere. That is what the code released for domain-incremental streams does: it returns the plain average
+    before it reads the second moments. Scenarios of domains bring that setting. With second moments, as the paper has
+    it, the weights there differ by 41 to 148 % of a task's change. The only released run of that code (Office-31, whose
+    scenario brings the setting) has α = 0.6.
 
-    Tasks are meant to start from the merged weights (``trainer=cmm``), where refined weights may take
-    the place of θ after each merge.
+    Tasks are meant to start from the merged weights (``trainer=cmm``). Refined weights may then replace θ after each
+    merge.
 
     Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592.
 
     Differs from the publication in: the published code has no ε, and gives NaN where both F are zero; elsewhere ε
-    changes nothing that single precision shows, unless F is below 1e-22. Of several data sets, one after another, no
-    code was released; they have the paper's rule.
+    changes nothing that single precision shows, unless F is below 1e-22. No code was released for several data sets,
+    one after another; they have the paper's rule.
 
     Args:
         alpha: α, the new task's share.
-        second_moments: Whether they count; without them all F are 0, models are averaged, and none need be kept.
+        second_moments: Whether they count. Without them all F are 0, models are averaged, and no moments need be kept.
         scaling: λ of the merged task vector, which the publication does not have; 1 leaves it as it is.
 
     Raises:
@@ -67,6 +67,6 @@ class CMM(RunningModel):
             fisher.copy_(of_task)
             return
         old, new = fisher.add(_EPSILON).mul_(1 - self._alpha), of_task.add(_EPSILON).mul_(self._alpha)
-        # Towards θ_t by a share of the way: no sum of tiny products, and what both have stays as it is.
+        # To go a share of the way to θ_t avoids sums of tiny products, and keeps values that both models share.
         merged.add_(block.weights.sub(merged).mul_(new / (old + new)))
         fisher.mul_(1 - self._alpha).add_(of_task.mul(self._alpha))

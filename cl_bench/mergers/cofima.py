@@ -18,18 +18,18 @@ class CoFiMA(RunningModel):
 
         θ ← ((1 - α) (F_{t-1} + ε) θ + α (F_t + ε) θ_t) / ((1 - α) (F_{t-1} + ε) + α (F_t + ε))
 
-    F_t = min(``squared_gradients``, fisher_max), of task t alone: that of the tasks before t - 1 is forgotten. Where
-    both have none, ε leaves the plain average, (1 - α) θ + α θ_t.
+    F_t = min(``squared_gradients``, fisher_max), of task t alone: that of tasks before t - 1 is forgotten. Where
+    both are 0, ε leaves the plain average, (1 - α) θ + α θ_t.
 
     Tasks are meant to start from the merged weights: ``trainer.starts_from=merged``.
 
-    Source: Marouf, Roy, Tartaglione and Lathuilière, ECCV 2024, arXiv 2312.08977; the rule is that of the authors' code
-    with their settings for CIFAR-100, F included: batches' gradients for the true labels, squared and limited, in place
-    of an expectation over images and the model's own labels.
+    Source: Marouf, Roy, Tartaglione and Lathuilière, ECCV 2024, arXiv 2312.08977. The rule and F are those of the
+    authors' code with their settings for CIFAR-100: F squares and limits the gradients of whole batches for the true
+    labels, in place of an expectation over images and the model's own labels.
 
-    Differs from the publication in: gradients are those of the loss among the task's classes, not all seen so far; the
-    published code has no ε, and gives NaN where both F are zero; its classifier, which is merged and then aligned by
-    means of features kept from all classes, is not here, since the head is frozen.
+    Differs from the publication in: the loss is among the task's classes, not among all seen so far; the published code
+    has no ε, and gives NaN where both F are zero; it also merges its classifier, and aligns it by features kept from
+    all classes, while the head is frozen here.
 
     Args:
         alpha: α, the new task's share.

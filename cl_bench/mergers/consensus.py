@@ -15,13 +15,13 @@ class Consensus(StackMerger):
     Task t uses an element of τ = τ_1 + … + τ_T if |τ_t| > threshold · |τ - τ_t|. Elements that fewer than
     ``agreement`` tasks use become 0: with 2, those that are of use to none or to a single one.
 
-    It needs all tasks together: the largest parameter, once per task.
+    The memory is that of the largest parameter, once per task.
 
     Source: Wang et al., "Localizing Task Information for Improved Model Merging and Compression", ICML 2024,
     arXiv 2405.07813, with task arithmetic.
 
-    Differs from the publication in: the authors choose the threshold per task on validation data, from 0.2 to
-    0.6; here it is one number, by default the middle of these.
+    Differs from the publication in: the authors choose a threshold for each task on validation data, from 0.2 to 0.6;
+    here it is one number, by default the middle of that range.
 
     Args:
         scaling: λ. It has no default: the paper chooses it on validation data.
@@ -45,7 +45,7 @@ class Consensus(StackMerger):
         self.agreement = agreement
 
     def combine_stack(self, stack: Stack) -> Tensor:
-        """τ where enough tasks use it."""
+        """τ where enough tasks use the element, otherwise 0."""
         total = sum_in_order(stack.vectors)
         users = total.new_zeros(total.shape)
         for vector in stack.vectors:

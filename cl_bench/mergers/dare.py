@@ -13,14 +13,14 @@ from cl_bench.mergers.engine.sparse import CombinationName, SparseMerger
 class Dare(SparseMerger):
     """Drop each element of each task vector with probability p, and divide the others by 1 - p.
 
-    What is left is summed, averaged over all tasks, or elected as by TIES, see ``Elected``. The memory is
-    one number per element, or with TIES two sums and two counts.
+    What is left is summed, averaged over all tasks, or merged as by TIES, see ``Elected``. The memory is one number per
+    element; with TIES it is two sums and two counts.
 
     Source: Yu et al., "Language Models are Super Mario", ICML 2024, arXiv 2311.03099.
 
     Differs from the publication in: the authors' TIES also trims what is left to the largest 20 % of the
-    whole vector; here nothing is trimmed. For p ≥ 0.8 that is about the same, since no more is left. The
-    draws are our own, seeded from (seed, task, parameter name).
+    whole vector; here nothing is trimmed. For p ≥ 0.8 that is about the same, since no more is left. The random draws
+    are other ones, seeded by (seed, task, parameter name).
 
     Args:
         scaling: λ.

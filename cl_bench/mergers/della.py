@@ -11,7 +11,7 @@ from cl_bench.mergers import TaskBlock
 from cl_bench.mergers.engine.sparse import SparseMerger
 
 _SORTED = 2**16
-"""Elements of the rows that are sorted at a time: few enough for the cache."""
+"""Elements in the rows that are sorted at a time: few enough for the cache."""
 
 
 class Della(SparseMerger):
@@ -28,13 +28,13 @@ class Della(SparseMerger):
     Source: Deep, Bhardwaj and Poria, "DELLA-Merging", arXiv 2406.11617; ranks, probabilities and the example's
     settings as in the authors' code.
 
-    Differs from the publication in: where the kept values' sum is 0, the authors' code elects the positive
-    sign. The draws are our own, seeded from (seed, task, parameter name).
+    Differs from the publication in: where the sum of the kept values is 0, the authors' code elects the positive sign.
+    The random draws are other ones, seeded by (seed, task, parameter name).
 
     Args:
         scaling: λ.
         drop_rate: p, the mean probability of being dropped.
-        window: w, by which that of the smallest element is above that of the largest; 0 is DARE with TIES.
+        window: w, the difference between that of the smallest and that of the largest element; 0 is DARE with TIES.
         seed: Seed of the draws.
 
     Raises:
@@ -85,8 +85,8 @@ def _order(magnitudes: Tensor) -> Tensor:
     """Where each row's elements are, from the smallest to the largest; equal ones in their order."""
     if magnitudes.device.type != "cpu" or magnitudes.dtype != torch.float32:
         return magnitudes.argsort(dim=1, stable=True)
-    # The bits of numbers that are not negative are ordered as the numbers are. With the position behind them no two
-    # are equal, and NumPy sorts such keys three times as fast as torch finds a stable order.
+    # The bits of non-negative numbers have the order of the numbers. With the position behind them no two keys are
+    # equal, and NumPy sorts such keys three times as fast as torch finds a stable order.
     keys = magnitudes.numpy().view(np.uint32).astype(np.uint64)
     keys <<= 32
     keys |= np.arange(magnitudes.shape[1], dtype=np.uint64)

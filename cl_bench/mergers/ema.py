@@ -11,11 +11,11 @@ from cl_bench.mergers.engine.running_model import RunningModel
 class EMA(RunningModel):
     """Continual model averaging (CoMA): each task's model is mixed into what was merged before it.
 
-    After the first task θ = θ_1; then, from task 2 on, θ ← (1 - α) θ + α θ_t. With α = 1/t, the
-    cumulative average, all models have the same share in the end.
+    After the first task θ = θ_1; then, from task 2 on, θ ← (1 - α) θ + α θ_t. With α = 1/t, the cumulative average, all
+    models have the same share in the end.
 
-    Tasks are meant to start from the merged weights, which other weights may take the place of after
-    each merge. The memory is one number per element.
+    Tasks are meant to start from the merged weights. Other weights may replace these after each merge. The memory is
+    one number per element.
 
     Source: Marouf et al., "Weighted Ensemble Models Are Strong Continual Learners", ECCV 2024, arXiv
     2312.08977 (CoMA); rule and α as in the authors' code.
@@ -41,7 +41,7 @@ class EMA(RunningModel):
         self._alpha, self.restarts = alpha, scaling == 1
 
     def fold(self, state: State, block: TaskBlock) -> None:
-        """θ ← θ + α (θ_t - θ), which leaves as it is what both have."""
+        """θ ← θ + α (θ_t - θ), which keeps values that both models share."""
         (merged,) = state
         if block.task == 1:
             merged.copy_(block.weights)

@@ -12,7 +12,7 @@ from cl_bench.mergers import State, TaskBlock, TaskVector
 from cl_bench.mergers.engine.blocks import flat
 from cl_bench.mergers.engine.running_model import RunningModel
 
-_SERIAL = 2**14  # so few elements are summed by one thread, in an order that does not depend on how many there are
+_SERIAL = 2**14  # elements that torch adds up in one thread, so that their order does not depend on how many there are
 
 
 class Fisher(RunningModel):
@@ -20,15 +20,15 @@ class Fisher(RunningModel):
 
         θ = Σ_t w_t θ_t / Σ_t w_t,  w_t = max(F_t, floor) / ‖F_t‖
 
-    F_t is what the task's training leaves behind as ``fisher_diagonal``; ‖F_t‖ is the L2 norm of all of it, so that no
-    task counts more for having larger gradients everywhere. A parameter of which a task has no F_t was not trained by
-    it and has F_t = 0. Computed as a running mean, so one model, or copies of one, come out bit for bit.
+    F_t is what the task's training leaves behind as ``fisher_diagonal``. ‖F_t‖ is its L2 norm over the whole model, so
+    that no task counts more because its gradients are larger everywhere. Where a task has no F_t, it did not train the
+    parameter, and F_t = 0. The mean is a running one, so that one model, or copies of one, come out bit for bit.
 
-    Source: Matena and Raffel 2021, arXiv 2111.09832. Norm and floor as in the authors' code, which has a coefficient
-    for each model beside, to be searched for on validation data: here they are equal.
+    Source: Matena and Raffel 2021, arXiv 2111.09832. Norm and floor are those of the authors' code. It also has a
+    coefficient for each model, to be chosen on validation data; here all are equal.
 
     Differs from the publication in: the authors' code raises F to the floor for the first model alone, the target of a
-    transfer; here there is no such model, and all have it, as the code does with ``favor_target_model=False``.
+    transfer. Here no model is the target, and all have the floor, as in that code with ``favor_target_model=False``.
 
     Args:
         scaling: λ of the merged task vector, which the publication does not have; 1 leaves it as it is.
@@ -54,7 +54,7 @@ class Fisher(RunningModel):
         self.requires = frozenset({"fisher_diagonal"})
 
     def look(self, vector: TaskVector) -> float:
-        """By what the task's F is divided."""
+        """The norm by which the task's F is divided."""
         norm = _norm(vector.statistics.get("fisher_diagonal", {})) if self._normalize else 1.0
         return norm or 1.0
 

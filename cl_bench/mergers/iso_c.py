@@ -15,11 +15,11 @@ class IsoC(MatrixMerger):
 
     Source: Marczak et al., "No Task Left Behind", ICML 2025, arXiv 2502.04959.
 
-    Differs from the publication in: singular vectors that nothing determines, where the sum's rank is not full, are
-    left out, not raised to σ̄ as LAPACK returns them. λ was chosen there on validation data; here it is 1.
-    As in the published code, "all" matrices are taken for the paper's layers, open_clip's fused attention in one
-    piece, positional embedding and projection too, and the rest is averaged. The published code averages the projection
-    of a text tower, too; where text towers are not trained, as there, that is the same.
+    Differs from the publication in: where the sum's rank is not full, singular vectors that nothing determines are left
+    out, while LAPACK returns some, which are then raised to σ̄. The authors chose λ on validation data; here it is 1.
+    As in the published code, "all" matrices count as the paper's layers, also open_clip's fused attention in one piece,
+    the positional embedding and the projection, and the rest is averaged. The published code also averages the
+    projection of a text tower; where text towers are not trained, as there, that is the same.
 
     Args:
         scaling: λ.

@@ -25,9 +25,9 @@ class IsoCTS(MatrixMerger):
 
     Source: Marczak et al., "No Task Left Behind", ICML 2025, arXiv 2502.04959. The rounding is the published code's.
 
-    Differs from the publication in: singular vectors that nothing determines are left out, as in ``IsoC``, which
-    has the other remarks too; and s is bounded, where the published code, for a matrix with fewer rows or columns
-    than there are tasks, may ask for a negative number of common directions.
+    Differs from the publication in: singular vectors that nothing determines are left out, as in ``IsoC``, whose other
+    remarks hold here too; and s is bounded, while the published code may ask for a negative number of common directions
+    of a matrix with fewer rows or columns than there are tasks.
 
     Args:
         scaling: λ.

@@ -1,4 +1,4 @@
-"""LiNeS: what was merged counts the more, the deeper in the network it is."""
+"""LiNeS: the deeper a layer lies in the network, the more its merged task vector counts."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -14,19 +14,19 @@ from cl_bench.store.block_names import block_of
 class Lines(Around):
     """Layer-increasing network scaling: early layers stay near the pre-trained model, late ones learn more.
 
-    In block ℓ of L, τ ← (α + β · (ℓ - 1) / (L - 1)) · τ, and τ ← α · τ in what belongs to no block (embeddings,
-    norms before and after, projection). By default α makes the first block, summed over elements, as large as the
-    average task vector: α = ‖Σ_t τ_t‖_1 / (T · ‖τ‖_1) over the whole model; 0 where τ is 0.
+    In block ℓ of L, τ ← (α + β · (ℓ - 1) / (L - 1)) · τ. What belongs to no block (embeddings, norms before and after,
+    projection) has τ ← α · τ. By default α makes the first block, summed over elements, as large as the average task
+    vector: α = ‖Σ_t τ_t‖_1 / (T · ‖τ‖_1) over the whole model; 0 where τ is 0.
 
-    The inner method's λ is part of τ: the default α makes up for it, β does not, and is published for λ = 1.
+    The inner method's λ is part of τ. The default α makes up for it; β, which is published for λ = 1, does not.
 
-    The memory beside the inner method's is one number per element, and one model while merging; none with ``alpha``.
+    Beside the inner method's, the memory is one number per element, and one model while merging; none with ``alpha``.
 
     Source: Wang et al., "LiNeS: Post-training Layer Scaling Prevents Forgetting and Enhances Model Merging",
     ICLR 2025, arXiv 2410.17146; the norm and what belongs to no block are those of the authors' code.
 
-    Differs from the publication in: the blocks are found and counted by name, see ``block_of``, where the published
-    code is told their number; and of a single block the scale is α, where the published code divides by 0.
+    Differs from the publication in: the blocks are found and counted by name, see ``block_of``, while the published
+    code is told their number; and a single block has the scale α, while the published code divides by 0.
 
     Args:
         of: The inner method.
@@ -57,7 +57,7 @@ class Lines(Around):
         """Times the scale of the parameter's block.
 
         Raises:
-            ValueError: β is not 0, but no name speaks of a block, so that it would not count.
+            ValueError: β is not 0, but no parameter's name contains a block's number, so that β would not count.
         """
         last = max((block for name in whole.names if (block := block_of(name)) is not None), default=None)
         if last is None and self._beta != 0:

@@ -11,13 +11,13 @@ from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
 class RandMix(Merger):
     """Per element, the value of a uniformly random task, drawn independently for each element.
 
-    By reservoir sampling: task t replaces what is there with probability 1/t, which leaves every one of
-    T tasks with probability 1/T and needs no memory of those before.
+    This is reservoir sampling: task t replaces what is there with probability 1/t. In the end each of T tasks is there
+    with probability 1/T, and no earlier task has to be kept.
 
     Source: the RandMix baseline of Marczak et al., "MagMax", ECCV 2024, arXiv 2407.06322.
 
-    Differs from the publication in: the draws are our own, seeded from (seed, task, parameter name), so
-    that neither a restart nor the order of parameters changes them.
+    Differs from the publication in: the random draws are other ones, seeded by (seed, task, parameter name), so that
+    neither a restart nor the order of parameters changes them.
 
     Args:
         scaling: λ.
@@ -38,6 +38,6 @@ class RandMix(Merger):
         chosen.lerp_(block.vector, replaced)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """The chosen values themselves."""
+        """The chosen values."""
         (chosen,) = state
         return chosen

@@ -19,12 +19,12 @@ class RegMean(StackMerger):
 
         W = (Σ_t W_t G_t) (Σ_t G_t)⁻¹
 
-    Before, the elements of G_t off the diagonal are multiplied by ``reduction``. Where no task's layer ever reads
+    Before that, the elements of G_t off the diagonal are multiplied by ``reduction``. Where no task's layer ever reads
     anything but zero, the column of W is the mean.
 
-    G_t is what the task's training leaves behind as ``grams``; layers that a task has none of are averaged, and so are
-    biases, norms, embeddings, convolutions, and bare matrices such as open_clip's last projection. Solved in double
-    precision.
+    G_t is what the task's training leaves behind as ``grams``. A layer for which a task has none is averaged, and so are
+    biases, norms, embeddings, convolutions, and bare matrices such as open_clip's last projection. The equation is
+    solved in double precision.
 
     Source: Jin, Ren, Preotiuc-Pietro and Cheng, ICLR 2023, arXiv 2212.09849.
 
@@ -34,8 +34,8 @@ class RegMean(StackMerger):
 
     Args:
         scaling: λ of the merged task vector, which the publication does not have; 1 leaves it as it is.
-        reduction: What elements off the diagonal are multiplied by. The publication mostly has 0.9, and 0.1 for some
-            models; 1 reduces nothing, and 0 leaves each column of W a weighted mean.
+        reduction: The factor for elements off the diagonal. The publication mostly has 0.9, and 0.1 for some models; 1
+            reduces nothing, and 0 makes each column of W a weighted mean.
 
     Raises:
         ValueError: ``reduction`` is not in [0, 1]; or, while merging, what a layer reads is linearly dependent, which

@@ -15,18 +15,18 @@ from cl_bench.mergers.numerics.one_thread import one_thread
 class Rescale(Around):
     """τ ← τ · mean_t ‖τ_t‖ / ‖τ‖, whatever method has merged τ; 0 stays 0.
 
-    Merged task vectors are too short where tasks cancel each other out, and too long where they are summed. Here
-    the direction is the inner method's and the (Euclidean) length the tasks', so the inner method's λ does not count.
+    A merged task vector is too short where tasks cancel each other out, and too long where they are summed. Here its
+    direction is the inner method's and its (Euclidean) length the tasks', so the inner method's λ does not count.
 
-    The memory beside the inner method's is a number, and one model while merging; or a number per parameter.
+    Beside the inner method's, the memory is one number, and one model while merging; or one number per parameter.
 
     Source: the scaling of Tang et al., "Merging Models on the Fly Without Retraining" (OPCM), NeurIPS 2025,
-    arXiv 2501.09522. There it belongs to the projections of OPCM; to put it around any method is our own rule, and
+    arXiv 2501.09522. There it belongs to OPCM's projections. To put it around any method is this project's idea, and
     so is ``per="parameter"``.
 
     Args:
         of: The inner method.
-        per: Whose length it is: "model", as published, or that of each "parameter" by itself.
+        per: What has the tasks' length: the whole "model", as published, or each "parameter" by itself.
         scaling: λ, by which the result is multiplied.
 
     Raises:

@@ -1,4 +1,4 @@
-"""SVC: singular values of the merged matrix that count what the tasks share more than once are made smaller."""
+"""SVC: singular values of the merged matrix shrink where they count more than once what tasks share."""
 
 from collections.abc import Callable
 from typing import Annotated

@@ -14,20 +14,20 @@ from cl_bench.mergers.numerics.selection import kth_largest
 class Ties(SparseMerger):
     """TIES-Merging: resolve interference among task vectors in three steps.
 
-    1. Trim: of each task vector keep the k = ⌊density · N⌋ elements (at least one) of largest
-       magnitude over the whole vector, and whatever equals the smallest of them; the rest becomes 0.
-    2. Elect: per element, the sign of the sum of the kept values. Where that sum is 0, the majority
-       sign: the sign of the sum of all elements' elected signs, negative if that is 0 too.
-    3. Merge: per element, the mean of the kept values that have the elected sign; 0 where there is none.
+    1. Trim: of each whole task vector keep the k = ⌊density · N⌋ elements (at least one) of largest magnitude, and all
+       that equal the smallest of these; the rest becomes 0.
+    2. Elect: per element, the sign of the sum of the kept values. Where that sum is 0, it is the majority sign: the
+       sign of the sum of all elements' elected signs, negative if that is 0 too.
+    3. Merge: per element, the mean of the kept values that have the elected sign; 0 where none has it.
 
     The memory is two sums and two counts per element, whatever the number of tasks.
 
     Source: Yadav et al., "TIES-Merging", NeurIPS 2023, arXiv 2306.01708; λ and the scope as published with
     "MagMax", arXiv 2407.06322.
 
-    Differs from the publication in: the authors' code keeps k + 1 elements instead of k; and it adds the
-    kept values in the order of the tasks, here those of each sign first, so sums that cancel exactly in one
-    order may leave a rounding error in the other.
+    Differs from the publication in: the authors' code keeps k + 1 elements instead of k. It adds the kept values in the
+    order of the tasks, and here those of each sign are added first; a sum that cancels exactly in one order may leave a
+    rounding error in the other.
 
     Args:
         scaling: λ.
@@ -68,5 +68,5 @@ class Ties(SparseMerger):
 
     def sparsify(self, block: TaskBlock) -> Tensor:
         """The values that reach the threshold."""
-        # A float mask, 1 or 0, as in MagMax.
+        # The mask is a float, 1 or 0, as in MagMax.
         return block.vector.abs().ge_(block.glance).mul_(block.vector)

@@ -21,12 +21,12 @@ class TSV(MatrixMerger):
 
     Source: Gargiulo et al., "Task Singular Vectors", CVPR 2025, arXiv 2412.00081.
 
-    Differs from the publication in: singular vectors that nothing determines (of singular values that are 0), and
-    such completions of Û_⊥ where tasks share a direction exactly, are left out, not taken as LAPACK returns them.
-    k is at least 1, where the published code merges a matrix with fewer rows or columns than there are tasks
-    to 0. As in the published code, "all" matrices are taken for the paper's layers, open_clip's fused
-    attention in one piece, positional embedding and projection too, and the rest is averaged. The published
-    code averages the projection of a text tower, too; where text towers are not trained, as there, that is the same.
+    Differs from the publication in: singular vectors that nothing determines, those of singular values that are 0, are
+    left out, while LAPACK returns some; so are such completions of Û_⊥ where tasks share a direction exactly. k is at
+    least 1, while the published code merges a matrix with fewer rows or columns than there are tasks to 0. As in the
+    published code, "all" matrices count as the paper's layers, also open_clip's fused attention in one piece, the
+    positional embedding and the projection, and the rest is averaged. The published code also averages the projection
+    of a text tower; where text towers are not trained, as there, that is the same.
 
     Args:
         scaling: λ.

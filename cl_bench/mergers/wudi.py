@@ -22,11 +22,11 @@ class Wudi(MatrixMerger):
     product of matrices, however many tasks there are.
 
     Source: Cheng et al., "Whoever Started the Interference Should End It", ICML 2025, arXiv 2503.08099; steps,
-    learning rate, which layers (those of attention and MLP, open_clip's fused attention in one piece), and that
-    everything else stays as pre-trained, from the authors' code. FusionBench takes all matrices and averages the rest.
+    learning rate, layers (those of attention and MLP, open_clip's fused attention in one piece) and that
+    everything else stays pre-trained, from the authors' code. FusionBench takes all matrices and averages the rest.
 
-    Differs from the publication in: a task vector that is 0 has no part, where the published code divides by 0; what
-    Adam moves is the difference to Σ_t τ_t, not the sum itself, which loses less to rounding.
+    Differs from the publication in: a task vector that is 0 has no part, while the published code divides by 0; Adam
+    moves the difference to Σ_t τ_t, not the sum itself, so that less is lost to rounding.
 
     Args:
         scaling: λ, which the publication does not have; 1 leaves the merged vector as it is.

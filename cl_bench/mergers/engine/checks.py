@@ -1,4 +1,4 @@
-"""What is wrong with a model that cannot be merged, in one sentence that names the parameter."""
+"""Checks of models that are to be merged. Each failure is one sentence that names the parameter."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from cl_bench.store.models import Model, weights_of
 
 
 def check_task(what: str, weights: Weights, pretrained: Weights, values: bool = True) -> None:
-    """A task's weights have the names and shapes of θ_0, and, where that is looked at, finite values."""
+    """Checks that a task's weights have the names and shapes of θ_0 and, with ``values``, that they are finite."""
     if not isinstance(weights, Mapping):
         raise ValueError(f"{what} must be a mapping of names to tensors, not {type(weights).__name__}")
     check_names(what, set(pretrained), set(weights))
@@ -69,7 +69,7 @@ def needed_statistics(
 
 
 def check_names(what: str, expected: set[str], given: set[str]) -> None:
-    """Both must be the same."""
+    """Checks that no name is missing and none is unknown."""
     missing, extra = sorted(expected - given), sorted(given - expected)
     if missing or extra:
         parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has the unknown {_some(extra)}"] * bool(extra)
@@ -77,7 +77,7 @@ def check_names(what: str, expected: set[str], given: set[str]) -> None:
 
 
 def check_kind(what: str, name: str, tensor: Tensor) -> None:
-    """Parameters are real numbers of a type that can be computed with."""
+    """Checks that a parameter has real numbers of a type that can be computed with."""
     if tensor.is_complex():
         raise ValueError(f"{what}: {name!r} is complex, only real parameters can be merged")
     if tensor.layout != torch.strided or tensor.is_meta:
@@ -87,9 +87,10 @@ def check_kind(what: str, name: str, tensor: Tensor) -> None:
 
 
 def _check_no_weight(what: str, name: str, tensor: Tensor, own: Tensor) -> None:
-    """What is no floating-point weight in θ_0, and so passes through, must be none in the task's model either.
+    """Checks a tensor that passes through, since it is no floating-point weight in θ_0.
 
-    A counter may differ. A table that differs is quantized weights or a mask, and θ_0's would not go with the rest.
+    It must be none in the task's model either. A counter may differ. A table that differs holds quantized weights or a
+    mask, and θ_0's would not fit the rest of the model.
     """
     if tensor.is_floating_point() or tensor.is_complex():
         raise ValueError(f"{what}: {name!r} is {_kind(tensor)}, but {_kind(own)} in pretrained, which is no weight")
@@ -101,7 +102,7 @@ def _check_no_weight(what: str, name: str, tensor: Tensor, own: Tensor) -> None:
 
 
 def check_saved(name: str, saved: Tensor, own: Tensor) -> None:
-    """A tensor of a saved state has the shape and type of this merge's."""
+    """Checks that a tensor of a saved state has the shape and type that this merge's has."""
     if saved.shape != own.shape or saved.dtype != own.dtype:
         raise ValueError(
             f"state_dict: {name!r} is {saved.dtype} of shape {tuple(saved.shape)}, "
@@ -110,10 +111,10 @@ def check_saved(name: str, saved: Tensor, own: Tensor) -> None:
 
 
 def check_range(what: str, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
-    """All values lie between the smallest and the largest number of a narrower type.
+    """Checks that a narrower type can hold all values.
 
-    Some types of 8 bits have no infinity, and others no sign: a conversion ends at the largest number, or drops the
-    sign, and says nothing.
+    Some types of 8 bits have no infinity, and others no sign. A conversion then silently ends at the largest number, or
+    drops the sign.
     """
     limits = torch.finfo(dtype)
     for span in spans(tensor.numel()):
@@ -123,14 +124,14 @@ def check_range(what: str, name: str, tensor: Tensor, dtype: torch.dtype) -> Non
 
 
 def check_values(what: str, name: str, tensor: Tensor) -> None:
-    """Parameters are finite; buffers of integers always are."""
+    """Checks that no value is NaN or infinite; integers never are."""
     if tensor.is_floating_point() and not is_finite(tensor):
         raise ValueError(f"{what}: {name!r} has a NaN or infinite value in {tensor.dtype}")
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether no element is NaN or infinite; one pass at memory speed where none is."""
-    # A finite sum proves finite terms; only a sum that overflows needs the exact look.
+    """Whether no element is NaN or infinite. Where none is, that takes one pass at memory speed."""
+    # A finite sum proves finite terms. Only where the sum overflows, each element has to be looked at.
     total = float(tensor.detach().sum(dtype=working_dtype(tensor)))
     return math.isfinite(total) or all(bool(flat(tensor)[span].isfinite().all()) for span in spans(tensor.numel()))
 

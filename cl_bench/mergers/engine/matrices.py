@@ -1,4 +1,4 @@
-"""What every method for weight matrices needs: which parameters are matrices, and what becomes of the rest."""
+"""Rules for weight matrices: which parameters are matrices, and what becomes of the rest."""
 
 from abc import abstractmethod
 from typing import Literal, get_args
@@ -11,25 +11,26 @@ from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.mergers.numerics.side_by_side import side_by_side
 
 Matrices = Literal["all", "no_embeddings", "linear"]
-"""Which parameters a matrix method merges as matrices: "all", whatever has two dimensions; "no_embeddings", the same
-without those whose name speaks of an embedding or of the text tower's projection (so that open_clip's ``proj`` is among
-them, and its ``positional_embedding`` is not); "linear", the weights of linear layers, which are those with two
-dimensions whose name ends in ``weight`` and does not speak of an embedding (so that neither is)."""
+"""Which parameters are merged as matrices. "all": whatever has two dimensions. "no_embeddings": the same, except where
+the name contains ``embed`` or ``text_projection``; so open_clip's ``proj`` is a matrix, and its
+``positional_embedding`` is not. "linear": the weights of linear layers, which have two dimensions and a name that ends
+in ``weight`` and does not contain ``embed``; so neither of the two is a matrix."""
 
 Rest = Literal["average", "sum", "halving", "pretrained"]
-"""What becomes of every other parameter: the task vectors' mean; their sum; τ ← (τ + τ_t) / 2 task by task, in which
-the last task counts for a half; or nothing, so that it stays as it was in the pre-trained model."""
+"""What becomes of every other parameter. "average": the mean of the task vectors. "sum": their sum. "halving":
+τ ← (τ + τ_t) / 2 task by task, so that the last task counts for a half. "pretrained": it stays as in the pre-trained
+model."""
 
 _OUTSIDE_LAYERS = ("class_embedding", "logit_scale")
 
 
 class MatrixMerger(StackMerger):
-    """A method that merges one weight matrix of all tasks at a time; what it does side by side must change no bit.
+    """A rule that merges one weight matrix of all tasks at a time. Work side by side must change no bit of it.
 
     Args:
         scaling: λ, for matrices and the rest alike.
-        split_qkv: Whether the query, key and value projections of attention, which PyTorch and open_clip keep in
-            one matrix of shape (3d, d) named ``in_proj_weight`` (timm: ``qkv.weight``), are merged one by one.
+        split_qkv: Whether attention's projections to queries, keys and values are merged one by one. PyTorch and
+            open_clip keep them in one matrix of shape (3d, d), named ``in_proj_weight`` (timm: ``qkv.weight``).
         matrices: See ``Matrices``.
         rest: See ``Rest``.
     """
@@ -43,16 +44,16 @@ class MatrixMerger(StackMerger):
 
     @abstractmethod
     def combine_matrices(self, vectors: Tensor) -> Tensor:
-        """The merged task vector of one matrix, (m, n), of all tasks' (T, m, n), in any float type."""
+        """Returns the merged task vector (m, n) of one matrix, from all tasks' (T, m, n), in any float type."""
 
     def combine_stack(self, stack: Stack) -> Tensor:
-        """A matrix by the method's own rule, anything else as ``rest`` says."""
+        """Merges a matrix by the rule, and anything else as ``rest`` says."""
         if parts := self.parts(stack):
             return torch.cat(list(side_by_side(self.combine_matrices, parts))).to(stack.pretrained)
         return combine_rest(stack.vectors, self._rest)
 
     def parts(self, stack: Stack) -> tuple[Tensor, ...]:
-        """The task vectors of each matrix in a parameter, (T, m, n); none where it is merged as ``rest`` says."""
+        """Returns the task vectors (T, m, n) of each matrix in a parameter; none if ``rest`` merges it."""
         if not is_matrix(stack.name, stack.pretrained, self._matrices):
             return ()
         fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
@@ -60,17 +61,17 @@ class MatrixMerger(StackMerger):
 
 
 def check_matrices(matrices: str) -> None:
-    """Refuses what ``Matrices`` does not know.
+    """Checks that this is one of ``Matrices``.
 
     Raises:
-        ValueError: It is no such choice.
+        ValueError: It is not.
     """
     if matrices not in get_args(Matrices):
         raise ValueError(f"matrices must be 'all', 'no_embeddings' or 'linear', not {matrices!r}")
 
 
 def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:
-    """Whether a parameter is merged as a matrix; one without elements is not."""
+    """Whether a parameter is merged as a matrix. One without elements is not."""
     if tensor.dim() != 2 or tensor.numel() == 0:
         return False
     if matrices == "linear":
@@ -79,11 +80,11 @@ def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:
 
 
 def is_outside_layers(name: str) -> bool:
-    """Whether a parameter of a CLIP model belongs to no layer: a module that has layers itself holds it directly.
+    """Whether a parameter of a CLIP model belongs to no layer, since a module that contains layers holds it directly.
 
-    So it is in Hugging Face's models, with ``class_embedding`` and, in those of both towers, ``logit_scale``. Code that
-    goes through the layers, one by one, does not get to see it. open_clip's positional embedding, attention weights and
-    projections, which modules with layers hold directly, too, are layers there.
+    In Hugging Face's models these are ``class_embedding`` and, in models of both towers, ``logit_scale``. Code that
+    goes through the layers one by one does not see them. In open_clip, positional embedding, attention weights and
+    projections are held in this way too, but in Hugging Face's models they are layers.
     """
     return name.endswith(_OUTSIDE_LAYERS)
 
@@ -94,7 +95,7 @@ def is_fused_attention(name: str, tensor: Tensor) -> bool:
 
 
 def combine_rest(vectors: Tensor, rest: Rest) -> Tensor:
-    """The merged task vector of a parameter that is no matrix, of all tasks' (T, *shape)."""
+    """Merges the task vectors (T, *shape) of a parameter that is no matrix."""
     if rest == "average":
         return vectors.mean(0)
     if rest == "sum":

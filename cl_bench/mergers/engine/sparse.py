@@ -1,4 +1,4 @@
-"""What many mergers share: sparsify each task vector, then combine what is left."""
+"""Rules that sparsify each task vector, then combine what is left."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,24 +12,24 @@ from cl_bench.mergers.engine.folding import Merger
 
 
 class Combination(Protocol):
-    """A way to make one task vector of many sparse ones, given one after the other; as in ``Merger``."""
+    """A way to make one task vector of many sparse ones that come one after the other. See ``Merger``."""
 
     state: ClassVar[Mapping[str, torch.dtype | None]]
     """The running state."""
 
     def fold(self, state: State, kept: Tensor) -> None:
-        """Take in what was kept of one more task."""
+        """Takes in what was kept of one more task."""
 
     @property
     def look_back(self) -> Callable[[State], float] | None:
         """As ``Merger.look_back``."""
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """The merged task vector of one block."""
+        """Returns the merged task vector of one block."""
 
 
 class Sum:
-    """Per element, the sum of the kept values; the memory is one number per element."""
+    """Per element, the sum of the kept values. The memory is one number per element."""
 
     state: ClassVar[Mapping[str, torch.dtype | None]] = {"sum": None}
     look_back: Callable[[State], float] | None = None
@@ -44,7 +44,7 @@ class Sum:
 
 
 class Mean(Sum):
-    """Per element, the sum of the kept values over the number of all tasks."""
+    """Per element, the sum of the kept values divided by the number of all tasks."""
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum / T."""
@@ -52,10 +52,10 @@ class Mean(Sum):
 
 
 class Elected:
-    """Per element, the mean of the kept values that have the elected sign; 0 where there is none.
+    """Per element, the mean of the kept values that have the elected sign; 0 where none has it.
 
-    Elected is the sign of the sum of the kept values. Where that sum is 0, it is the majority sign: the
-    sign of the sum of all elements' elected signs, negative if that is 0 too.
+    The elected sign is that of the sum of the kept values. Where that sum is 0, it is the majority sign: the sign of
+    the sum of all elements' elected signs, negative if that is 0 too.
 
     The memory is two sums and two counts per element.
 
@@ -70,12 +70,12 @@ class Elected:
     }
 
     def fold(self, state: State, kept: Tensor) -> None:
-        """Add the kept values to the sum and the count of their sign."""
+        """Adds the kept values to the sum and the count of their sign."""
         positive_sum, negative_sum, positive_count, negative_count = state
         positive, negative = kept.clamp(min=0), kept.clamp(max=0)
         positive_sum.add_(positive)
         negative_sum.add_(negative)
-        # Comparing floats in place is several times faster than comparing to bool.
+        # To compare floats in place is several times as fast as to compare to bool.
         positive_count.add_(positive.gt_(0).to(positive_count.dtype))
         negative_count.add_(negative.lt_(0).to(negative_count.dtype))
 
@@ -88,7 +88,7 @@ class Elected:
         """The mean of the kept values of the elected sign."""
         positive_sum, negative_sum, positive_count, negative_count = state
         total = positive_sum + negative_sum
-        # A float mask, 1 or 0, as in MagMax.
+        # The mask is a float, 1 or 0, as in MagMax.
         positive_wins = total.ge_(0) if block.glance > 0 else total.gt_(0)
         positive_mean = positive_sum / positive_count.clamp(min=1)
         negative_mean = negative_sum / negative_count.clamp(min=1)
@@ -96,18 +96,18 @@ class Elected:
 
 
 CombinationName = Literal["sum", "mean", "ties"]
-"""Of the ways to combine that a method offers as a setting."""
+"""The names of the ways to combine, for rules that offer them as a setting."""
 
 _COMBINATIONS: dict[CombinationName, type[Combination]] = {"sum": Sum, "mean": Mean, "ties": Elected}
 
 
 class SparseMerger(Merger):
-    """A method that says which part of a task vector is kept, and leaves the rest to a ``Combination``.
+    """A rule that says which part of a task vector is kept, and leaves it to a ``Combination`` to merge these parts.
 
     Args:
         scaling: λ.
-        combination: What is done with the parts that are kept: "sum"; "mean", over all tasks; or "ties",
-            the election of signs and the mean of the values that agree.
+        combination: How the kept parts are merged: "sum"; "mean", over all tasks; or "ties", by electing signs and
+            averaging the values that agree.
 
     Raises:
         ValueError: ``combination`` is unknown.
@@ -120,18 +120,18 @@ class SparseMerger(Merger):
         if combination not in _COMBINATIONS:
             raise ValueError(f"combination must be 'sum', 'mean' or 'ties', not {combination!r}")
         self._combination = _COMBINATIONS[combination]()
-        # The only kind of method whose state depends on a setting.
+        # No other rule has a state that depends on a setting.
         self.state = self._combination.state  # type: ignore[misc]
         self.look_back = self._combination.look_back
 
     @abstractmethod
     def sparsify(self, block: TaskBlock) -> Tensor:
-        """What is kept of one block of a task vector, zeros elsewhere, in a new tensor."""
+        """Returns what is kept of one block of a task vector, with zeros elsewhere, in a new tensor."""
 
     def fold(self, state: State, block: TaskBlock) -> None:
-        """Combine what is kept with that of the tasks before."""
+        """Combines what is kept with what was kept of the tasks before."""
         kept = self.sparsify(block)
-        for span in spans(len(kept)):  # where blocks are whole parameters, the rest of the work needs no such memory
+        for span in spans(len(kept)):  # saves memory where blocks are whole parameters
             self._combination.fold(tuple(part[span] for part in state), kept[span])
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:

@@ -1,4 +1,4 @@
-"""A merge of nothing in particular, which shows what is wrong with a method before there is anything to merge."""
+"""A trial merge of random task vectors, which shows what is wrong with a rule before anything is trained."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from cl_bench.mergers.engine.checks import check_values
 from cl_bench.mergers.engine.running_merge import RunningMerge
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 
-_OF_A_PARAMETERS_SHAPE = {"second_moments", "fisher_diagonal", "squared_gradients"}
+_SHAPED_AS_PARAMETERS = {"second_moments", "fisher_diagonal", "squared_gradients"}
 _LENGTH = 0.01  # of the task vectors' elements, in standard deviations of the parameter's
 
 
@@ -19,23 +19,23 @@ def trial(
     frozen_parameters: int = 0,
     running_statistics: RunningStatistics = "pretrained",
 ) -> bool:
-    """Merges θ_0 with two random task vectors, task by task as a run does; the result is thrown away.
+    """Merges two random task vectors into θ_0, task by task as a run does, and throws the result away.
 
     Args:
-        merger: The method. It may remember what it has seen: of what is merged later, it should know nothing.
+        merger: The rule. It may remember what it has seen here, so make another one for the run.
         pretrained: θ_0.
-        frozen_parameters: See ``Merger.merge``.
-        running_statistics: See ``Merger.merge``.
+        frozen_parameters: See ``BaseMerger.merge``.
+        running_statistics: See ``BaseMerger.merge``.
 
     Returns:
-        Whether the tasks made any difference.
+        Whether the result differs from θ_0.
 
     Raises:
-        Exception: Whatever the method raises.
-        ValueError: It has changed the weights that it was given, or its result is no model, see ``Merger.merge``.
+        Exception: Whatever the rule raises.
+        ValueError: It has changed the weights that it was given, or its result is no model, see ``BaseMerger.merge``.
     """
-    if merger.requires - _OF_A_PARAMETERS_SHAPE:
-        return True  # nobody knows what shape those have
+    if merger.requires - _SHAPED_AS_PARAMETERS:
+        return True  # whose shapes nobody knows
     models = [pretrained, *(_moved(pretrained, seed) for seed in (1, 2))]
     before = [_sums(model) for model in models]
     running = RunningMerge(merger, pretrained, frozen_parameters, running_statistics)

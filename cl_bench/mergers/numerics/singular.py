@@ -1,4 +1,4 @@
-"""Singular values and vectors, without the directions in which a matrix has none."""
+"""Singular values and vectors, without the directions that a matrix does not determine."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,14 @@ from cl_bench.mergers.numerics.products import product
 
 
 def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """The leading singular values and vectors of a matrix that has elements: M ≈ U · diag(σ) · Vᵀ.
+    """Computes the leading singular values and vectors of a matrix that has elements: M ≈ U · diag(σ) · Vᵀ.
 
-    From the eigenvectors of MᵀM or MMᵀ, whichever is smaller, in float64: for float32 matrices that is two to four
-    times as fast as LAPACK's singular values in float32, more exact, and converged where those did not.
+    They come from the eigenvectors of MᵀM or MMᵀ, whichever is smaller, in float64. For float32 matrices that is two to
+    four times as fast as LAPACK's singular value decomposition in float32, more exact, and it converged where that did
+    not.
 
-    Where the rank is not full, LAPACK fills U and V up with vectors that nothing determines. Here they are 0, and so
-    are their singular values: those with σ² not above ε · max(m, n) · σ_1², where ε is the rounding of float64.
+    Where the rank is not full, LAPACK fills U and V with vectors that nothing determines. Here they are 0, and so are
+    their singular values: those with σ² not above ε · max(m, n) · σ_1², where ε is the rounding unit of float64.
 
     Args:
         matrix: (m, n).
@@ -37,10 +38,10 @@ def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, T
 
 
 def orthogonal_factor(matrix: Tensor) -> Tensor:
-    """U · Vᵀ: the matrix with every singular value set to 1, and those that are 0 left at 0.
+    """Computes U · Vᵀ, in which every singular value is 1 except those that are 0.
 
-    The orthogonal factor of the polar decomposition, which is nearest to the matrix among those with orthonormal
-    columns (Procrustes) where the rank is full, and the only partial isometry with the matrix's null space where not.
+    This is the orthogonal factor of the polar decomposition. Where the rank is full, no matrix with orthonormal columns
+    is nearer (Procrustes). Where it is not, it is the only partial isometry with the matrix's null space.
 
     Args:
         matrix: (m, n).
