@@ -22,8 +22,8 @@ class ModelStock(Merger):
     Source: Jang, Yun and Han, "Model Stock", ECCV 2024, arXiv 2403.19522.
 
     Differs from the publication in: the paper assumes that all angles are equal, and does not say how more than two
-    models get one angle; the mean of the cosines is what ``mergekit`` takes, too. Nor does it treat c < 0, where t would
-    lead away from the models; here t is 0. The authors' code was never published.
+    models get one angle; the mean of the cosines is what ``mergekit`` takes, too. Nor does it treat c < 0, where t
+    would lead away from the models; here t is 0. The authors' code was never published.
 
     Args:
         scaling: λ of the merged task vector, which the publication does not have.

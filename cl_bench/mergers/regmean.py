@@ -22,8 +22,8 @@ class RegMean(StackMerger):
     Before that, the elements of G_t off the diagonal are multiplied by ``reduction``. Where no task's layer ever reads
     anything but zero, the column of W is the mean.
 
-    G_t is what the task's training leaves behind as ``grams``. A layer for which a task has none is averaged, and so are
-    biases, norms, embeddings, convolutions, and bare matrices such as open_clip's last projection. The equation is
+    G_t is what the task's training leaves behind as ``grams``. A layer for which a task has none is averaged, and so
+    are biases, norms, embeddings, convolutions, and bare matrices such as open_clip's last projection. The equation is
     solved in double precision.
 
     Source: Jin, Ren, Preotiuc-Pietro and Cheng, ICLR 2023, arXiv 2212.09849.
