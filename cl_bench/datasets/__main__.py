@@ -116,22 +116,23 @@ def _to_fetch(release: Release) -> str:
 
 
 def _each(args: argparse.Namespace, do: Callable[[Release, argparse.Namespace], bool]) -> int:
-    """Does the same with all data sets that were named; one that fails does not keep the others from theirs."""
+    """Calls `do` for each data set that was named, even if it fails for one of them."""
     ok = True
     try:
         releases = _named(args)
     except UserError as error:
-        return _tell(error)
+        return _print_error(error)
     for release in releases:
         try:
             ok &= do(release, args)
         except UserError as error:
-            ok = not _tell(error)
+            ok = not _print_error(error)
     return 0 if ok else _FAILED
 
 
-def _tell(error: UserError) -> int:
-    text = re.sub(r"paths\.(data|prepared)_dir=…", r"--\1-dir …", str(error))  # a run is told by settings
+def _print_error(error: UserError) -> int:
+    """Prints the error with this command's options, and returns the exit code."""
+    text = re.sub(r"paths\.(data|prepared)_dir=…", r"--\1-dir …", str(error))  # the message names the settings of a run
     print(f"Error: {text}", file=sys.stderr, flush=True)
     return _FAILED
 

@@ -117,8 +117,8 @@ def _imported(module: str, what: str) -> ModuleType:
 
 def _without(module: ModuleType, name: str) -> str:
     """What a module has instead of a name, and its file: Python may have found another module of that name."""
-    own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
-    near = difflib.get_close_matches(name, own, 1) or own[:10]
+    defined = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    near = difflib.get_close_matches(name, defined, 1) or defined[:10]
     file = getattr(module, "__file__", None)
     return f"{module.__name__}{f' ({file})' if file else ''} has no {name}; it has: {', '.join(near) or 'no class'}."
 
@@ -195,9 +195,9 @@ def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         return dict(inspect.signature(target).parameters)
     found: dict[str, inspect.Parameter] = {}
     for constructor in reversed(constructors):
-        _, *own = inspect.signature(constructor).parameters.values()
-        found = {p.name: p for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | {
-            name: p for name, p in found.items() if name not in {q.name for q in own}
+        _, *named = inspect.signature(constructor).parameters.values()
+        found = {p.name: p for p in named if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)} | {
+            name: p for name, p in found.items() if name not in {q.name for q in named}
         }
     return found
 

@@ -22,7 +22,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-_OWN = __name__.partition(".")[0]
+_THIS_PACKAGE = __name__.partition(".")[0]
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -152,18 +152,23 @@ def _modules(found: Any) -> list[str]:
 
 
 def _is_typed_in(name: str) -> bool:
-    return _top(name) not in sys.stdlib_module_names | {_OWN} and _file(name) is None
+    return _top(name) not in sys.stdlib_module_names | {_THIS_PACKAGE} and _file(name) is None
 
 
 def _is_made_for_cl_bench(name: str) -> bool:
     """Whether a module of an installed package mentions this project."""
     file = _file(name)
-    return file is not None and _is_library(name, file) and _top(name) != _OWN and _OWN.encode() in file.read_bytes()
+    return (
+        file is not None
+        and _is_library(name, file)
+        and _top(name) != _THIS_PACKAGE
+        and _THIS_PACKAGE.encode() in file.read_bytes()
+    )
 
 
 def _is_library(name: str, file: Path) -> bool:
     installed = any(part in _INSTALLED for part in file.parts)
-    return _top(name) == _OWN or installed or file.resolve().is_relative_to(_STANDARD_LIBRARY)
+    return _top(name) == _THIS_PACKAGE or installed or file.resolve().is_relative_to(_STANDARD_LIBRARY)
 
 
 def _top(name: str) -> str:

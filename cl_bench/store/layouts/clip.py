@@ -38,13 +38,13 @@ _LAYERS = {
     "mlp.c_proj": "mlp.fc2",
 }
 _TO_HUGGING_FACE = (
-    {f"visual.{own}": f"vision_model.{theirs}" for own, theirs in _IMAGE.items()}
-    | {own: f"text_model.{theirs}" for own, theirs in _TEXT.items()}
+    {f"visual.{ours}": f"vision_model.{theirs}" for ours, theirs in _IMAGE.items()}
+    | {ours: f"text_model.{theirs}" for ours, theirs in _TEXT.items()}
     | {"visual.proj": "visual_projection.weight", "text_projection": "text_projection.weight"}
     | {"logit_scale": "logit_scale"}
 )
-_TO_OPEN_CLIP = {theirs: own for own, theirs in _TO_HUGGING_FACE.items()}
-_LAYERS_TO_OPEN_CLIP = {theirs: own for own, theirs in _LAYERS.items()}
+_TO_OPEN_CLIP = {theirs: ours for ours, theirs in _TO_HUGGING_FACE.items()}
+_LAYERS_TO_OPEN_CLIP = {theirs: ours for ours, theirs in _LAYERS.items()}
 _TRANSPOSED = ("visual.proj", "text_projection")
 _PATCHES = "embeddings.patch_embedding.weight"
 
@@ -55,7 +55,7 @@ Layout = Literal["open_clip", "tower", "hugging_face"]
 
 
 def layout(names: Collection[str]) -> Layout | None:
-    """In whose layout a CLIP model is, by its names: `tower` is open_clip's image tower alone; None for all else."""
+    """The layout of a CLIP model, by its names; `tower` is open_clip's image tower alone, None any other model."""
     if _PATCHES in names or f"vision_model.{_PATCHES}" in names:
         return "hugging_face"
     if any(name.startswith("visual.") for name in names):
@@ -65,12 +65,12 @@ def layout(names: Collection[str]) -> Layout | None:
 
 
 def has_text_tower(names: Collection[str]) -> bool:
-    """Whether a CLIP model is there as a whole, and not its image tower alone."""
+    """Whether a CLIP model has both towers."""
     return any(part(name, layout(names)) == "text" for name in names)
 
 
 def part(name: str, kind: Layout | None) -> Literal["image", "projection", "text"]:
-    """To what part of a CLIP model in a given layout a tensor belongs."""
+    """The part of a CLIP model, in a given layout, that a tensor belongs to."""
     if name in {"open_clip": ("visual.proj",), "tower": ("proj",), None: ()}.get(kind, ("visual_projection.weight",)):
         return "projection"
     if kind == "open_clip":
@@ -80,10 +80,10 @@ def part(name: str, kind: Layout | None) -> Literal["image", "projection", "text
 
 
 def to_open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A CLIP model as open_clip names it, as much of it as there is, with `visual.` before the image tower.
+    """A CLIP model, or part of one, with open_clip's names, and `visual.` before the image tower.
 
     Raises:
-        UserError: A name that the layout does not have.
+        UserError: The layout does not have a name.
     """
     kind = layout(tensors)
     if kind == "tower":
@@ -92,10 +92,10 @@ def to_open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def like(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """A model in the layout of another one; itself where it is in that layout, or where it is no CLIP model.
+    """A model in the layout of another one; unchanged if it has that layout, or is not a CLIP model.
 
     Raises:
-        UserError: A name that the layout does not have.
+        UserError: The layout does not have a name.
     """
     given, wanted = layout(tensors), layout(pretrained)
     if given is None or wanted is None or tensors.keys() == pretrained.keys():
@@ -103,7 +103,9 @@ def like(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> Map
     if wanted != "hugging_face":
         return tensors if given == wanted else _open_clip_as(wanted, to_open_clip(tensors))
     model = _with_prefix(tensors) if given == wanted else _to_hugging_face(to_open_clip(tensors))
-    return {name.removeprefix("vision_model."): own for name, own in model.items()} if _PATCHES in pretrained else model
+    if _PATCHES in pretrained:
+        return {name.removeprefix("vision_model."): tensor for name, tensor in model.items()}
+    return model
 
 
 def missing_parts(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> set[str]:
@@ -138,8 +140,8 @@ def _from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     model: dict[str, Tensor] = {}
     attention: dict[str, dict[str, Tensor]] = {}
     for name, tensor in _with_prefix(tensors).items():
-        if own := _TO_OPEN_CLIP.get(name):
-            model[own] = tensor.T.contiguous() if own in _TRANSPOSED else tensor
+        if ours := _TO_OPEN_CLIP.get(name):
+            model[ours] = tensor.T.contiguous() if ours in _TRANSPOSED else tensor
             continue
         found = _THEIR_LAYER.fullmatch(name)
         tower, number, layer, kind = found.groups() if found else ("", "", "", "")
