@@ -91,7 +91,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
             raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
     merger: Any = config.get("merger")
     return Settings(
-        merger=made(BaseMerger, merger, "merger"),  # type: ignore[type-abstract]
+        merger=made(BaseMerger, merger, "merger"),
         pretrained=validated(config["pretrained"], Path, "pretrained"),
         finetuned=validated(config["finetuned"], list[Path], "finetuned"),
         out=validated(config["out"], Path, "out"),

@@ -119,7 +119,7 @@ def test_every_command_runs_in_an_empty_folder(installed):
     assert "0 of 2 tasks reused" in installed("cl-bench", "run", *SHORT, "+method=sequential_ties")
     (result,) = folder.glob("outputs/*/*/result.json")
     assert json.loads(result.read_text())["config"]["method"] == "sequential_ties"
-    assert "sequential + ties" in installed("cl-bench", "report", "table", "outputs")
+    assert "merger=ties" in installed("cl-bench", "report", "table", "outputs")
     assert "sign_conflicts" in installed("cl-bench", "analyze", "outputs", "--only", "sign_conflicts")
     for name, value in (("base", 0.0), ("a", 1.0), ("b", 3.0)):
         save_file({"w": torch.full((2, 3), value)}, folder / f"{name}.safetensors")
