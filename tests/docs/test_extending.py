@@ -10,19 +10,19 @@ from safetensors.torch import load_file, save_file
 from tests.conftest import ROOT
 from tests.helpers import page
 
-# What commands print, by words that tell them apart.
-PRINTED = {
-    "merger=agreement scenario": "0 of 2 tasks reused",
-    "merger.share=0.9": "2 of 2 tasks reused",
-    "run --config-dir conf merger=median": "2 of 2 tasks reused",
-    "cl-bench merge": "2 models merged",
-    "trainer=tether": "0 of 2 tasks reused",
-    "dataset=stripes": "0 of 3 tasks reused",
-    "+sweep=mine": "2 of 2 tasks reused",
-    "report table": "agreement",
-    "pytest": "3 passed",
-    "PYTHONPATH=mine": "0 of 2 tasks reused",
-}
+# What the page's commands print, in their order.
+PRINTED = (
+    "0 of 2 tasks reused",  # merger=agreement
+    "2 of 2 tasks reused",  # merger.share=0.9
+    "2 of 2 tasks reused",  # merger=median
+    "2 models merged",
+    "0 of 2 tasks reused",  # trainer=tether
+    "0 of 3 tasks reused",  # dataset=stripes
+    "merger=median merger.scaling=1.0",  # the sweep's table
+    "merger=agreement merger.scaling=0.5",  # the same table again
+    "3 passed",
+    "0 of 2 tasks reused",  # from the folder above, with a store of its own
+)
 
 
 @pytest.mark.slow
@@ -43,10 +43,8 @@ def test_the_page_does_what_it_says(command, installed, tmp_path):
             done = command(*_arguments(step.line, installed), cwd=folder, env=_environment(step.line))
             assert done.returncode == 0, (step.line, done.stdout, done.stderr)
             typed.append((step.line, done.stdout))
-    for words, printed in PRINTED.items():
-        (output,) = [output for line, output in typed if words in line]
-        assert printed in output, (words, output)
-    assert len(typed) == len(PRINTED)
+    for (line, output), printed in zip(typed, PRINTED, strict=True):
+        assert printed in output, (line, output)
     models = [load_file(tmp_path / f"mine/{name}.safetensors")["w"] for name in ("base", "a", "b", "merged")]
     assert torch.equal(models[3], models[0] + torch.minimum(*(model - models[0] for model in models[1:3])))
 
