@@ -88,7 +88,7 @@ class _AvalancheImages:
     def __init__(self, datasets: Sequence[Any]) -> None:
         self._datasets = tuple(datasets)
         self._ends = np.cumsum([len(dataset) for dataset in datasets])
-        self.identity = distributed.from_main(_sha256(self) if distributed.is_main() else None)
+        self.identity: str = distributed.from_main(_sha256(self) if distributed.is_main() else "")
 
     def __len__(self) -> int:
         return int(self._ends[-1])
