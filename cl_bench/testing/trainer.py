@@ -50,8 +50,9 @@ def check_trainer(make: Make) -> None:
 
 
 def _learn_all(trainer: TaskTrainer) -> list[Learned]:
-    pretrained = weights = trainer.weights()
-    learned = []
+    pretrained = trainer.weights()
+    weights: Weights = pretrained
+    learned: list[Learned] = []
     for number, task in enumerate(trainer.experiences(small.three_tasks())):
         start = pretrained if trainer.starts_from == "pretrained" else weights
         learned.append(_learn(trainer, number, task, start))
@@ -71,7 +72,8 @@ def _learn(
 ) -> Learned:
     """One task, as a run learns it."""
     optimization, done = trainer.optimization, resumed.step if resumed else 0
-    order = batches.TrainingOrder(task.samples, optimization.batch_size, _SEED, number, optimization.epochs, done=done)
+    epochs = optimization.epochs or 1
+    order = batches.TrainingOrder(task.samples, optimization.batch_size, _SEED, number, epochs, done=done)
     seeds.reseed(_SEED, number, "training")
     trainer.begin_task(start, task, order.steps, resumed)
     frozen = _copies(_frozen(trainer))
