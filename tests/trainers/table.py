@@ -5,7 +5,6 @@ A trainer without a row here takes part with its defaults.
 
 import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -29,8 +28,8 @@ class Case(NamedTuple):
     """A trainer and its settings."""
 
     trainer: type[TaskTrainer]
-    settings: Optimization = ADAMW
-    options: Mapping[str, Any] = MappingProxyType({})
+    settings: Optimization
+    options: Mapping[str, Any]
 
 
 _ROWS: Mapping[str, tuple[Mapping[str, Any], ...]] = {

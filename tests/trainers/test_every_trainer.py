@@ -4,10 +4,15 @@ import pytest
 import torch
 
 from cl_bench.testing import check_trainer
-from cl_bench.trainers import Sequential
+from cl_bench.trainers import TRAINERS, Sequential
 from cl_bench.trainers.statistics import STATISTICS
+from tests.conftest import ROOT
 from tests.trainers import streams
 from tests.trainers.table import CASES
+
+
+def test_each_file_of_trainers_has_a_choice_of_its_name():
+    assert TRAINERS.keys() == {path.stem for path in (ROOT / "conf" / "trainer").glob("*.yaml")}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
