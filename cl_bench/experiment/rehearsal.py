@@ -105,7 +105,7 @@ def merger(
     except Exception as error:
         parameter = _failing_parameter(make, pretrained, frozen, error)
         raise UserError(
-            f"{what} cannot merge{parameter}: {describe(error)}. So it was with random task vectors, before training; "
+            f"{what} cannot merge{parameter}: {describe(error)}. It was tried on random task vectors, before training; "
             "debug=true shows the traceback."
         ) from error
     if not differs:

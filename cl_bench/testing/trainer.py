@@ -166,5 +166,6 @@ def _assert_same_learned(one: Learned, other: Learned, what: str) -> None:
 
 def _assert_same(one: Weights, other: Weights, what: str) -> None:
     for name, tensor in other.items():
-        same = name in one and torch.equal(one[name], tensor)
+        assert name in one, f"{what} ({name!r} is missing)."
+        same = torch.equal(one[name], tensor)
         assert same, f"{what} ({name!r}, by up to {float((one[name] - tensor).abs().max()):.3g})."
