@@ -5,7 +5,7 @@ import textwrap
 
 from cl_bench.evaluation import Counts, Evaluator, Kind
 from cl_bench.experiment.parts import Parts
-from cl_bench.experiment.state import Learned, Row, Run, Task
+from cl_bench.experiment.state import LearnedTask, MatrixRow, Run, Task
 from cl_bench.loggers import log_metrics
 from cl_bench.mergers import Last
 from cl_bench.mergers.engine.running_statistics import is_running_statistic
@@ -18,17 +18,17 @@ log = logging.getLogger(__name__)
 def evaluate_pretrained(run: Run) -> None:
     """Evaluates θ₀: the zero-shot row."""
     counts = counted(run, run.evaluator, run.parts.pretrained)
-    _note(run, Row([counts] * len(run.parts.scalings), None), "zero-shot")
+    _note(run, MatrixRow([counts] * len(run.parts.scalings), None), "zero-shot")
 
 
-def evaluate(run: Run, task: Task, learned: Learned) -> None:
+def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     """Evaluates the merged model with each λ, and the task's own weights, where that is due; all ranks do."""
     settings = run.parts.evaluation
-    row = Row([], None)
+    row = MatrixRow([], None)
     if settings.when == "every_task" or task.number == len(run.tasks) - 1:
         merged = [counted(run, run.evaluator, model) for model in run.merged.with_each_scaling()]
         apart = settings.finetuned and not _merged_is_finetuned(run.parts)
-        row = Row(merged, counted(run, run.evaluator, learned.weights) if apart else None)
+        row = MatrixRow(merged, counted(run, run.evaluator, learned.weights) if apart else None)
     reused = " (reused)" if learned.record["reused"] else ""
     _note(run, row, f"{textwrap.shorten(task.experience.name, 60)}{reused}")
     run.bars.advance()
@@ -46,7 +46,7 @@ def _merged_is_finetuned(parts: Parts) -> bool:
     return isinstance(parts.merger, Last) and parts.scalings == (1,) and not has_statistics
 
 
-def _note(run: Run, row: Row, name: str) -> None:
+def _note(run: Run, row: MatrixRow, name: str) -> None:
     """Writes the row down: in the run, in a line on the terminal, and in the logger."""
     run.rows.append(row)
     if not distributed.is_main():
@@ -59,7 +59,7 @@ def _note(run: Run, row: Row, name: str) -> None:
         log_metrics(run.parts.logger, metrics, run.steps, save=True)
 
 
-def _accuracies(parts: Parts, row: Row) -> str:
+def _accuracies(parts: Parts, row: MatrixRow) -> str:
     """The accuracies of a row; of a grid of λ, only the kind of the headline."""
     if len(parts.scalings) > 1:
         kind: Kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"

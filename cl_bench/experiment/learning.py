@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cl_bench.callbacks import Checkpoint, FiniteLoss, KeepOurSignals, MergeAndEvaluate, StepSeeds, TrainingLog
 from cl_bench.experiment import rehearsal
-from cl_bench.experiment.state import Learned, Run, Task
+from cl_bench.experiment.state import LearnedTask, Run, Task
 from cl_bench.images import batches
 from cl_bench.loggers import log_metrics
 from cl_bench.runtime import distributed, seeds, signals
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _HARDLY = 1e-4  # of the norm; published settings change ViT-B/16 by more, and tiny_clip learns from 1e-3 on
 
 
-def stored(run: Run, task: Task) -> Learned | None:
+def stored(run: Run, task: Task) -> LearnedTask | None:
     """Loads the task from the store, on all ranks; None if it has to be trained."""
     if (learned := read(run, task)) is None:
         return None
@@ -33,7 +33,7 @@ def stored(run: Run, task: Task) -> Learned | None:
     return _arrive(run, task, learned, reused=True)
 
 
-def learn(run: Run, task: Task) -> Learned:
+def learn(run: Run, task: Task) -> LearnedTask:
     """Trains the task and stores it; of two runs that want the same one, the second waits and loads it."""
     with alone(run, task):
         if (learned := stored(run, task)) is not None:
@@ -41,12 +41,12 @@ def learn(run: Run, task: Task) -> Learned:
         return _arrive(run, task, _train(run, task), reused=False)
 
 
-def read(run: Run, task: Task) -> Learned | None:
+def read(run: Run, task: Task) -> LearnedTask | None:
     """Loads what the store has of the task, on all ranks; None if anything but the refinement is missing."""
     return distributed.from_main(_read(run, task) if distributed.is_main() else None)
 
 
-def is_complete(run: Run, task: Task, learned: Learned) -> bool:
+def is_complete(run: Run, task: Task, learned: LearnedTask) -> bool:
     """Whether the task needs no more work: a run may have been killed between training and refinement."""
     return task.number == 0 or not run.parts.trainer.refines or "refined" in learned.statistics
 
@@ -60,7 +60,7 @@ def alone(run: Run, task: Task) -> Iterator[None]:
         yield
 
 
-def _read(run: Run, task: Task) -> Learned | None:
+def _read(run: Run, task: Task) -> LearnedTask | None:
     trainer, stream = run.parts.trainer, run.stream
     if (found := stream.read(task.number)) is None:
         return None
@@ -71,10 +71,10 @@ def _read(run: Run, task: Task) -> Learned | None:
         statistics[name] = tensors
     if trainer.refines and (refined := stream.read_extra(task.number, "refined")) is not None:
         statistics["refined"] = refined
-    return Learned(found[0], statistics, found[1])
+    return LearnedTask(found[0], statistics, found[1])
 
 
-def _arrive(run: Run, task: Task, learned: Learned, reused: bool) -> Learned:
+def _arrive(run: Run, task: Task, learned: LearnedTask, reused: bool) -> LearnedTask:
     """Notes what was learned, wherever it comes from, for the steps and tasks that build on it."""
     learned.record["reused"] = reused
     run.weights = learned.weights
@@ -85,7 +85,7 @@ def _arrive(run: Run, task: Task, learned: Learned, reused: bool) -> Learned:
     return learned
 
 
-def _train(run: Run, task: Task) -> Learned:
+def _train(run: Run, task: Task) -> LearnedTask:
     """Trains the task with a `pl.Trainer` of its own, from where an earlier run was stopped."""
     parts, optimization, resumed = run.parts, run.parts.optimization, _resumed(run, task)
     done, epochs = resumed.step if resumed else 0, optimization.epochs or task.experience.epochs or 0
@@ -97,7 +97,7 @@ def _train(run: Run, task: Task) -> Learned:
     parts.trainer.begin_task(start, task.experience, order.steps, resumed)
     run.bars.begin_task(order.steps, epochs, done)
     run.kept.step, run.kept.steps = done, order.steps
-    handed_over: list[Learned] = []
+    handed_over: list[LearnedTask] = []
     seconds_before = resumed.seconds if resumed else 0.0
     fit = parts.devices.trainer(
         optimization.gradient_clip,
@@ -132,7 +132,7 @@ def _start(run: Run) -> Weights:
     return distributed.from_main(run.merged.weights()) if start is None else start
 
 
-def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_before: float) -> Learned:
+def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_before: float) -> LearnedTask:
     """Stores what training leaves behind, before anything else is done with it.
 
     All ranks take part, since they take statistics together. A merge that goes back to all tasks' weights continues
@@ -144,11 +144,11 @@ def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_b
     if distributed.is_main():
         record["relative_change"] = _relative_change(start, weights)
         run.stream.write(task.number, weights, record, statistics)
-        if is_complete(run, task, Learned(weights, statistics, record)):
+        if is_complete(run, task, LearnedTask(weights, statistics, record)):
             run.kept.task(task.number)
         if run.merged.keeps_models and (mapped := _read(run, task)) is not None:
             return mapped._replace(record=record)
-    return Learned(weights, statistics, record)
+    return LearnedTask(weights, statistics, record)
 
 
 def _checkpoint(run: Run, task: Task, done: int, seconds_before: float) -> Checkpoint:
@@ -184,7 +184,7 @@ def _announce(optimization: Optimization, steps: int, task: Task, done: int) -> 
         )
 
 
-def _warn_if_hardly_changed(optimization: Optimization, task: Task, learned: Learned) -> None:
+def _warn_if_hardly_changed(optimization: Optimization, task: Task, learned: LearnedTask) -> None:
     """Training that did next to nothing looks like a method that forgets nothing."""
     record, single = learned.record, bool((task.experience.class_masks.sum(1) == 1).all())
     if (

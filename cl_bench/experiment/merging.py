@@ -1,12 +1,12 @@
 """The second step of a task: its task vector is folded into the merged model."""
 
 from cl_bench.experiment.learning import alone, is_complete, read
-from cl_bench.experiment.state import Learned, Run, Task
+from cl_bench.experiment.state import LearnedTask, Run, Task
 from cl_bench.runtime import distributed, seeds
 from cl_bench.trainers import Weights
 
 
-def merge(run: Run, task: Task, learned: Learned) -> None:
+def merge(run: Run, task: Task, learned: LearnedTask) -> None:
     """Folds in the task's vector. From the second task on, a trainer may refine the merged model by training it."""
     if not (run.parts.trainer.refines and task.number > 0):
         run.merged.add(learned.weights, learned.statistics)

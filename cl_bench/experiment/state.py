@@ -30,7 +30,7 @@ class Task(NamedTuple):
     experience: Experience
 
 
-class Learned(NamedTuple):
+class LearnedTask(NamedTuple):
     """What training left of a task."""
 
     weights: Weights  # θ_t
@@ -38,7 +38,7 @@ class Learned(NamedTuple):
     record: dict[str, Any]  # seconds, peak memory, steps, change of the weights, and whether it came from the store
 
 
-class Row(NamedTuple):
+class MatrixRow(NamedTuple):
     """What an evaluation found; nothing where none was due."""
 
     merged: Sequence[Counts]  # one for each λ
@@ -60,7 +60,7 @@ class Run:
         evaluator: Evaluates encoder weights on the images of `evaluation.split`.
         bars: Progress on the terminal.
         rows: The first is zero-shot, the i-th what was found after the i-th task.
-        records: `Learned.record` of each task so far.
+        records: `LearnedTask.record` of each task so far.
         weights: θ_t of the last task; before any task, θ₀.
     """
 
@@ -74,7 +74,7 @@ class Run:
     evaluator: Evaluator
     bars: ProgressBars
     weights: Weights
-    rows: list[Row] = field(default_factory=list)
+    rows: list[MatrixRow] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -28,7 +28,7 @@ from cl_bench.store.layouts.alike import Models
 
 
 @dataclass(frozen=True)
-class Settings:
+class MergeSettings:
     """What `conf/merge.yaml` says, checked.
 
     Attributes:
@@ -85,12 +85,12 @@ def merge_files(config: Mapping[str, Any]) -> None:
     print(f"{settings.out}: {len(settings.finetuned)} models merged by {rule} in {seconds:.1f} s")
 
 
-def _settings(config: Mapping[str, Any]) -> Settings:
+def _settings(config: Mapping[str, Any]) -> MergeSettings:
     for name in ("pretrained", "finetuned", "out"):
         if config.get(name, "???") == "???":
             raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
     merger: Any = config.get("merger")
-    return Settings(
+    return MergeSettings(
         merger=made(BaseMerger, merger, "merger"),
         pretrained=validated(config["pretrained"], Path, "pretrained"),
         finetuned=validated(config["finetuned"], list[Path], "finetuned"),
@@ -102,7 +102,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
     )
 
 
-def _check_out(settings: Settings) -> None:
+def _check_out(settings: MergeSettings) -> None:
     """Refuses, before minutes of merging, what could not be written at their end, or would be lost by it."""
     out = settings.out
     if out.suffix != ".safetensors":
@@ -124,7 +124,7 @@ def _check_out(settings: Settings) -> None:
         )
 
 
-def _check_statistics(settings: Settings) -> None:
+def _check_statistics(settings: MergeSettings) -> None:
     statistics, rule = settings.statistics, type(settings.merger)
     if settings.merger.requires and not statistics:
         kinds = sorted(settings.merger.requires)
@@ -137,7 +137,7 @@ def _check_statistics(settings: Settings) -> None:
         raise UserError(f"statistics has {len(statistics)} entries; finetuned has {len(settings.finetuned)} models.")
 
 
-def _merged(settings: Settings, models: Models) -> dict[str, Tensor]:
+def _merged(settings: MergeSettings, models: Models) -> dict[str, Tensor]:
     """The merged weights; a terminal shows how far the merge is."""
     columns = (progress.TextColumn("merging"), progress.BarColumn(), progress.TaskProgressColumn())
     with progress.Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cl_bench.reports.names import method_position
-from cl_bench.reports.runs import Run, differences, distinct
+from cl_bench.reports.runs import RecordedRun, differences, distinct
 from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.runtime.errors import UserError
 
@@ -36,7 +36,7 @@ class Comparison:
 
     method: str
     scenario: str
-    pairs: tuple[tuple[Run, Run], ...]
+    pairs: tuple[tuple[RecordedRun, RecordedRun], ...]
 
     @property
     def a(self) -> list[float]:
@@ -74,7 +74,7 @@ class Comparison:
         return len(self.a) > 1 and max(self.differences) - min(self.differences) > 1e-9
 
 
-def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list[Run]]:
+def compared(a: Iterable[RecordedRun], b: Iterable[RecordedRun]) -> tuple[list[Comparison], list[RecordedRun]]:
     """Pairs the runs of two sets.
 
     Returns:
@@ -88,7 +88,7 @@ def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list
     one_each = all(len(names) == 1 for names in methods)
     both = " → ".join(dict.fromkeys(name for names in methods for name in names.values())) if one_each else None
 
-    def key(run: Run) -> Key:
+    def key(run: RecordedRun) -> Key:
         return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed)
 
     first, second = distinct(a, key), distinct(b, key)
@@ -97,14 +97,14 @@ def compared(a: Iterable[Run], b: Iterable[Run]) -> tuple[list[Comparison], list
             "No run of A has a partner in B: pairs have images, tasks, order, seed and method in common."
             + "".join(f"\n{line}" for line in _obstacles(first, second))
         )
-    groups: dict[tuple[str, str], list[tuple[Run, Run]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[tuple[RecordedRun, RecordedRun]]] = defaultdict(list)
     for common in sorted(first.keys() & second.keys(), key=lambda common: _position(first[common])):
         groups[common[0], common[1]].append((first[common], second[common]))
     unpaired = [run for runs, other in ((first, second), (second, first)) for k, run in runs.items() if k not in other]
     return [Comparison(*group, tuple(pairs)) for group, pairs in groups.items()], unpaired
 
 
-def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]]:
+def changes(pairs: Iterable[tuple[RecordedRun, RecordedRun]]) -> dict[str, list[tuple[Any, Any]]]:
     """Finds what differs within pairs (settings, images, versions, devices): by name, the different pairs of values."""
     found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
     for a, b in pairs:
@@ -114,7 +114,7 @@ def changes(pairs: Iterable[tuple[Run, Run]]) -> dict[str, list[tuple[Any, Any]]
     return dict(found)
 
 
-def _obstacles(first: dict[Key, Run], second: dict[Key, Run]) -> Iterator[str]:
+def _obstacles(first: dict[Key, RecordedRun], second: dict[Key, RecordedRun]) -> Iterator[str]:
     """For each part of the keys in which A and B have nothing in common, what each has."""
     for part, name in enumerate(("method", "scenario", "images", "order", "seed")):
         a, b = (sorted({key[part] for key in runs}) for runs in (first, second))
@@ -127,9 +127,9 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _position(run: Run) -> tuple[tuple[float, str], tuple[int, str], str, int]:
+def _position(run: RecordedRun) -> tuple[tuple[float, str], tuple[int, str], str, int]:
     return method_position(run.method), scenario_position(run.scenario), repr(run.order), run.seed
 
 
-def _accuracy(run: Run) -> float:
+def _accuracy(run: RecordedRun) -> float:
     return float(run.result["headline"]["value"])

@@ -18,7 +18,7 @@ _WITHOUT_EFFECT = ("logger", "paths", "debug", "method")  # where files lie, and
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RecordedRun:
     """A record, with the names under which tables and comparisons find it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Run:
     result: Result
 
     @classmethod
-    def of(cls, result: Result) -> "Run":
+    def of(cls, result: Result) -> "RecordedRun":
         """Makes the run that left this record."""
         return cls(method_of(result), row_name(result), scenario_name(result), result["seed"], result)
 
@@ -64,15 +64,15 @@ class Run:
         return split if split == "test" else f"{split}, {share} of the training images"
 
 
-def distinct(runs: Iterable[Run], key: Callable[[Run], Key]) -> dict[Key, Run]:
+def distinct(runs: Iterable[RecordedRun], key: Callable[[RecordedRun], Key]) -> dict[Key, RecordedRun]:
     """Keeps one run for each key, since several sweeps may have done the same experiment.
 
     Raises:
         UserError: Two runs have one key, but different settings or numbers; or one method, but different code. Names
             both.
     """
-    found: dict[Key, Run] = {}
-    first_of_method: dict[tuple[str, str], Run] = {}
+    found: dict[Key, RecordedRun] = {}
+    first_of_method: dict[tuple[str, str], RecordedRun] = {}
     for run in runs:
         _check_code(first_of_method.setdefault((run.method, run.scenario), run), run)
         first = found.setdefault(key(run), run)
@@ -87,17 +87,19 @@ def each_once(results: Iterable[Result], cell: Callable[[Result], Hashable]) -> 
     Raises:
         UserError: Two records of one cell and seed differ in settings or numbers. Names both.
     """
-    return [run.result for run in distinct(map(Run.of, results), lambda run: (cell(run.result), run.seed)).values()]
+    return [
+        run.result for run in distinct(map(RecordedRun.of, results), lambda run: (cell(run.result), run.seed)).values()
+    ]
 
 
-def differences(a: Run, b: Run) -> dict[str, tuple[Any, Any]]:
+def differences(a: RecordedRun, b: RecordedRun) -> dict[str, tuple[Any, Any]]:
     """Finds settings, images, versions and devices in which two runs differ, by name."""
     first, second = _settings(a), _settings(b)
     names = sorted(first.keys() | second.keys())
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
 
-def _check_code(first: Run, second: Run) -> None:
+def _check_code(first: RecordedRun, second: RecordedRun) -> None:
     """Refuses seeds from before and after an edit of the method: they do not belong in one mean."""
     if changed := changes(first.result.get("code") or {}, second.result.get("code") or {}):
         raise UserError(
@@ -106,7 +108,7 @@ def _check_code(first: Run, second: Run) -> None:
         )
 
 
-def _check_same(first: Run, second: Run) -> None:
+def _check_same(first: RecordedRun, second: RecordedRun) -> None:
     what = f"{first.place} and {second.place} are both {first.method} on {first.scenario} with seed {first.seed}"
     if _experiment(first) != _experiment(second):
         settings = ", ".join(f"{name} {a} and {b}" for name, (a, b) in differences(first, second).items())
@@ -117,7 +119,7 @@ def _check_same(first: Run, second: Run) -> None:
         raise UserError(f"{what}, with the same settings, but their numbers differ: delete one and run it again.")
 
 
-def _settings(run: Run) -> dict[str, Any]:
+def _settings(run: RecordedRun) -> dict[str, Any]:
     """Everything that may change a number; what the configuration says twice, once."""
     result, config = run.result, dict(run.result["config"])
     if isinstance(scenario := config.get("scenario"), Mapping) and scenario.get("dataset") == config.get("dataset"):
@@ -130,6 +132,6 @@ def _settings(run: Run) -> dict[str, Any]:
     return {name: value for name, value in flat.items() if ".class_names" not in name} | class_names(result)
 
 
-def _experiment(run: Run) -> tuple[Any, ...]:
+def _experiment(run: RecordedRun) -> tuple[Any, ...]:
     """What decides the numbers: how weights were trained, merged and evaluated."""
     return run.result["fingerprint"], run.result["config"].get("merger"), run.result["split"]

@@ -15,7 +15,7 @@ from cl_bench.reports.figures.records import Records
 from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.html import html
 from cl_bench.reports.records import read_all
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.summary import show
 from cl_bench.reports.tables.papers import papers_table
 from cl_bench.store import write_result
@@ -107,7 +107,7 @@ def test_a_published_table_takes_the_headline_and_its_kind(runs):
 
 
 def test_runs_are_compared_by_the_headline(runs):
-    (pair,), unpaired = compared(*(list(map(Run.of, read_all(runs))) for _ in range(2)))
+    (pair,), unpaired = compared(*(list(map(RecordedRun.of, read_all(runs))) for _ in range(2)))
     assert pair.a == pair.b == [61.0, 62.0] and not unpaired
 
 

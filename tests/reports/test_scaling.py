@@ -11,7 +11,7 @@ from cl_bench.reports.figures.records import Records
 from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.overview import overview
 from cl_bench.reports.records import read_all
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.summary import show
 from cl_bench.reports.tables.papers import all_papers_tables, papers_table
 from cl_bench.runtime.errors import UserError
@@ -212,5 +212,7 @@ def test_equals_on_validation_images_are_named_where_the_first_of_them_is_taken(
 
 
 def test_runs_are_compared_at_the_scaling_that_was_chosen():
-    ((one,), _) = comparison.compared([Run.of(record(grid=GRID, chosen=0.4))], [Run.of(record(grid=GRID, chosen=1.0))])
+    ((one,), _) = comparison.compared(
+        [RecordedRun.of(record(grid=GRID, chosen=0.4))], [RecordedRun.of(record(grid=GRID, chosen=1.0))]
+    )
     assert one.differences == [6.0]

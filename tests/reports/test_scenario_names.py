@@ -10,7 +10,7 @@ from cl_bench.reports.figures import all as figures
 from cl_bench.reports.figures.heat_maps import draw
 from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.records import read_all
-from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scenario_names import name_scenarios, scenario_name
 from cl_bench.reports.tables.formats.cells import has_ranks
 from cl_bench.reports.tables.formats.markdown import markdown
@@ -65,9 +65,9 @@ def test_two_data_sets_of_one_name_have_columns_of_their_own_and_nothing_is_best
 
 def test_a_run_on_other_images_stands_in_for_none(tmp_path):
     records = name_scenarios([of_images("a", value=40.0), of_images("b", value=60.0, fingerprint="other")])
-    assert len(distinct(map(Run.of, records), lambda run: (run.method, run.scenario, run.seed))) == 2
+    assert len(distinct(map(RecordedRun.of, records), lambda run: (run.method, run.scenario, run.seed))) == 2
     with pytest.raises(UserError, match=r"with different settings \(images\.flowers aaaaaaaa and bbbbbbbb\)"):
-        distinct(map(Run.of, records), lambda run: run.method)
+        distinct(map(RecordedRun.of, records), lambda run: run.method)
 
 
 def test_figures_of_two_data_sets_are_two_files_whatever_they_are_called(tmp_path, capsys):

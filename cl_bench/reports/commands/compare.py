@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cl_bench.reports.comparison import Comparison, changes, compared
 from cl_bench.reports.records import IN_TABLES, read_all
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import chosen_only, scaling_of
 from cl_bench.reports.scenario_names import name_scenarios
 from cl_bench.reports.settings import differing, typed
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], program: str) -> None:
     left_out = chosen_only(together)[1]
     if left_out and not (a and b):
         raise UserError(f"There is nothing to compare. {left_out}")
-    found, unpaired = compared(map(Run.of, a), map(Run.of, b))
+    found, unpaired = compared(map(RecordedRun.of, a), map(RecordedRun.of, b))
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(found))
     console.print(*_remarks(found, unpaired), *filter(None, [left_out]), sep="\n", soft_wrap=True, markup=False)
@@ -65,7 +65,7 @@ def _table(found: Sequence[Comparison]) -> Table:
     return table
 
 
-def _scalings(runs: Iterable[Run]) -> str:
+def _scalings(runs: Iterable[RecordedRun]) -> str:
     """The λ of one side; a star where its runs chose them."""
     runs = list(runs)
     values = sorted({value for run in runs if (value := scaling_of(run.result)) is not None})
@@ -79,7 +79,7 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
     return f"{statistics.mean(values):{sign}.2f}{deviation}"
 
 
-def _remarks(found: Sequence[Comparison], unpaired: Sequence[Run]) -> Iterator[str]:
+def _remarks(found: Sequence[Comparison], unpaired: Sequence[RecordedRun]) -> Iterator[str]:
     tests = sum(one.p() is not None for one in found)
     if tests:
         yield "p: paired t-test over seeds, two-sided" + (f", not corrected for {tests} tests" if tests > 1 else "")

@@ -15,7 +15,7 @@ from cl_bench.reports.figures.style import REFERENCE, looks
 from cl_bench.reports.headline import headline_at, headline_kind
 from cl_bench.reports.names import in_order, merger_label, trainer_label
 from cl_bench.reports.records import Result
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import scaling_of
 from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.reports.settings import differing, typed
@@ -85,7 +85,7 @@ def _lines(results: list[Result]) -> Mapping[tuple[str, str], Line]:
         trainer, merger = _method(result)
         for scaling, value in _values(result).items():
             line = found[trainer, ", ".join((merger, *([typed(settings)] * bool(settings))))]
-            line[scaling][result["seed"], repr(Run.of(result).order)] = value
+            line[scaling][result["seed"], repr(RecordedRun.of(result).order)] = value
     return found
 
 

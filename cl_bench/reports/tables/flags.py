@@ -22,17 +22,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from cl_bench.reports.records import Result
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.settings import Settings, class_names, flattened
 
 _VERSIONS = ("cl_bench", "torch", "open_clip_torch")
 
 
-def flags(runs: Sequence[Run]) -> dict[Run, tuple[str, ...]]:
+def flags(runs: Sequence[RecordedRun]) -> dict[RecordedRun, tuple[str, ...]]:
     """Finds what each run does differently, such as "batch_size 64"; runs that depart in nothing are left out."""
-    found: dict[Run, list[str]] = defaultdict(list)
+    found: dict[RecordedRun, list[str]] = defaultdict(list)
     for group_of, settings in _COMPARISONS:
-        groups: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
+        groups: dict[tuple[Any, ...], list[RecordedRun]] = defaultdict(list)
         for run in runs:
             groups[group_of(run)].append(run)
         for group in groups.values():
@@ -41,7 +41,9 @@ def flags(runs: Sequence[Run]) -> dict[Run, tuple[str, ...]]:
     return {run: tuple(found[run]) for run in runs if run in found}
 
 
-def _departures(group: Sequence[Run], settings: Callable[[Result], Settings]) -> Iterator[tuple[Run, str]]:
+def _departures(
+    group: Sequence[RecordedRun], settings: Callable[[Result], Settings]
+) -> Iterator[tuple[RecordedRun, str]]:
     all_settings = [settings(run.result) for run in group]
     for name in dict.fromkeys(name for each in all_settings for name in each):
         having = [(run, json.dumps(each[name])) for run, each in zip(group, all_settings, strict=True) if name in each]
@@ -91,11 +93,11 @@ def _order(order: Any, result: Result) -> Any:
     return "of the seed" if order == result["seed"] else order
 
 
-def _trainer(run: Run) -> str:
+def _trainer(run: RecordedRun) -> str:
     return json.dumps(run.result["config"].get("trainer"), sort_keys=True)
 
 
-_COMPARISONS: tuple[tuple[Callable[[Run], tuple[Any, ...]], Callable[[Result], Settings]], ...] = (
+_COMPARISONS: tuple[tuple[Callable[[RecordedRun], tuple[Any, ...]], Callable[[Result], Settings]], ...] = (
     (lambda run: (), _general_settings),
     (lambda run: (run.method,), _settings_of_method),
     (lambda run: (run.scenario,), _settings_of_scenario),

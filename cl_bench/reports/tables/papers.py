@@ -8,7 +8,7 @@ from pathlib import Path
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.names import BOUNDS, method_position, papers_name
 from cl_bench.reports.records import Result
-from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.reports.tables.flags import flags
@@ -53,7 +53,7 @@ def papers_table(name: str, results: Sequence[Result]) -> list[Table]:
     if not chosen:
         kinds = " or ".join(sorted(layout.kinds))
         raise UserError(f"Table {name} is of {kinds} runs on test images, and there is none among these records.")
-    runs = sorted(distinct(map(Run.of, chosen), _identity).values(), key=_position)
+    runs = sorted(distinct(map(RecordedRun.of, chosen), _identity).values(), key=_position)
     both = [_table(name, layout, runs, metric) for metric in ("accuracy", "forgetting")]
     notes = (left_out,) if left_out else ()
     return [replace(table, notes=(*table.notes, *notes)) for table in both if table.rows]
@@ -69,15 +69,15 @@ def _fitting(layout: Layout, results: Iterable[Result]) -> list[Result]:
     return [r for r in results if r["split"] == "test" and r["config"].get("scenario", {}).get("_target_") in kinds]
 
 
-def _identity(run: Run) -> tuple[str, str, int]:
+def _identity(run: RecordedRun) -> tuple[str, str, int]:
     return run.method, run.scenario, run.seed
 
 
-def _position(run: Run) -> tuple[tuple[int, str], tuple[float, str], int]:
+def _position(run: RecordedRun) -> tuple[tuple[int, str], tuple[float, str], int]:
     return scenario_position(run.scenario), method_position(run.method), run.seed
 
 
-def _table(name: str, layout: Layout, runs: Sequence[Run], metric: str) -> Table:
+def _table(name: str, layout: Layout, runs: Sequence[RecordedRun], metric: str) -> Table:
     scenarios = list(dict.fromkeys(run.scenario for run in runs))
     if layout.columns_are_datasets and len(scenarios) > 1:
         raise UserError(f"Table {name} is of one scenario, and these records are of {' and '.join(scenarios)}.")
@@ -105,10 +105,10 @@ def _table(name: str, layout: Layout, runs: Sequence[Run], metric: str) -> Table
     )
 
 
-def _cells(layout: Layout, runs: Sequence[Run], metric: str) -> dict[tuple[str, str], Cell]:
+def _cells(layout: Layout, runs: Sequence[RecordedRun], metric: str) -> dict[tuple[str, str], Cell]:
     """Our own cells, by method and column."""
     found = flags(runs)
-    values: dict[tuple[str, str], dict[Run, float]] = defaultdict(dict)
+    values: dict[tuple[str, str], dict[RecordedRun, float]] = defaultdict(dict)
     for run in runs:
         for column, value in _values(layout, run, metric).items():
             if value is not None:
@@ -119,7 +119,7 @@ def _cells(layout: Layout, runs: Sequence[Run], metric: str) -> dict[tuple[str, 
     }
 
 
-def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:
+def _values(layout: Layout, run: RecordedRun, metric: str) -> dict[str, float | None]:
     """A run's numbers, by column."""
     kind = headline_kind(run.result)
     forgetting = run.result["metrics"][kind]["forgetting_max_minus_last"]
@@ -134,7 +134,7 @@ def _values(layout: Layout, run: Run, metric: str) -> dict[str, float | None]:
     return {**dict(zip(arrival, last, strict=True)), _MEAN: overall}
 
 
-def _arrival(run: Run) -> list[str]:
+def _arrival(run: RecordedRun) -> list[str]:
     """The data sets of a run, as its configuration calls them, in order of arrival."""
     from cl_bench.scenarios.order import resolve  # loads Avalanche
 
@@ -144,14 +144,14 @@ def _arrival(run: Run) -> list[str]:
     return [names[i] for i in resolve(run.order, names, "datasets", "dataset_order", some=True)]
 
 
-def _every_column(layout: Layout, runs: Sequence[Run]) -> list[str]:
+def _every_column(layout: Layout, runs: Sequence[RecordedRun]) -> list[str]:
     """Our own columns in the papers' order, whether or not there is a number."""
     if layout.columns_are_datasets:
         return [*runs[0].result["config"]["scenario"]["datasets"], _MEAN]
     return list(dict.fromkeys(run.scenario for run in runs))
 
 
-def _flags(runs: Sequence[Run], found: Mapping[Run, tuple[str, ...]]) -> tuple[str, ...]:
+def _flags(runs: Sequence[RecordedRun], found: Mapping[RecordedRun, tuple[str, ...]]) -> tuple[str, ...]:
     """What all runs of a cell do differently, and what some do, with their seeds."""
     seeds: dict[str, list[int]] = defaultdict(list)
     for run in runs:
@@ -173,7 +173,7 @@ def _published(
     return found
 
 
-def _namesake_notes(runs: Iterable[Run]) -> Iterator[str]:
+def _namesake_notes(runs: Iterable[RecordedRun]) -> Iterator[str]:
     """Says where the images lie of scenarios that share a name."""
     configs = {run.scenario: run.result["config"] for run in runs if run.has_namesakes}
     roots = {scenario: str(config.get("dataset", {}).get("root", "")) for scenario, config in configs.items()}
@@ -182,7 +182,7 @@ def _namesake_notes(runs: Iterable[Run]) -> Iterator[str]:
         yield f"Other images under one name, by the beginning of their SHA-256: {where}; dataset.name=… renames them."
 
 
-def _repetitions(runs: Sequence[Run], most: int) -> str:
+def _repetitions(runs: Sequence[RecordedRun], most: int) -> str:
     seeds = _seeds(sorted({run.seed for run in runs}))
     spread = f"mean ± the sample's standard deviation over {seeds}, n = {most} where the cell says nothing else"
     return spread if most > 1 else seeds

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 
 _RELEASED_FOR_DOMAINS = (
     (
@@ -18,7 +18,7 @@ _RELEASED_FOR_DOMAINS = (
 )
 
 
-def rules(runs: Sequence[Run]) -> Iterator[str]:
+def rules(runs: Sequence[RecordedRun]) -> Iterator[str]:
     """Yields the notes for a table of these runs; a row that says so by its name needs none."""
     for (group, setting, value), text in _RELEASED_FOR_DOMAINS:
         found = [

@@ -12,7 +12,7 @@ from typing import Any
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.names import BOUNDS
 from cl_bench.reports.records import Result
-from cl_bench.reports.runs import Run, distinct
+from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
 from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.tables.swept_notes import caption, notes
@@ -49,7 +49,7 @@ def swept(results: Sequence[Result]) -> list[Table]:
     each = [one for result in results for one in one_per_scaling(result)]
     if not each:
         raise UserError("There are no runs for a table.")
-    runs = [Run.of(one) for one in each]
+    runs = [RecordedRun.of(one) for one in each]
     columns = [Column.of(run) for run in runs]
     groups = _differing_groups(runs, columns)
     choices = [dict(_typed_choice(name, choice) for name in groups if (choice := _choice(run, name))) for run in runs]
@@ -65,7 +65,7 @@ def swept(results: Sequence[Result]) -> list[Table]:
     return [table for table in both if table.rows]
 
 
-def _differing_groups(runs: Sequence[Run], columns: Sequence[Column]) -> list[str]:
+def _differing_groups(runs: Sequence[RecordedRun], columns: Sequence[Column]) -> list[str]:
     """Groups whose choices tell runs of a column apart, without those that follow from the groups before them."""
     names: list[str] = []
     all_have_methods = all(_choice(run, "+method") for run in runs)  # else the same runs could have two names
@@ -78,7 +78,7 @@ def _differing_groups(runs: Sequence[Run], columns: Sequence[Column]) -> list[st
     return names
 
 
-def _choice(run: Run, group: str) -> str | None:
+def _choice(run: RecordedRun, group: str) -> str | None:
     choice: str | None = run.result["config"].get("method") if group == "+method" else run.result["choices"].get(group)
     return choice
 
@@ -99,7 +99,7 @@ def _repeated_alike(placed: Sequence[PlacedRun]) -> bool:
 def _table(contents: _Contents, metric: str) -> Table:
     in_order = sorted(_each_once(contents.placed), key=position)
     names = column_names(list(dict.fromkeys(one.column for one in in_order)))
-    values: dict[str, dict[str, dict[Run, float]]] = defaultdict(lambda: defaultdict(dict))
+    values: dict[str, dict[str, dict[RecordedRun, float]]] = defaultdict(lambda: defaultdict(dict))
     for one in in_order:
         if (value := _value(one.run, metric)) is not None:
             values[one.row_name][names[one.column]][one.run] = value
@@ -122,7 +122,7 @@ def _each_once(placed: Sequence[PlacedRun]) -> list[PlacedRun]:
     return [by_run[run] for run in distinct(by_run, keys.__getitem__).values()]
 
 
-def _value(run: Run, metric: str) -> float | None:
+def _value(run: RecordedRun, metric: str) -> float | None:
     result: Mapping[str, Any] = run.result
     if metric == "accuracy":
         accuracy: float | None = result["headline"]["value"]
@@ -131,5 +131,5 @@ def _value(run: Run, metric: str) -> float | None:
     return forgetting
 
 
-def _cell(values: Mapping[Run, float]) -> Cell:
+def _cell(values: Mapping[RecordedRun, float]) -> Cell:
     return Cell(tuple(values.values()), flags=chosen_flag(run.result for run in values))

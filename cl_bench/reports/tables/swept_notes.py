@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import HOW_TO_CHOOSE
 from cl_bench.reports.settings import typed
 from cl_bench.reports.tables.rules import rules
@@ -12,7 +12,7 @@ from cl_bench.reports.tables.swept_places import Column, PlacedRun
 _MOST_SEEDS = 12
 
 
-def caption(metric: str, runs: Sequence[Run], most: int) -> str:
+def caption(metric: str, runs: Sequence[RecordedRun], most: int) -> str:
     """Says what was measured, and over what the means are.
 
     Args:

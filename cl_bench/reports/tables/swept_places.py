@@ -7,7 +7,7 @@ from typing import Any
 
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.names import method_position
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.reports.settings import Settings, typed
 
@@ -33,7 +33,7 @@ class Column:
     images: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, run: Run) -> "Column":
+    def of(cls, run: RecordedRun) -> "Column":
         """The column to which a run belongs."""
         result = run.result
         tasks = len(result["matrix"][headline_kind(result)][0])
@@ -60,7 +60,7 @@ class PlacedRun:
         row: The choices and settings that make its row.
     """
 
-    run: Run
+    run: RecordedRun
     column: Column
     row: Settings
 

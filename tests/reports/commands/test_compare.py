@@ -8,13 +8,13 @@ import pytest
 
 from cl_bench.reports import comparison
 from cl_bench.reports.commands import compare
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.runtime.errors import UserError
 from tests.reports.made_up import record, write
 
 
 def runs(method, values, scenario="cars_5", **more):
-    return [Run.of(record(method, scenario, seed, value, **more)) for seed, value in values.items()]
+    return [RecordedRun.of(record(method, scenario, seed, value, **more)) for seed, value in values.items()]
 
 
 def test_differences_interval_and_p_are_those_of_the_paired_t_test():
@@ -103,7 +103,7 @@ def test_runs_of_other_images_under_the_same_name_are_no_pair_and_both_are_named
 
 def test_prompts_that_differ_are_listed_since_images_are_the_same():
     words = [{"dataset": {"prompts": [prompt]}} for prompt in ("a {}.", "the {}.")]
-    a, b = ([Run.of(record("cmm", "flowers", 1, 50.0, {"dataset": own["dataset"]}))] for own in words)
+    a, b = ([RecordedRun.of(record("cmm", "flowers", 1, 50.0, {"dataset": own["dataset"]}))] for own in words)
     ((one,), _) = comparison.compared(a, b)
     assert comparison.changes(one.pairs) == {"dataset.prompts": [(["a {}."], ["the {}."])]}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cl_bench.reports.runs import Run
+from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.tables.flags import flags
 from tests.reports.made_up import record
 
@@ -19,7 +19,7 @@ def sweep(changes=None, **more):
                 place = (method, scenario, seed)
                 usual = {"optim.lr": rate if method.startswith("sequential") else 2e-4, "scenario.class_order": seed}
                 own = {**usual, **(changes or {}).get(place, {})}
-                found.append(Run.of(record(*place, 50.0, own, **more.get("records", {}).get(place, {}))))
+                found.append(RecordedRun.of(record(*place, 50.0, own, **more.get("records", {}).get(place, {}))))
     return found
 
 
@@ -84,13 +84,13 @@ def test_other_words_for_the_same_images_are_flagged():
 
 
 def test_where_no_setting_is_usual_all_are_named():
-    runs = [Run.of(record("cmm", "digits_5", seed, 50.0, {"optim.batch_size": 2**seed})) for seed in (5, 6)]
+    runs = [RecordedRun.of(record("cmm", "digits_5", seed, 50.0, {"optim.batch_size": 2**seed})) for seed in (5, 6)]
     assert flagged(runs) == {("cmm", "digits_5", 5): ("batch_size 32",), ("cmm", "digits_5", 6): ("batch_size 64",)}
 
 
 def test_settings_of_training_do_not_count_where_nothing_was_trained():
     changes = {"optim.batch_size": 7, "optim.epochs": 3, "optim.lr": 1.0, "scenario.class_order": 1}
-    untrained = Run.of(record("zero_shot", "digits_5", 1, 50.0, changes))
+    untrained = RecordedRun.of(record("zero_shot", "digits_5", 1, 50.0, changes))
     assert flagged([untrained, *sweep()]) == {}
-    trained = Run.of(record("joint_last", "digits_5", 1, 50.0, changes))
+    trained = RecordedRun.of(record("joint_last", "digits_5", 1, 50.0, changes))
     assert flagged([trained, *sweep()]) == {("joint_last", "digits_5", 1): ("batch_size 7", "epochs 3")}
