@@ -81,10 +81,10 @@ def test_a_program_that_runs_finds_hydra_logging_signals_and_environment_as_they
 
 
 def test_choices_of_ones_own_lie_in_a_folder(folder):
-    (folder / "my_mergers.py").write_text(MERGER)
+    (folder / "notebook_mergers.py").write_text(MERGER)
     for name in ("mine", "interrupted"):
         (folder / f"my_conf/merger/{name}.yaml").parent.mkdir(parents=True, exist_ok=True)
-        (folder / f"my_conf/merger/{name}.yaml").write_text(f"_target_: my_mergers.{name.capitalize()}\n")
+        (folder / f"my_conf/merger/{name}.yaml").write_text(f"_target_: notebook_mergers.{name.capitalize()}\n")
     assert cl_bench.run([*SHORT, "merger=mine"], config_dir="my_conf")["choices"]["merger"] == "mine"
     with pytest.raises(UserError, match=r"did you mean merger=mine\?\nChoices of merger: mine, "):
         cl_bench.run(["merger=minee"], config_dir=folder / "my_conf")

@@ -32,8 +32,14 @@ def arguments(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("how", ["pretrained", "average"])
 def test_a_run_takes_them_as_it_is_told(how, arguments, configure, tmp_path, monkeypatch):
-    merges = []
-    monkeypatch.setattr(merged_model, "RunningMerge", lambda *given: merges.append(RunningMerge(*given)) or merges[-1])
+    merges, starts = [], []
+
+    def recorded(merger, pretrained, *given):
+        starts.append(pretrained)
+        merges.append(RunningMerge(merger, pretrained, *given))
+        return merges[-1]
+
+    monkeypatch.setattr(merged_model, "RunningMerge", recorded)
     own = (f"running_statistics={how}", "merger=last", "evaluation.finetuned=true")
     result = run(configure(*arguments, *own), tmp_path / "run")
     assert result["finetuned"] is not None  # the merged model is not the last task's, whatever the merger
@@ -41,7 +47,7 @@ def test_a_run_takes_them_as_it_is_told(how, arguments, configure, tmp_path, mon
     manifest = json.loads((folder / "manifest.json").read_text())
     tuned = [load_file(folder / task["file"]) for task in manifest["tasks"].values()]
     name = "bn1.running_var"
-    start = merges[0]._pretrained[name]
+    start = starts[0][name]
     expected = start if how == "pretrained" else (tuned[0][name].double() + tuned[1][name].double()).div(2).float()
     assert not torch.equal(tuned[0][name], start) and torch.equal(merges[0].merged()[name], expected)
 

@@ -264,7 +264,7 @@ SLOW = """
 import logging, sys, time
 from pathlib import Path
 from cl_bench.images.files import ImageFiles
-from tests.datasets.test_prepared import made, prepare
+from tests.images.test_prepared import made, prepare
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 decode = ImageFiles.__getitem__
 def slow(self, row):

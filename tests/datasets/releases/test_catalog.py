@@ -67,6 +67,6 @@ def test_unknown_names(look_up):
 
 
 def test_what_is_known_is_known_without_heavy_imports():
-    code = "import sys; from cl_bench.datasets import catalog; catalog.releases(); print(*sys.modules)"
+    code = "import sys; from cl_bench.datasets.releases import catalog; catalog.releases(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "torchvision", "scipy", "open_clip", "gdown"} & set(loaded)
