@@ -71,6 +71,7 @@ def carry_out(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> dict[st
 def _run_here(config: Mapping[str, Any], folder: Path) -> None:
     from cl_bench.experiment.run import run
 
+    process.spare_imports()
     process.limit_threads()
     with process.without_variables(process.OF_SLURM):
         run(config, folder)

@@ -51,6 +51,7 @@ def work(settings: Path, folder: Path, message: Path) -> None:
     _take_device(devices)
     _join(devices, message)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM sends it to every process; the one that started these acts
+    process.spare_imports()
     with _failures_reported(message):
         run(config, folder)
     dist.destroy_process_group()

@@ -54,7 +54,7 @@ class Slerp(Merger):
 
 def _shares(merged: Tensor, vector: Tensor, share: float) -> tuple[float, float]:
     """By what the merged vector and the new one are multiplied."""
-    lengths = math.sqrt(dot(merged, merged) * dot(vector, vector))
+    lengths = math.sqrt(dot(merged, merged)) * math.sqrt(dot(vector, vector))
     cosine = dot(merged, vector) / lengths if lengths else 1.0
     if abs(cosine) > _PARALLEL:
         return 1 - share, share

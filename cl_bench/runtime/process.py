@@ -31,6 +31,7 @@ OF_SLURM = ("SLURM_NTASKS",)
 """Lightning refuses some numbers of tasks, though here it starts none of them."""
 
 _exit_code: int | None = None
+_imports_are_collected = False
 
 
 def tune() -> None:
@@ -39,6 +40,17 @@ def tune() -> None:
         os.environ.setdefault(name, value)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its errors on; the command prints them
     gc.set_threshold(10_000, 20, 100)  # imports make half a million objects, and none of them is garbage
+
+
+def spare_imports() -> None:
+    """Lets garbage collection pass over what was imported: a million objects, through which every task would go once.
+
+    Only in a command: the objects of a notebook, or of a test, may become garbage later.
+    """
+    global _imports_are_collected
+    if _imports_are_collected:
+        _imports_are_collected = False  # once: what a run of a sweep leaves has to be collected
+        gc.freeze()
 
 
 def limit_threads() -> None:
@@ -73,12 +85,13 @@ def command(parent: int | None = None) -> Iterator[None]:
     Args:
         parent: See `signals.handle`.
     """
-    global _exit_code
+    global _exit_code, _imports_are_collected
     code: str | int | None = None
     try:
         signals.handle(parent)
         terminal.guard()
         tune()
+        _imports_are_collected = True
         yield
     except SystemExit as end:
         code = end.code

@@ -1,7 +1,7 @@
 """Faster ways to the bits of a rule's formula, where all tasks are at hand on the CPU.
 
-Each was measured on ten models of ViT-B/16 (`docs/benchmarks`): MagMax takes half of the time that its formula takes,
-the average 0.44 of it, task arithmetic 0.76. A test holds each against the formula.
+On ten models of ViT-B/16, MagMax takes half of the time that its formula takes, the average 0.44 of it, task arithmetic
+0.76. A test holds each against the formula.
 
 A way carries NaN and infinity of any task into what it returns. So nobody has to look for them before.
 """
