@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cl_bench.mergers import BaseMerger, RunningMerge
 from cl_bench.mergers.engine import blocks
+from cl_bench.testing.assertions import assert_refused, assert_same, kinds
 from cl_bench.testing.made_up import SHAPES, Weights, exact_models, made_up_statistics, rough_models
 
 Make = Callable[[], BaseMerger]
@@ -22,6 +23,7 @@ def check_merger(make: Make, any_order: bool = False) -> None:
     It takes about a second, on small random models that are the same each time, and needs neither pytest nor data.
 
     - Merging leaves its inputs alone. The result has the names, shapes and types of the pre-trained model.
+    - Tasks that changed nothing leave the pre-trained model as it is; tasks that changed it do not.
     - λ = 0 gives the pre-trained model, and every other λ multiplies the merged task vector.
     - Integer buffers pass through.
     - Merging task by task gives the bits of merging all at once, and so does a merge that was saved and resumed.
@@ -44,6 +46,7 @@ def check_merger(make: Make, any_order: bool = False) -> None:
     _check_again(make)
     _check_scaling(make)
     _check_task_by_task(make)
+    _check_task_vectors(make)
     _check_resume(make)
     _check_blocks(make)
     _check_threads(make)
@@ -60,15 +63,30 @@ def _check_inputs_and_result(make: Make) -> None:
     before = [{name: tensor.clone() for name, tensor in model.items()} for model in models]
     merged = _merge(make(), models)
     for model, kept in zip(models, before, strict=True):
-        _assert_same(model, kept, "The merger changes the weights that it is given; change your own copies")
-    assert _kinds(merged) == _kinds(models[0]), (
-        f"The merged model has {_kinds(merged)}, but the pre-trained one {_kinds(models[0])}; keep names, shapes and "
+        assert_same(model, kept, "The merger changes the weights that it is given; change your own copies")
+    assert kinds(merged) == kinds(models[0]), (
+        f"The merged model has {kinds(merged)}, but the pre-trained one {kinds(models[0])}; keep names, shapes and "
         "types"
     )
     for tensor in merged.values():
         tensor.fill_(99)
     for model, kept in zip(models, before, strict=True):
-        _assert_same(model, kept, "The merged model shares memory with what was merged; return new tensors")
+        assert_same(model, kept, "The merged model shares memory with what was merged; return new tensors")
+
+
+def _check_task_vectors(make: Make) -> None:
+    pretrained, *finetuned = rough_models(300, torch.float32)
+    unchanged = _merge(make(), [pretrained] * (1 + len(finetuned)))
+    for name, tensor in pretrained.items():
+        assert torch.allclose(unchanged[name], tensor, rtol=0, atol=1e-5), (
+            f"Tasks that changed nothing move {name!r} by up to {float((unchanged[name] - tensor).abs().max()):.3g}; "
+            "return the merged task vector, to which the pre-trained weights are added for you"
+        )
+    merged = _merge(_scaled(make, 1.0), [pretrained, *finetuned])
+    assert any(not torch.equal(merged[name], tensor) for name, tensor in pretrained.items()), (
+        "Tasks that changed the weights leave the pre-trained model as it is; fold has to change the state in place, "
+        "as in state[0].add_(block.vector)"
+    )
 
 
 def _check_buffers(make: Make) -> None:
@@ -77,18 +95,18 @@ def _check_buffers(make: Make) -> None:
     merged = _merge(make(), [pretrained, finetuned])
     for name in ("count", "mask"):
         what = f"{name!r} is no floating-point weight and has to be a copy of the pre-trained model's"
-        _assert_same({name: merged[name]}, {name: pretrained[name]}, what)
+        assert_same({name: merged[name]}, {name: pretrained[name]}, what)
         assert merged[name].data_ptr() != pretrained[name].data_ptr(), what
     for model in ({}, {"steps": torch.tensor(1)}, {"w": torch.zeros(0)}):
         what = f"A model without weights, {model}, has to come back as it is"
-        _assert_same(_merge(make(), [model, model, model]), model, what)
+        assert_same(_merge(make(), [model, model, model]), model, what)
 
 
 def _check_scaling(make: Make) -> None:
     for tasks in range(1, 6):
         models = exact_models(tasks, seed=10 + tasks)
         what = "With scaling=0 the result has to be the pre-trained model; leave λ to Merger.apply"
-        _assert_same(_merge(_scaled(make, 0.0), models), models[0], what)
+        assert_same(_merge(_scaled(make, 0.0), models), models[0], what)
         whole = _merge(_scaled(make, 1.0), models)
         for scaling in _SCALINGS:
             merged = _merge(_scaled(make, scaling), models)
@@ -104,28 +122,28 @@ def _check_task_by_task(make: Make) -> None:
     for tasks, scaling in itertools.product(range(1, 6), _SCALINGS):
         models, merger = exact_models(tasks, seed=20 + tasks), _scaled(make, scaling)
         running = RunningMerge(merger, models[0])
-        _assert_same(running.merged(), models[0], "Before the first task, the merged model is not the pre-trained one")
+        assert_same(running.merged(), models[0], "Before the first task, the merged model is not the pre-trained one")
         for number in range(1, tasks + 1):
             running.add(models[number], made_up_statistics(merger, models[0], number))
             assert running.tasks == number, f"After {number} tasks, RunningMerge.tasks is {running.tasks}"
-            _assert_same(
+            assert_same(
                 _merge(_scaled(make, scaling), models[: number + 1], one_by_one=True),
                 running.merged(),
                 f"Merging {number} tasks at once gives other bits than merging them one by one; keep in the state all "
                 "that the result needs",
             )
         what = f"Merging a list of {tasks} tasks gives other bits than merging them one by one"
-        _assert_same(_merge(_scaled(make, scaling), models), running.merged(), what)
+        assert_same(_merge(_scaled(make, scaling), models), running.merged(), what)
 
 
 def _check_again(make: Make) -> None:
     models, merger = exact_models(tasks=3, seed=2), make()
     what = "The same merge gives other bits the second time; keep nothing on self, and draw from block.generator"
-    _assert_same(_merge(merger, models), _merge(merger, models), what)
+    assert_same(_merge(merger, models), _merge(merger, models), what)
     running = RunningMerge(merger, models[0])
     for number in (1, 2, 3):
         running.add(models[number], made_up_statistics(merger, models[0], number))
-    _assert_same(running.merged(), running.merged(), what)
+    assert_same(running.merged(), running.merged(), what)
 
 
 def _check_resume(make: Make) -> None:
@@ -145,8 +163,8 @@ def _check_resume_after(make: Make, stop: int, tasks: int) -> None:
             running.add(models[number], made_up_statistics(merger, models[0], number))
     what = f"A merge of {tasks} tasks that was saved after {stop} and resumed"
     assert resumed.tasks == whole.tasks, f"{what} has {resumed.tasks} tasks"
-    _assert_same(resumed.merged(), whole.merged(), f"{what} gives other bits; keep all that it needs in the state")
-    _assert_same(resumed.state_dict(), whole.state_dict(), f"{what} has another state")
+    assert_same(resumed.merged(), whole.merged(), f"{what} gives other bits; keep all that it needs in the state")
+    assert_same(resumed.state_dict(), whole.state_dict(), f"{what} has another state")
 
 
 def _check_blocks(make: Make) -> None:
@@ -155,7 +173,7 @@ def _check_blocks(make: Make) -> None:
         for size in (1, 7, 64, 2**18):
             with _blocks_of(size):
                 merged.append(_merge(_scaled(make, 0.7), models))
-            _assert_same(
+            assert_same(
                 merged[-1],
                 merged[0],
                 f"In blocks of {size} {dtype} elements the result has other bits than in blocks of one; treat each "
@@ -172,7 +190,7 @@ def _check_threads(make: Make) -> None:
             merged[number] = _merge(_scaled(make, 0.7), models)
     finally:
         torch.set_num_threads(threads)
-    _assert_same(
+    assert_same(
         merged[1],
         merged[3],
         "With three threads the result has other bits than with one; write to nothing that blocks share, and add up in "
@@ -187,7 +205,7 @@ def _check_layouts(make: Make) -> None:
     expected = _merge(_scaled(make, 0.7), ordinary)
     for kind, models in (("transposed in memory", transposed), ("parameters of a module", wrapped)):
         merged = _merge(_scaled(make, 0.7), models)
-        _assert_same(merged, expected, f"Weights that are {kind} give other bits; make contiguous copies")
+        assert_same(merged, expected, f"Weights that are {kind} give other bits; make contiguous copies")
         assert not merged["weight"].requires_grad, "The merged weights require a gradient; detach them"
 
 
@@ -196,7 +214,7 @@ def _check_half_types(make: Make) -> None:
         half = rough_models(501, dtype)
         single = [{"weight": model["weight"].float()} for model in half]
         rounded = {"weight": _merge(_scaled(make, 0.7), single)["weight"].to(dtype)}
-        _assert_same(
+        assert_same(
             _merge(_scaled(make, 0.7), half),
             rounded,
             f"Weights of {dtype} have to be merged in float32 and rounded once, at the end; compute in block.vector's "
@@ -210,7 +228,7 @@ def _check_mixed_types(make: Make) -> None:
     pretrained = {"a": torch.zeros(40, dtype=torch.float64), "b": torch.zeros(40, dtype=torch.bfloat16)}
     merged = _merge(_scaled(make, 1.0), [pretrained, *finetuned])
     uniform = _merge(_scaled(make, 1.0), [{name: torch.zeros(40) for name in "ab"}, *finetuned])
-    assert _kinds(merged) == _kinds(pretrained), f"The merged model has {_kinds(merged)}, not {_kinds(pretrained)}"
+    assert kinds(merged) == kinds(pretrained), f"The merged model has {kinds(merged)}, not {kinds(pretrained)}"
     for name, tensor in merged.items():
         expected = uniform[name].to(tensor.dtype).float()
         assert torch.allclose(tensor.float(), expected, rtol=1.3e-6, atol=1e-5), (
@@ -235,20 +253,20 @@ def _check_refusals(make: Make) -> None:
         ("is quantized", "layer.bias", good | {"layer.bias": torch.ones(2, dtype=torch.int8)}),
     ):
         _check_refusal(make, why, named, pretrained, good, bad)
-    _assert_refused("is missing, since the list is empty,", "finetuned", make().merge, pretrained, [])
+    assert_refused("is missing, since the list is empty,", "finetuned", make().merge, pretrained, [])
 
 
 def _check_refusal(make: Make, why: str, named: str, pretrained: Weights, good: Weights, bad: Weights) -> None:
     merger = make()
-    _assert_refused(why, named, _merge, merger, [pretrained, good, bad])
+    assert_refused(why, named, _merge, merger, [pretrained, good, bad])
     running = RunningMerge(merger, pretrained)
     running.add(good, made_up_statistics(merger, pretrained, 1))
     merged, state = running.merged(), running.state_dict()
-    _assert_refused(why, named, running.add, bad, made_up_statistics(merger, pretrained, 2))
+    assert_refused(why, named, running.add, bad, made_up_statistics(merger, pretrained, 2))
     what = f"A task whose model {why} is refused, but leaves a trace; check it before anything is changed"
     assert running.tasks == 1, what
-    _assert_same(running.merged(), merged, what)
-    _assert_same(running.state_dict(), state, what)
+    assert_same(running.merged(), merged, what)
+    assert_same(running.state_dict(), state, what)
 
 
 def _check_any_order(make: Make) -> None:
@@ -278,23 +296,3 @@ def _blocks_of(elements: int) -> Iterator[None]:
         yield
     finally:
         blocks.BLOCK_ELEMENTS = usual
-
-
-def _kinds(model: Weights) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
-    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in model.items()}
-
-
-def _assert_same(one: Weights, other: Weights, what: str) -> None:
-    assert one.keys() == other.keys(), f"{what} (only one of them has {sorted(one.keys() ^ other.keys())})."
-    for name, tensor in one.items():
-        same = tensor.dtype == other[name].dtype and torch.equal(tensor, other[name])
-        assert same, f"{what} ({name!r} is {tensor}, not {other[name]})."
-
-
-def _assert_refused(why: str, named: str, merge: Callable[..., object], *arguments: object) -> None:
-    try:
-        merge(*arguments)
-    except ValueError as error:
-        assert named in str(error), f"The refusal of a model that {why} does not name {named!r}: {error}"
-    else:
-        raise AssertionError(f"A model that {why} is merged; raise a ValueError that names {named!r}")

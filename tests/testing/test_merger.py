@@ -73,6 +73,17 @@ class MergesAnything(Sum):
         return {name: tensor.clone() for name, tensor in pretrained.items()}
 
 
+class Rebinds(Sum):
+    def fold(self, state, block):
+        (total,) = state
+        total = total + block.vector
+
+
+class AddsThePretrained(Median):
+    def combine_stack(self, stack):
+        return stack.pretrained + super().combine_stack(stack)
+
+
 class Last(Sum):
     def fold(self, state, block):
         state[0].copy_(block.vector)
@@ -94,6 +105,8 @@ def test_what_keeps_its_promises_passes(merger):
         (DrawsAnew, "other bits the second time; .* draw from block.generator"),
         (HasItsOwnScaling, "With scaling=0 .* leave λ to Merger.apply"),
         (MergesAnything, "other bits than merging them one by one"),
+        (Rebinds, "leave the pre-trained model as it is; fold has to change the state in place"),
+        (AddsThePretrained, "Tasks that changed nothing move 'weight' .* return the merged task vector"),
     ],
 )
 def test_what_breaks_one_is_told(merger, message):
