@@ -133,19 +133,23 @@ def _another_hydra(config_dir: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _mistakes_explained(typed: Sequence[str]) -> Iterator[None]:
-    """Within, every mistake of the user's becomes a `UserError` with the message that the command line would print."""
+    """Within, every mistake of the user's becomes a `UserError` with the message that the command line would print.
+
+    Hydra's traceback, which would hide the message, is shown with debug=true.
+    """
+    debug = any(setting.lower() == "debug=true" for setting in typed)
     try:
         yield
     except UserError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(messages.message(error, typed)) from error
+        raise UserError(messages.message(error, typed, from_python=True)) from (error if debug else None)
     except Exception as error:
         if isinstance(error, OSError) and (reason := unwritable(error, FOLDERS)):
-            raise UserError(reason) from error
+            raise UserError(reason) from (error if debug else None)
         if not is_hydras(error):
             raise
-        raise UserError(messages.message(error, typed)) from error
+        raise UserError(messages.message(error, typed, from_python=True)) from (error if debug else None)
 
 
 @contextmanager

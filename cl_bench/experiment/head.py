@@ -67,9 +67,10 @@ def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dic
     found = alike(head, _competing(scenario))
     if found.confused:
         dataset = _dataset_name(found.confused[0].first, scenario)
+        equal = any(names[pair.first] == names[pair.second] for pair in found.confused)
         raise UserError(
             "The head cannot tell these classes apart, since their rows are the same: "
-            f"{named_clusters(found.confused, names)}.\n{_remedy(config, dataset)}"
+            f"{named_clusters(found.confused, names)}.\n{_remedy(config, dataset, equal)}"
         )
     if found.close and distributed.is_main():
         log.warning(
@@ -101,10 +102,12 @@ def _dataset_name(label: int, scenario: Scenario) -> str:
     return next(data.name for data, end in zip(scenario.datasets, ends, strict=True) if label < end)
 
 
-def _remedy(config: Mapping[str, Any], dataset: str) -> str:
-    """What the user can do about classes that look the same."""
+def _remedy(config: Mapping[str, Any], dataset: str, equal: bool) -> str:
+    """What the user can do about classes that look the same; no backbone tells classes of equal names apart."""
     other = "choose another backbone, such as backbone=vit_b_16"
     setting = _class_names_setting(config, dataset)
+    if equal:
+        return f"Rename one of those that have the same name{f', {setting}' if setting else ' in the data set'}."
     if setting is None:
         return f"These names are the data set's, so {other}."
     return f"Name them with other words (letter case and spaces make no difference), {setting}, or {other}."

@@ -38,7 +38,9 @@ def learn(run: Run, task: Task) -> LearnedTask:
     with alone(run, task):
         if (learned := stored(run, task)) is not None:
             return learned
-        return _arrive(run, task, _train(run, task), reused=False)
+        with rehearsal.explained(run.parts.trainer):
+            trained = _train(run, task)
+        return _arrive(run, task, trained, reused=False)
 
 
 def read(run: Run, task: Task) -> LearnedTask | None:
@@ -79,7 +81,8 @@ def _arrive(run: Run, task: Task, learned: LearnedTask, reused: bool) -> Learned
     learned.record["reused"] = reused
     run.weights = learned.weights
     run.records.append(learned.record)
-    run.parts.trainer.remember(task.experience, learned.weights, learned.statistics)
+    with rehearsal.explained(run.parts.trainer):
+        run.parts.trainer.remember(task.experience, learned.weights, learned.statistics)
     if distributed.is_main():
         _warn_if_hardly_changed(run.parts.optimization, task, learned)
     return learned

@@ -1,5 +1,6 @@
 """The second step of a task: its task vector is folded into the merged model."""
 
+from cl_bench.experiment import rehearsal
 from cl_bench.experiment.learning import alone, is_complete, read
 from cl_bench.experiment.state import LearnedTask, Run, Task
 from cl_bench.runtime import distributed, seeds
@@ -31,7 +32,8 @@ def _refine(run: Run, task: Task, before: Weights, merged: Weights) -> Weights:
         run.meter.start()
         seeds.reseed(run.parts.seed, task.number, "refinement")
         trainer = run.parts.trainer.to(run.parts.devices.device)
-        changed = trainer.refine(task.experience, *distributed.from_main((before, merged)))
+        with rehearsal.explained(trainer):
+            changed = trainer.refine(task.experience, *distributed.from_main((before, merged)))
         seconds, peak = run.meter.stop("training")
         record = run.records[-1]
         record["seconds"] += seconds

@@ -3,6 +3,7 @@
 What only training can show is checked in training, before it is stored. The project's own classes are not rehearsed.
 """
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -17,6 +18,7 @@ from cl_bench.mergers import Around, BaseMerger
 from cl_bench.mergers.engine.checks import check_task
 from cl_bench.mergers.engine.running_statistics import RunningStatistics, is_running_statistic
 from cl_bench.mergers.engine.trial import trial
+from cl_bench.runtime import user_code
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.user_code import describe, is_from_outside
 from cl_bench.scenarios import Experience, Scenario
@@ -137,13 +139,13 @@ def _failing_parameter(
 
 
 def trainer(trainer: TaskTrainer) -> None:
-    """Checks every loss that a trainer returns.
+    """Checks every loss and every penalty that a trainer returns.
 
     Lightning skips a step that returns no loss, without a word: the run would train nothing.
     """
     if not is_from_outside(trainer):
         return
-    what, step = _named("trainer", trainer), trainer.training_step
+    what, step, penalty = _named("trainer", trainer), trainer.training_step, trainer.penalty
 
     @functools.wraps(step)
     def checked(*arguments: Any, **options: Any) -> Any:
@@ -153,11 +155,26 @@ def trainer(trainer: TaskTrainer) -> None:
             without = ", without a gradient" if isinstance(loss, Tensor) and not loss.requires_grad else ""
             raise UserError(
                 f"{what}: training_step returns {_kind(loss)}{without}; it has to return the loss, a tensor of one "
-                "number that has a gradient."
+                f"number that has a gradient{user_code.defined(step)}."
+            )
+        return answer
+
+    @functools.wraps(penalty)
+    def checked_penalty() -> Tensor | float:
+        answer: Any = penalty()
+        if not isinstance(answer, (Tensor, int, float)) or (isinstance(answer, Tensor) and answer.numel() != 1):
+            raise UserError(
+                f"{what}: penalty returns {_kind(answer)}; it has to return one number{user_code.defined(penalty)}."
             )
         return answer
 
     trainer.training_step = checked  # type: ignore[method-assign]
+    trainer.penalty = checked_penalty  # type: ignore[method-assign]
+
+
+def explained(trainer: TaskTrainer) -> contextlib.AbstractContextManager[None]:
+    """Within the block, an error in the code of a user's own trainer becomes one message."""
+    return user_code.named(_named("trainer", trainer), trainer)
 
 
 def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping[str, Weights]]:
@@ -181,7 +198,8 @@ def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping
     except ValueError as error:
         raise UserError(f"{error}.") from error
     if missing := sorted((trainer.memory | trainer.keep) - answer[1].keys()):
-        raise UserError(f"{what} returns no {', '.join(missing)} among the statistics.")
+        remedy = "return what memory names from for_later_tasks, and the others from super().end_task()"
+        raise UserError(f"{what} returns no {', '.join(missing)} among the statistics; {remedy}.")
     return answer
 
 

@@ -102,6 +102,8 @@ class ImageDataset:
             raise UserError(f"dataset.name={self.name!a} has characters that cannot be printed; name it otherwise.")
         for kind, names in (("class", self.class_names), ("domain", self.domain_names), ("prompt", self.prompts)):
             _check_text(f"{self.name}: the {kind}", names)
+        if isinstance(self.prompts, str):
+            raise ValueError(f"{self.name}: prompts are a tuple of texts, not one text: ({self.prompts!r},)")
         if not self.prompts or any("{}" not in prompt for prompt in self.prompts):
             raise ValueError(f"{self.name}: there must be prompts, each with a '{{}}' for the class name")
         for split, images in (("train", self.train), ("test", self.test)):
@@ -165,4 +167,4 @@ def _check_indices(name: str, array: NDArray[np.int64], count: int) -> None:
 
 def _check_range(name: str, array: NDArray[np.int64], count: int) -> None:
     if len(array) and array.max() >= count:
-        raise ValueError(f"{name} reach {array.max()}, but there are only {count} names")
+        raise ValueError(f"{name} reach {array.max()}, but there are only {count} names; they count from 0")

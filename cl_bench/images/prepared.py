@@ -86,7 +86,10 @@ def prepare(dataset: ImageDataset, size: int, folder: Path) -> ImageDataset:
             half-written stays.
     """
     if Path(dataset.name).name != dataset.name or dataset.name in ("", ".."):
-        raise UserError(f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=…")
+        raise UserError(
+            f"{dataset.name!r} cannot be a folder's name; call the data set otherwise: dataset.name=… where its loader "
+            "takes a name, or in the ImageDataset(name=…) that a function of your own returns."
+        )
     dataset = refreshed(dataset, folder)
     if not _singles(dataset):
         return dataset

@@ -27,12 +27,13 @@ _EXTRA = f"Launchers and sweepers other than basic come with: {install_extra('sw
 _NAMED = 3  # settings that may have been meant
 
 
-def message(error: Exception, typed: Sequence[str] | None = None) -> str:
+def message(error: Exception, typed: Sequence[str] | None = None, *, from_python: bool = False) -> str:
     """Says what is wrong, and what to type instead.
 
     Args:
         error: One of the user's mistakes, as Hydra, OmegaConf or this project raised it.
         typed: The settings that were asked for; None: those of the command line.
+        from_python: Whether they were handed to `cl_bench.run`, which does one run.
     """
     typed = sys.argv[1:] if typed is None else typed
     text = str(error).partition("Config search path:")[0].strip()
@@ -47,7 +48,7 @@ def message(error: Exception, typed: Sequence[str] | None = None) -> str:
     if found := re.match(r"Could not override '(?P<name>[^']+)'\..*use (?P<typed>\+\S.*)", text, flags=re.DOTALL):
         return _no_setting(found["name"], found["typed"].removeprefix("+"), error.__cause__)
     if found := re.match(r"Ambiguous value for argument '(?P<name>[^=]+)=(?P<values>.*)'\n", text):
-        return _several(found["name"], found["values"])
+        return _several(found["name"], found["values"], from_python)
     if text.startswith("Error resolving interpolation '${"):  # of conf/config.yaml, whose defaults name three groups
         return "backbone, scenario and trainer cannot be taken away: choose them by their names, trainer=… for example."
     if text.startswith("Error merging override") and error.__cause__ is not None:
@@ -152,11 +153,13 @@ def _choices_that_have(group: str, setting: str) -> list[str]:
     return [file.stem for file in files if line.search(file.read_text(encoding="utf-8"))]
 
 
-def _several(name: str, values: str) -> str:
+def _several(name: str, values: str, from_python: bool) -> str:
+    each = "call cl_bench.run once for each" if from_python else f"-m {name}={values.replace(', ', ',')}"
+    text = f"{name}={values} has several values. One run for each of them: {each}"
     if name in configurations.groups():
-        return f"{name}={values} has several values. One run for each of them: -m {name}={values.replace(', ', ',')}"
+        return text
     return (
-        f"{name}={values} has several values. One run for each of them: -m {name}={values.replace(', ', ',')}\n"
+        f"{text}\n"
         f"One run with a list: {shlex.quote(f'{name}=[{values}]')}\n"
         f"One run with a text that has a comma: {shlex.quote(f'{name}={_text(values)}')}"
     )

@@ -3,6 +3,7 @@
 import os
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 
 _WIDTH = 100  # where the output is no terminal
 _WIDEST_NAME = 32  # letters in one line; import paths may be longer, and would leave no room for numbers
+_NARROWEST_NAME = 14  # where the terminal is narrow
 
 _METRICS = {
     "average incremental": "average_incremental_accuracy",
@@ -29,7 +31,7 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     Metrics of the accuracy matrix are those of the headline's kind of accuracy.
     """
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
-    console.print(_table(result))
+    console.print(_fitting(result, console))
     for kind, reason in result["left_out"].items():
         console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
     if is_unchosen(result):
@@ -41,24 +43,44 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
 
 
-def _table(result: Mapping[str, Any]) -> Table:
+def _fitting(result: Mapping[str, Any], console: Console) -> Table:
+    """The table in which as little as possible is broken into lines: rich would cut words where it is too wide."""
+    endless = console.options.update(max_width=10**4)
+    widths = range(_WIDEST_NAME, _NARROWEST_NAME - 1, -1)
+    for breaks, widest in (("", _WIDEST_NAME), (" ", _WIDEST_NAME), *((" -", width) for width in widths)):
+        table = _table(result, breaks, widest)
+        if console.measure(table, options=endless).maximum <= console.width:
+            break
+    return table
+
+
+def _table(result: Mapping[str, Any], breaks: str, widest: int) -> Table:
+    """The table of a run.
+
+    Args:
+        result: What `result.json` holds.
+        breaks: The letters after which a header goes on in the next line.
+        widest: Letters of a model's name in one line.
+    """
     choices = result["choices"]
     title = f"{result['scenario']['name']}: accuracy on {result['split']} images in percent, seed {result['seed']}"
     table = Table(title=escape(title), title_justify="left")
     table.add_column("model", no_wrap=True)
     for name in ("task-agnostic", "task-aware", *_METRICS):
-        table.add_column(name, justify="right")
+        header = "".join(letter + "\n" * (letter in breaks) for letter in name).replace(" \n", "\n")
+        table.add_column(header, justify="right")
     zero_shot = {kind: values and values[0] for kind, values in result["accuracy_after_task"].items()}
     kind = headline_kind(result)
-    _add_row(table, "zero-shot", zero_shot, {})
+    add_row = partial(_add_row, table, widest)
+    add_row("zero-shot", zero_shot, {})
     if result["finetuned"]:
-        _add_row(table, f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
+        add_row(f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
     merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
     if result["training"] and not result["scalings"]:
-        _add_row(table, merged, **_last(result, kind))
+        add_row(merged, **_last(result, kind))
     for one in result["scalings"] or ():
         name = f"{merged}, λ = {one['scaling']:g}{' *' if one['chosen'] else ''}"
-        _add_row(table, name, **_last(one, kind))
+        add_row(name, **_last(one, kind))
     return table
 
 
@@ -66,13 +88,13 @@ def _last(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {"accuracy": record["accuracy"], "metrics": record["metrics"][kind]}
 
 
-def _add_row(table: Table, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+def _add_row(table: Table, widest: int, name: str, accuracy: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     values = [
         accuracy["task_agnostic"],
         accuracy["task_aware"],
         *(metrics.get(key) for key in _METRICS.values()),
     ]
-    table.add_row(textwrap.fill(name, _WIDEST_NAME), *("" if value is None else f"{value:.2f}" for value in values))
+    table.add_row(textwrap.fill(name, widest), *("" if value is None else f"{value:.2f}" for value in values))
 
 
 def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:

@@ -42,6 +42,35 @@ def explained(what: str, target: Callable[..., Any], but: type[Exception] = User
         raise UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.") from error
 
 
+@contextmanager
+def named(what: str, part: object) -> Iterator[None]:
+    """Within the block, an error in the code of a class from outside the project becomes one message.
+
+    An error of the project's own passes unchanged, with its traceback.
+
+    Args:
+        what: The setting that names the class.
+        part: An object of the class.
+
+    Raises:
+        UserError: Names the setting, the error and the line.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not is_from_outside(part) or _place(error) is None:
+            raise
+        raise UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.") from error
+
+
+def defined(function: Callable[..., Any]) -> str:
+    """Where a function is written: ` (my.py, line 7, in penalty)`; empty for one that is not written in Python."""
+    code = getattr(function, "__code__", None)
+    return f" ({_relative(code.co_filename)}, line {code.co_firstlineno}, in {code.co_name})" if code else ""
+
+
 def describe(error: BaseException) -> str:
     """The error and the line outside the project that raised it: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
     hint = "; call super().__init__(…) first" if "before Module.__init__()" in str(error) else ""

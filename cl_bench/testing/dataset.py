@@ -46,9 +46,8 @@ def check_dataset(load: Callable[[], ImageDataset]) -> None:
 
 def _check_every_name_is_used(split: str, kind: str, names: Sequence[str], labels: NDArray[np.int64]) -> None:
     without = [name for name, count in zip(names, np.bincount(labels, minlength=len(names)), strict=True) if not count]
-    assert not without, (
-        f"There is no {split} image of the {kind} {without[0]!r}, and of {len(without) - 1} more; leave their names out"
-    )
+    more = f", and of {len(without) - 1} more" if len(without) > 1 else ""
+    assert not without, f"There is no {split} image of the {kind} {without[0]!r}{more}; leave what has none out"
 
 
 def _check_pixels(split: str, images: Images) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 
 import cl_bench
 from cl_bench.runtime.errors import UserError
@@ -102,6 +103,10 @@ def test_choices_of_ones_own_lie_in_a_folder(folder):
         (["merger=tiess"], r"^merger=tiess: there is no such choice; did you mean merger=ties\?"),
         (["merger.scalng=1"], r"^There is no setting merger\.scalng; did you mean merger\.scaling=1\?"),
         (["optim.lr=fast"], r"^optim\.lr='fast' does not fit"),
+        (
+            ["merger.scaling=0.1,0.2"],
+            r"call cl_bench\.run once for each\nOne run with a list: 'merger\.scaling=\[0\.1,0",
+        ),
         (["task_order=-1"], r"^task_order=-1: "),
         (["merger=null"], r"^Hydra cannot compose merger=null"),
         (["-m", "seed=1,2"], r"^-m is an option of the command line"),
@@ -110,8 +115,9 @@ def test_choices_of_ones_own_lie_in_a_folder(folder):
     ],
 )
 def test_mistakes_are_user_errors_in_the_words_of_the_command_line(folder, capsys, settings, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(cl_bench.UserError, match=message) as caught:
         cl_bench.run(settings)
+    assert not isinstance(caught.value.__cause__, HydraException)
     assert capsys.readouterr() == ("", "")
 
 

@@ -140,7 +140,7 @@ class Step:
     memory, keep = frozenset(), frozenset({"grams"})
 
     def __init__(self, answer):
-        self.training_step = self.end_task = lambda *arguments: answer
+        self.training_step = self.end_task = self.penalty = lambda *arguments: answer
 
 
 ONE = torch.tensor(1.0, requires_grad=True)
@@ -178,7 +178,7 @@ def test_what_is_no_loss_is_refused(answer, told):
         (({"matrix": MODEL["matrix"]}, {}), "what it returns lacks 'bias', 'counter', 'half' and 1 more"),
         (({**MODEL, "bias": torch.ones(4)}, {}), "'bias' has shape (4,), but (5,) in pretrained"),
         (({**MODEL, "bias": torch.full((5,), torch.nan)}, {}), "'bias' has a NaN or infinite value"),
-        ((MODEL, {}), "returns no grams among the statistics"),
+        ((MODEL, {}), "returns no grams among the statistics; return what memory names from for_later_tasks"),
     ],
 )
 def test_what_a_task_leaves_behind_is_looked_at(answer, told):
@@ -186,3 +186,23 @@ def test_what_a_task_leaves_behind_is_looked_at(answer, told):
         rehearsal.left_behind(Step(answer), MODEL)
     whole = (MODEL, {"grams": {}})
     assert rehearsal.left_behind(Step(whole), MODEL) is whole
+
+
+@pytest.mark.parametrize(("answer", "told"), [(None, "NoneType"), ("1", "str"), (ONE.expand(3), "a tensor of shape")])
+def test_what_is_no_penalty_is_refused_with_its_line(answer, told):
+    trainer = Step(answer)
+    rehearsal.trainer(trainer)
+    with pytest.raises(UserError, match=rf"Step: penalty returns {told}.*test_user_parts\.py, line \d+, in "):
+        trainer.penalty()
+    for right in (0.5, ONE):
+        trainer = Step(right)
+        rehearsal.trainer(trainer)
+        assert trainer.penalty() is right
+
+
+def test_an_error_of_the_projects_own_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError), rehearsal.explained(MagMax()):
+        1 / 0  # noqa: B018
+    message = r"Step fails: ZeroDivisionError: .*test_user_parts\.py, line"
+    with pytest.raises(UserError, match=message), rehearsal.explained(Step(None)):
+        1 / 0  # noqa: B018

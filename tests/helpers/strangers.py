@@ -46,6 +46,21 @@ class Plain(TaskTrainer):
     """Has the defaults of all trainers."""
 
 
+class NoPenalty(TaskTrainer):
+    def penalty(self):
+        sum(p.sum() for p in self.trained().values())
+
+
+class FailsInTheLoss(TaskTrainer):
+    def task_loss(self, images, batch):
+        return self.nothing_of_this_name
+
+
+class FailsToBegin(TaskTrainer):
+    def begin_task(self, weights, experience, steps, resumed=None):
+        raise KeyError("begin")
+
+
 class Tasks(Scenario):
     def __init__(self, dataset: ImageDataset, pairs: int = 2):
         made = ClassIncremental(dataset, pairs)

@@ -38,9 +38,10 @@ def test_images_refuse_wrong_arrays(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class_names": ("a", "b")}, "train labels reach 2"),
+        ({"class_names": ("a", "b")}, "train labels reach 2, .* from 0"),
         ({"train": images(classes=2), "test": images(count=3), "class_names": ("a", "b")}, "test labels"),
         ({"prompts": ()}, "prompts"),
+        ({"prompts": "a photo of a {}."}, r"prompts are a tuple of texts, not one text: \('a photo of a \{\}\.',\)"),
         ({"prompts": ("a photo of {}.", "a photo.")}, "prompts"),
         ({"domain_names": ("x",)}, "belong together"),
         ({"train": images(domains=2)}, "belong together"),
