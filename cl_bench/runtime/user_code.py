@@ -74,6 +74,8 @@ def defined(function: Callable[..., Any]) -> str:
 def describe(error: BaseException) -> str:
     """The error and the line outside the project that raised it: `ZeroDivisionError: … (my.py, line 7, in fold)`."""
     hint = "; call super().__init__(…) first" if "before Module.__init__()" in str(error) else ""
+    if isinstance(error, ModuleNotFoundError) and str(error.name).startswith("cl_bench."):
+        hint = "; base classes come from the packages themselves: from cl_bench.mergers import Merger, for example"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({_relative(error.filename)}, line {error.lineno})"
     return f"{type(error).__name__}: {error}{_place(error) or ''}{hint}"
