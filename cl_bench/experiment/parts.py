@@ -115,7 +115,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         trainer=trainer,
         experiences=experiences,
         pretrained=trainer.weights(),
-        training=_what_shapes_weights(config, settings, scenario, backbone, trainer),
+        training=_what_shapes_weights(config, settings, code, scenario, backbone, trainer),
         code=code,
     )
 
@@ -149,7 +149,12 @@ def _make_head(settings: RunSettings, scenario: Scenario, backbone: Backbone) ->
 
 
 def _what_shapes_weights(
-    config: Mapping[str, Any], settings: RunSettings, scenario: Scenario, backbone: Backbone, trainer: TaskTrainer
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    code: Mapping[str, Any],
+    scenario: Scenario,
+    backbone: Backbone,
+    trainer: TaskTrainer,
 ) -> dict[str, Any]:
     """`Parts.training`; what is merged counts only where training looks at it."""
     training = {
@@ -169,7 +174,7 @@ def _what_shapes_weights(
             "merger": config["merger"],
             "frozen_parameters": backbone.frozen_parameters,
             "running_statistics": settings.running_statistics,
-            "code": source_code.code_of(config, _NUMBERS),
+            "code": code,
         }
     return training
 

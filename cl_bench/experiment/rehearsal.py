@@ -174,7 +174,7 @@ def trainer(trainer: TaskTrainer) -> None:
 
 def explained(trainer: TaskTrainer) -> contextlib.AbstractContextManager[None]:
     """Within the block, an error in the code of a user's own trainer becomes one message."""
-    return user_code.named(_named("trainer", trainer), trainer)
+    return user_code.explained_if_raised_outside(_named("trainer", trainer), trainer)
 
 
 def left_behind(trainer: TaskTrainer, before: Weights) -> tuple[Weights, Mapping[str, Weights]]:

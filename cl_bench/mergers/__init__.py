@@ -8,8 +8,6 @@
 another rule has merged. Linear algebra stands in `numerics/`, faster ways to the same bits in `fast/`.
 """
 
-import importlib
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 from cl_bench.mergers.engine.around import Around, Merged, Whole
@@ -18,25 +16,14 @@ from cl_bench.mergers.engine.blocks import MergeBlock, Stack, State, TaskBlock, 
 from cl_bench.mergers.engine.folding import Merger
 from cl_bench.mergers.engine.running_merge import RunningMerge
 from cl_bench.mergers.engine.stacking import StackMerger
+from cl_bench.runtime.discovery import classes
 
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any: ...  # the rules below
 
 
-def _found() -> dict[str, type[BaseMerger]]:
-    """Returns every rule that a file of this folder defines, by the file's name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
-    return {
-        name: found
-        for name, module in modules.items()
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, BaseMerger) and found.__module__ == module.__name__
-    }
-
-
-MERGERS = _found()
+MERGERS = classes(__name__, BaseMerger)
 """Every rule by its name, as in `merger=ties`; also here by the class's: `cl_bench.mergers.Ties`."""
 
 globals().update({merger.__name__: merger for merger in MERGERS.values()})

@@ -39,11 +39,11 @@ def explained(what: str, target: Callable[..., Any], but: type[Exception] = User
     except Exception as error:
         if not is_from_outside(target) and _place(error) is None:
             raise
-        raise UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.") from error
+        raise _one_message(what, error) from error
 
 
 @contextmanager
-def named(what: str, part: object) -> Iterator[None]:
+def explained_if_raised_outside(what: str, part: object) -> Iterator[None]:
     """Within the block, an error in the code of a class from outside the project becomes one message.
 
     An error of the project's own passes unchanged, with its traceback.
@@ -62,7 +62,11 @@ def named(what: str, part: object) -> Iterator[None]:
     except Exception as error:
         if not is_from_outside(part) or _place(error) is None:
             raise
-        raise UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.") from error
+        raise _one_message(what, error) from error
+
+
+def _one_message(what: str, error: Exception) -> UserError:
+    return UserError(f"{what} fails: {describe(error)}; debug=true shows the traceback.")
 
 
 def defined(function: Callable[..., Any]) -> str:

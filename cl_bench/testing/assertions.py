@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 import torch
 
+from cl_bench.mergers import BaseMerger
 from cl_bench.testing.made_up import Weights
+
+
+def assert_constructed(merger: BaseMerger) -> None:
+    """Asserts that a merger's constructor has called that of its base class."""
+    what = f"{type(merger).__name__}.__init__ sets no scaling; call super().__init__(scaling) in it"
+    assert hasattr(merger, "scaling"), what
 
 
 def kinds(model: Weights) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cl_bench.mergers import BaseMerger, RunningMerge
 from cl_bench.mergers.engine import blocks
-from cl_bench.testing.assertions import assert_refused, assert_same, kinds
+from cl_bench.testing.assertions import assert_constructed, assert_refused, assert_same, kinds
 from cl_bench.testing.made_up import SHAPES, Weights, exact_models, made_up_statistics, rough_models
 
 Make = Callable[[], BaseMerger]
@@ -41,6 +41,7 @@ def check_merger(make: Make, any_order: bool = False) -> None:
     Raises:
         AssertionError: The merger breaks a promise. Says which one and what to do.
     """
+    assert_constructed(make())
     _check_inputs_and_result(make)
     _check_buffers(make)
     _check_again(make)

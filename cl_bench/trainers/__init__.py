@@ -4,10 +4,9 @@
 `base/`, what training leaves behind for mergers in `statistics/`, and what single ones are made of in `parts/`.
 """
 
-import importlib
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
+from cl_bench.runtime.discovery import classes
 from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.optimization import Optimization
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
@@ -18,19 +17,7 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...  # the trainers below
 
 
-def _found() -> dict[str, type[TaskTrainer]]:
-    """Returns every trainer that a file of this folder defines, by the file's name."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
-    return {
-        name: found
-        for name, module in modules.items()
-        for found in vars(module).values()
-        if isinstance(found, type) and issubclass(found, TaskTrainer) and found.__module__ == module.__name__
-    }
-
-
-TRAINERS = _found()
+TRAINERS = classes(__name__, TaskTrainer)
 """Every trainer by its name, as in `trainer=ewc`; also here by the class's: `cl_bench.trainers.EWC`."""
 
 globals().update({trainer.__name__: trainer for trainer in TRAINERS.values()})

@@ -1,3 +1,8 @@
+"""Folders of images as strangers have them.
+
+Over 300 lines: one loader, and the many ways in which folders, lists and annotations are laid out.
+"""
+
 import numpy as np
 import pytest
 import yaml

@@ -65,3 +65,15 @@ def test_what_the_user_has_set_stays(typed):
     environment |= {"GOMP_SPINCOUNT": typed} if typed else {}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout == f"{typed or 1000} 1 True 10000\n"
+
+
+@pytest.mark.parametrize(("block", "spared"), [("process.command()", [True, False]), ("nullcontext()", [False, False])])
+def test_what_a_command_has_imported_is_spared_once_and_what_a_notebook_holds_is_not(block, spared):
+    script = (
+        "import gc; from contextlib import nullcontext; from cl_bench.runtime import process\n"
+        f"with {block}:\n"
+        "    for _ in range(2):\n"
+        "        before = gc.get_freeze_count(); process.spare_imports(); print(gc.get_freeze_count() > before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == [str(each) for each in spared]

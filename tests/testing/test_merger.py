@@ -73,6 +73,11 @@ class MergesAnything(Sum):
         return {name: tensor.clone() for name, tensor in pretrained.items()}
 
 
+class ForgetsItsBase(Sum):
+    def __init__(self) -> None:
+        self.share = 0.5
+
+
 class Rebinds(Sum):
     def fold(self, state, block):
         (total,) = state
@@ -105,6 +110,7 @@ def test_what_keeps_its_promises_passes(merger):
         (DrawsAnew, "other bits the second time; .* draw from block.generator"),
         (HasItsOwnScaling, "With scaling=0 .* leave λ to Merger.apply"),
         (MergesAnything, "other bits than merging them one by one"),
+        (ForgetsItsBase, r"sets no scaling; call super\(\).__init__\(scaling\)"),
         (Rebinds, "leave the pre-trained model as it is; fold has to change the state in place"),
         (AddsThePretrained, "Tasks that changed nothing move 'weight' .* return the merged task vector"),
     ],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cl_bench.mergers.engine.blocks import Weights
 from cl_bench.mergers.engine.checks import check_names, check_task, needed_statistics
@@ -93,10 +94,13 @@ class BaseMerger(ABC):
             The merged weights in new tensors, with the types of ``pretrained``.
 
         Raises:
-            ValueError: No model is given; names or shapes differ; a tensor has a type that is no weight where θ_0 has
-                one, as quantized weights have; a value is NaN or infinite, or becomes too large for its type; or
-                statistics that the rule requires are missing.
+            ValueError: No model is given, or one model instead of a list; names or shapes differ; a tensor has a type
+                that is no weight where θ_0 has one, as quantized weights have; a value is NaN or infinite, or becomes
+                too large for its type; or statistics that the rule requires are missing.
         """
+        if isinstance(finetuned, (Mapping, nn.Module, str, os.PathLike)):
+            kind = type(finetuned).__name__
+            raise ValueError(f"finetuned has to be a list of models, [first, second, …], not a {kind}")
         running = self.begin(Pretrained(pretrained, frozen_parameters, running_statistics))
         left_behind = iter(statistics)
         if isinstance(finetuned, Sequence) and finetuned:

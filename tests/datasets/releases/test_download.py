@@ -1,3 +1,8 @@
+"""Downloads from a server on this machine that does everything wrong that a server can do.
+
+Over 300 lines: every case plays against the same server and the same made-up release.
+"""
+
 import hashlib
 import io
 import os

@@ -1,3 +1,8 @@
+"""Archives, sound and malicious ones.
+
+Over 300 lines: the same attacks for each kind of archive.
+"""
+
 import io
 import os
 import resource

@@ -91,6 +91,12 @@ def test_empty_list_is_refused(empty: object) -> None:
         MagMax().merge(pretrained, empty)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("one", [pretrained, {"task": pretrained}, torch.nn.Sequential(torch.nn.Linear(2, 2)), "a.pt"])
+def test_one_model_in_place_of_a_list_is_refused(one: object) -> None:
+    with pytest.raises(ValueError, match=r"finetuned has to be a list of models, .* not a \w+"):
+        MagMax().merge(pretrained, one)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("scaling", [float("nan"), float("inf")])
 def test_scaling_must_be_finite(scaling: float) -> None:
     with pytest.raises(ValueError, match="scaling"):

@@ -1,4 +1,7 @@
-"""The page, in a real browser: what it shows is what the records and tables hold."""
+"""The page, in a real browser: what it shows is what the records and tables hold.
+
+Over 300 lines: all tests share one page, which takes seconds to make and to open.
+"""
 
 import os
 import shutil
