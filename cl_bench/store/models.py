@@ -1,6 +1,5 @@
 """Reads models that others made, in memory or in files, as names and tensors."""
 
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cl_bench.runtime.errors import UserError, each, shortened
+from cl_bench.runtime.errors import UserError, each
 from cl_bench.store.layouts import torchscript
+from cl_bench.store.layouts.files import model_file, weight_map
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
 """Names and tensors; a module; or the path of a file or folder, see ``read_model``."""
@@ -45,31 +45,14 @@ def read_model(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file is missing, damaged, or holds something else; names it.
     """
-    try:
-        path = _in_folder(path) if path.is_dir() else path
-        is_there = path.is_file()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error}).") from error
-    if not is_there:
-        raise UserError(f"There is no model {path}.")
-    if path.suffix == ".json":
-        return _read_sharded(path)
-    return _read_file(path)
+    file = model_file(path)
+    return _read_sharded(file) if file.suffix == ".json" else _read_file(file)
 
 
 def _read_file(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return _read_torchscript(path) if torchscript.is_archive(path) else _read_pytorch(path)
-
-
-def _in_folder(folder: Path) -> Path:
-    patterns = ("*.safetensors.index.json", "*.safetensors", "*.bin.index.json", "*.bin")
-    found = next(filter(None, (sorted(folder.glob(pattern)) for pattern in patterns)), [])
-    if len(found) != 1:
-        held = f"several models ({', '.join(file.name for file in found)})" if found else "no safetensors file"
-        raise UserError(f"The folder {folder} holds {held}; name the file of the model.")
-    return found[0]
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -80,16 +63,11 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_sharded(index: Path) -> dict[str, Tensor]:
-    try:
-        files: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        parts = {file: index.parent / file for file in files.values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{index} is no index of a model's files: it lacks a 'weight_map' of names.") from error
-    if absent := [str(path) for path in parts.values() if not path.is_file()]:
-        raise UserError(f"{index} names files that are not there: {shortened(absent)}.")
-    tensors = dict(zip(parts, each(parts.values(), _read_file), strict=True))
+    files = weight_map(index)
+    parts = list(dict.fromkeys(files.values()))
+    tensors = dict(zip(parts, each(parts, _read_file), strict=True))
     if lost := [name for name, file in files.items() if name not in tensors[file]]:
-        raise UserError(f"{index} says that {lost[0]!r} is in {files[lost[0]]}, where it is not.")
+        raise UserError(f"{index} says that {lost[0]!r} is in {files[lost[0]].name}, where it is not.")
     return {name: tensors[file][name] for name, file in files.items()}
 
 
