@@ -1,17 +1,11 @@
 """MNIST (LeCun, Cortes and Burges 1998): 60,000 + 10,000 handwritten digits, 28 × 28 pixels, the official split."""
 
-import gzip
-import struct
-import zlib
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from cl_bench.datasets.releases.reading import checked_labels
+from cl_bench.datasets.releases.idx import read_split
 from cl_bench.datasets.releases.release import Archive, Release
-from cl_bench.images.images import ImageDataset, Images
+from cl_bench.images.images import ImageDataset
 
 _HOSTS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -58,26 +52,5 @@ def load(root: Path) -> ImageDataset:
     Raises:
         UserError: Files are missing or damaged.
     """
-    return ImageDataset("mnist", CLASS_NAMES, PROMPTS, _read_split(root, "train"), _read_split(root, "t10k"))
-
-
-def _read_split(root: Path, split: str) -> Images:
-    images, labels = f"MNIST/raw/{split}-images-idx3-ubyte", f"MNIST/raw/{split}-labels-idx1-ubyte"
-    gray, numbers = _read_array(root, images, 3), checked_labels(RELEASE, root, labels, _read_array(root, labels, 1))
-    if len(gray) != len(numbers):
-        raise RELEASE.error(root, f"{Path(root) / images} is damaged: {len(gray)} images for {len(numbers)} labels")
-    return Images(np.repeat(gray[..., None], 3, axis=-1), numbers)
-
-
-def _read_array(root: Path, part: str, dimensions: int) -> NDArray[np.uint8]:
-    """The array in an IDX file: a magic number, the shape (32-bit numbers, most significant byte first), the bytes."""
-    path = RELEASE.find(root, part, f"{part}.gz")
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            content = file.read()
-        magic, *shape = struct.unpack_from(f">{1 + dimensions}I", content)
-        if magic != 0x800 + dimensions:
-            raise ValueError(f"it begins with {magic}")
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
-        raise RELEASE.error(root, f"{path} is damaged ({error})") from error
+    train, test = (read_split(RELEASE, root, f"MNIST/raw/{split}") for split in ("train", "t10k"))
+    return ImageDataset("mnist", CLASS_NAMES, PROMPTS, train, test)

@@ -118,14 +118,21 @@ def _pickle_batch(path: Path, key: str, pixels: np.ndarray, labels: np.ndarray) 
 
 def write_mnist(root: Path, train: int = 20, test: int = 10, seed: int = 0, compressed: bool = False) -> dict:
     """Random images, labels counting through the digits. Returns both splits' pixels, (N, 28, 28), and labels."""
-    arrays, folder = _noise(train, test, 10, seed, (28, 28)), root / "MNIST" / "raw"
-    folder.mkdir(parents=True)
+    return write_idx(root, "MNIST/raw", train, test, seed, compressed)
+
+
+def write_idx(
+    root: Path, folder: str, train: int = 20, test: int = 10, seed: int = 0, compressed: bool = False
+) -> dict:
+    """As `write_mnist`, in the folder of another data set of ten classes that has MNIST's format."""
+    arrays = _noise(train, test, 10, seed, (28, 28))
+    (root / folder).mkdir(parents=True)
     for split, (pixels, labels) in arrays.items():
         prefix = {"train": "train", "test": "t10k"}[split]
         for name, array in (("images-idx3", pixels), ("labels-idx1", labels)):
             shape = b"".join(length.to_bytes(4, "big") for length in array.shape)
             content = bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
-            path = folder / f"{prefix}-{name}-ubyte{'.gz' if compressed else ''}"
+            path = root / folder / f"{prefix}-{name}-ubyte{'.gz' if compressed else ''}"
             path.write_bytes(gzip.compress(content) if compressed else content)
     return arrays
 

@@ -8,9 +8,9 @@ import yaml
 
 from cl_bench.runtime.instantiate import instantiate
 from cl_bench.scenarios.order import PUBLISHED
-from tests.helpers import releases, releases_by_folder
+from tests.helpers import releases, releases_by_folder, releases_of_twenty
 
-WRITERS = {**releases.WRITERS, **releases_by_folder.WRITERS}
+WRITERS = {**releases.WRITERS, **releases_by_folder.WRITERS, **releases_of_twenty.WRITERS}
 ORDERS = yaml.safe_load(PUBLISHED.read_text())
 CLASS_INCREMENTAL = [
     *(("cifar100", 100, tasks, 10) for tasks in (5, 10, 20, 50)),

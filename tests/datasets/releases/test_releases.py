@@ -13,8 +13,10 @@ import torchvision
 from cl_bench.images.files import ImageFiles
 from cl_bench.runtime.errors import UserError
 from cl_bench.testing import check_dataset
-from tests.helpers.releases import WRITERS, refusal
+from tests.helpers import releases, releases_of_twenty
+from tests.helpers.releases import refusal
 
+WRITERS = {**releases.WRITERS, **releases_of_twenty.WRITERS}
 MODULES = {name: importlib.import_module(f"cl_bench.datasets.{name}") for name in WRITERS}
 every_release = pytest.mark.parametrize("name", WRITERS)
 
@@ -30,6 +32,10 @@ PUBLISHED = {
     "cars": (196, 8_144, 8_041),
     "resisc45": (45, 18_900, 6_300),
     "sun397": (397, 19_850, 19_850),
+    "fashion_mnist": (10, 60_000, 10_000),
+    "kmnist": (10, 60_000, 10_000),
+    "rendered_sst2": (2, 6_920, 1_821),
+    "aircraft": (100, 6_667, 3_333),
 }
 
 # Number and SHA-256 of the published prompts, sorted and joined by line breaks.
@@ -44,6 +50,10 @@ PROMPTS = {
     "cars": (8, "816eaf5186e3ac84be639e26c91a889848f3a2238352e9e4f1d98a64858bdc46"),
     "resisc45": (18, "ddfe50c416a8b67254bd52cbd6265ef3c419223fab01438bc411edaabbcda008"),
     "sun397": (2, "c97a3d1ad58198007966a354d239e288f2f79fa2479aaf7ce6c11f7a6b876efb"),
+    "fashion_mnist": (2, "c97a3d1ad58198007966a354d239e288f2f79fa2479aaf7ce6c11f7a6b876efb"),
+    "kmnist": (1, "12c1113974e99b0820d5b1ddc05519ffcde27ef5f25746911808730218a85084"),
+    "rendered_sst2": (1, "9034019e8a14384cbf990f70d104fd852ac7ddbc1616f6f38973851731cdb9e7"),
+    "aircraft": (1, "d7a268604b5f470b71db9a38419f34d005bda712aa6087c9b3bf5a1fe2596ed0"),
 }
 
 
@@ -97,6 +107,10 @@ def test_the_layout_is_read_with_every_class(name, tmp_path):
         ("gtsrb", "GTSRB", [{"split": "train"}], {"split": "test"}),
         ("dtd", "DTD", [{"split": "train"}, {"split": "val"}], {"split": "test"}),
         ("cars", "StanfordCars", [{"split": "train"}], {"split": "test"}),
+        ("fashion_mnist", "FashionMNIST", [{"train": True}], {"train": False}),
+        ("kmnist", "KMNIST", [{"train": True}], {"train": False}),
+        ("rendered_sst2", "RenderedSST2", [{"split": "train"}], {"split": "test"}),
+        ("aircraft", "FGVCAircraft", [{"split": "trainval"}], {"split": "test"}),
     ],
 )
 def test_torchvision_reads_the_same_from_the_same_files(name, reader, train, test, tmp_path):
@@ -121,7 +135,7 @@ def test_what_is_not_there_is_told_with_the_remedy(name, tmp_path):
 @every_release
 def test_reading_the_layout_opens_no_image_file(name, tmp_path):
     WRITERS[name](tmp_path)
-    files = [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".ppm")]
+    files = [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".ppm", ".png")]
     for path in files:
         path.write_bytes(b"")
     data = load(name, tmp_path)
