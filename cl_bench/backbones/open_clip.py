@@ -2,16 +2,19 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import open_clip
-from torch import Tensor, nn
+from torch import nn
 
 from cl_bench.backbones.backbone import Backbone
 from cl_bench.images.transforms import Resampling
 from cl_bench.runtime.errors import Missing, UserError
 from cl_bench.store.layouts import clip, torchscript
+from cl_bench.store.layouts.files import model_file
+from cl_bench.store.layouts.reader import read_whole
 from cl_bench.store.models import read_model
 
 log = logging.getLogger(__name__)
@@ -67,32 +70,34 @@ def _check_tag(model: str, tag: str) -> None:
 def _with_local_weights(model: str, path: Path) -> nn.Module:
     if path.suffix in (".npz", ".npy"):
         return _create(model, str(path))  # weights of big_vision, which open_clip reads itself
-    tensors = _read(model, path)
-    kind = clip.layout(tensors)
-    if kind is not None and not clip.has_text_tower(tensors):
+    with _explained(model, path):
+        tensors = read_model(path)
+        found = clip.find(tensors)
+        has_text = found is None or clip.has_text_tower(found, tensors)
+    if found is None:
+        return _create(model, str(model_file(path)))  # of another architecture, which open_clip alone knows
+    if not has_text:
         raise UserError(
             f"backbone.pretrained={path} is an image tower alone, as a CLIPVisionModel is; a backbone needs the "
             "text tower, too, which makes the head. Name the file of the whole CLIP model."
         )
-    _check_activation(model, path, kind)
-    if kind != "hugging_face" and path.is_file() and path.suffix != ".json" and not torchscript.is_archive(path):
-        return _create(model, str(path))
+    _check_activation(model, path, found.layout)
     net = _create(model, None)
-    try:
-        net.load_state_dict(clip.to_open_clip(tensors))
-    except (RuntimeError, UserError) as error:
-        raise _not_loaded(model, str(path), error) from error
+    with _explained(model, path):
+        net.load_state_dict(read_whole(path, tensors, net.state_dict()))
     return net
 
 
-def _read(model: str, path: Path) -> Mapping[str, Tensor]:
+@contextmanager
+def _explained(model: str, path: Path) -> Iterator[None]:
+    """Says what the user can do where the weights in a file cannot be used."""
     try:
-        return read_model(path)
+        yield
     except UserError as error:
         raise _not_loaded(model, str(path), error) from error
 
 
-def _check_activation(model: str, path: Path, kind: clip.Layout | None) -> None:
+def _check_activation(model: str, path: Path, kind: clip.Layout) -> None:
     """Refuses weights of another activation: OpenAI's use QuickGELU; for Hugging Face's, `config.json` says which."""
     quick = None
     if path.is_file() and torchscript.is_archive(path):

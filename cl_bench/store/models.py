@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cl_bench.runtime.errors import UserError, each
-from cl_bench.store.layouts import torchscript
+from cl_bench.store.layouts import pickled, torchscript
 from cl_bench.store.layouts.files import model_file, weight_map
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
@@ -39,8 +39,9 @@ def read_model(path: Path) -> dict[str, Tensor]:
 
     Args:
         path: A safetensors file; a PyTorch file with names and tensors, alone or under ``state_dict``; a TorchScript
-            archive, see ``layouts.torchscript``; an index ``*.safetensors.index.json`` or ``*.bin.index.json`` beside
-            the files that it names; or a folder with safetensors or, without any, ``*.bin`` files.
+            archive, see ``layouts.torchscript``; an encoder of task_vectors, see ``layouts.pickled``; an index
+            ``*.safetensors.index.json`` or ``*.bin.index.json`` beside the files that it names; or a folder with
+            safetensors or, without any, ``*.bin`` files.
 
     Raises:
         UserError: The file is missing, damaged, or holds something else; names it.
@@ -86,11 +87,20 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
         # The format before PyTorch 1.6 is no zip archive, and cannot be mapped.
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # an unpickler may raise anything when it reads another kind of file
-        raise UserError(
-            f"{path} cannot be read as a PyTorch file of tensors alone: it is damaged, or holds objects, which "
-            "would run their own code. From a model that you trust, save model.state_dict()."
-        ) from error
+        return _read_pickled(path, error)
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else content
     if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise UserError(f"{path} holds something else than names and tensors, alone or under 'state_dict'.")
     return dict(tensors)
+
+
+def _read_pickled(path: Path, error: Exception) -> dict[str, Tensor]:
+    """What PyTorch itself refuses to read, since it holds objects."""
+    try:
+        return pickled.read(path)
+    except Exception as refused:
+        held = f" ({refused})" if isinstance(refused, pickled.OtherObject) else ""
+        raise UserError(
+            f"{path} cannot be read as a PyTorch file of tensors alone: it is damaged, or holds objects{held}, which "
+            "would run their own code. From a model that you trust, save model.state_dict()."
+        ) from error

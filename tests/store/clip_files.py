@@ -113,5 +113,5 @@ def sharded(folder: Path, tensors: Mapping[str, Tensor]) -> Path:
 
 def safetensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
     """One file."""
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    save_file({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}, path)
     return path

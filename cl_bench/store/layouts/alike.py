@@ -6,7 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from cl_bench.runtime.errors import UserError, each
-from cl_bench.store.layouts import clip
+from cl_bench.store.layouts import clip, lora
+from cl_bench.store.layouts.converted import Converted, Place
+from cl_bench.store.layouts.files import is_adapter
+from cl_bench.store.layouts.reader import explained
 from cl_bench.store.models import read_model
 
 
@@ -30,7 +33,9 @@ class Models:
     """
 
     def __init__(self, pretrained: Path, finetuned: Sequence[Path]) -> None:
-        start, *others = each((pretrained, *finetuned), read_model)
+        start, *others = each((pretrained, *finetuned), lambda path: None if is_adapter(path) else read_model(path))
+        if start is None:
+            raise UserError(f"pretrained={pretrained} is a LoRA expert, a change of θ₀; name the file of θ₀.")
         read = dict(zip(finetuned, others, strict=True))
         models = each(finetuned, lambda path: _like(path, read[path], start))
         missing = [clip.missing_parts(model, start) for model in models]
@@ -39,7 +44,9 @@ class Models:
         self.kept = {name: tensor for name, tensor in start.items() if name in nowhere}
         self.pretrained = {name: tensor for name, tensor in start.items() if name not in nowhere}
         self.finetuned = [
-            {**model, **{name: start[name] for name in lacks - nowhere}}
+            Converted(model, {name: Place((name,)) for name in model}, {name: start[name] for name in lacks - nowhere})
+            if lacks - nowhere
+            else model
             for model, lacks in zip(models, missing, strict=True)
         ]
 
@@ -53,8 +60,17 @@ class Models:
         return {name: merged[name] if name in merged else self.kept[name].detach().clone() for name in self._order}
 
 
-def _like(path: Path, model: Mapping[str, Tensor], start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    try:
+def _like(path: Path, model: Mapping[str, Tensor] | None, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    if model is None:
+        return _expert(path, start)
+    with explained(path):
         return clip.like(model, start)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+
+
+def _expert(folder: Path, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The image tower of a LoRA expert, in the layout of θ₀; the projection only if the expert has changed it."""
+    whole = clip.to_open_clip(start)
+    tower = {name.removeprefix("visual."): tensor for name, tensor in whole.items() if name.startswith("visual.")}
+    expert = lora.read(folder, tower)
+    names = [name for name in tower if name != "proj" or name in expert.changed]
+    return clip.laid_out(Converted(expert.weights, {f"visual.{name}": Place((name,)) for name in names}), start)

@@ -1,178 +1,202 @@
-"""CLIP in the layouts of open_clip and of Hugging Face's `transformers`, and how to convert one into the other.
+"""CLIP models in the layouts of open_clip and of Hugging Face's `transformers`: finds them among names, and converts.
 
-open_clip has `visual.…` for the image tower, and names without a prefix for the text tower; the image tower alone has
-no prefix. Hugging Face has `vision_model.…`, `text_model.…` and projections beside them: `CLIPModel` both towers,
-`CLIPVisionModelWithProjection` the image tower and its projection, `CLIPVisionModel` the image tower alone, with or
-without the prefix. There, q, k and v are three matrices, and projections are transposed.
+In open_clip a whole model has `visual.…` for its image tower, and names without it for the rest; the image tower alone
+has no prefix. Hugging Face has a `CLIPModel` with both towers, a `CLIPVisionModelWithProjection` with the image tower
+and its projection, a `CLIPVisionModel` with the image tower alone, and a `CLIPForImageClassification` with a classifier
+instead; `vision_model.` may be missing. Before all these names there may be one more prefix, as in Lightning's
+checkpoints.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, NamedTuple
 
-import torch
 from torch import Tensor
 
-from cl_bench.runtime.errors import UserError
-
-_IMAGE = {
-    "class_embedding": "embeddings.class_embedding",
-    "positional_embedding": "embeddings.position_embedding.weight",
-    "conv1.weight": "embeddings.patch_embedding.weight",
-    "ln_pre.weight": "pre_layrnorm.weight",
-    "ln_pre.bias": "pre_layrnorm.bias",
-    "ln_post.weight": "post_layernorm.weight",
-    "ln_post.bias": "post_layernorm.bias",
-}
-_TEXT = {
-    "token_embedding.weight": "embeddings.token_embedding.weight",
-    "positional_embedding": "embeddings.position_embedding.weight",
-    "ln_final.weight": "final_layer_norm.weight",
-    "ln_final.bias": "final_layer_norm.bias",
-}
-_LAYERS = {
-    "ln_1": "layer_norm1",
-    "ln_2": "layer_norm2",
-    "attn.out_proj": "self_attn.out_proj",
-    "mlp.c_fc": "mlp.fc1",
-    "mlp.c_proj": "mlp.fc2",
-}
-_TO_HUGGING_FACE = (
-    {f"visual.{ours}": f"vision_model.{theirs}" for ours, theirs in _IMAGE.items()}
-    | {ours: f"text_model.{theirs}" for ours, theirs in _TEXT.items()}
-    | {"visual.proj": "visual_projection.weight", "text_projection": "text_projection.weight"}
-    | {"logit_scale": "logit_scale"}
-)
-_TO_OPEN_CLIP = {theirs: ours for ours, theirs in _TO_HUGGING_FACE.items()}
-_LAYERS_TO_OPEN_CLIP = {theirs: ours for ours, theirs in _LAYERS.items()}
-_TRANSPOSED = ("visual.proj", "text_projection")
-_PATCHES = "embeddings.patch_embedding.weight"
-
-_THEIR_LAYER = re.compile(r"(vision|text)_model\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
-_OWN_LAYER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)[._](weight|bias)")
+from cl_bench.runtime.errors import UserError, shortened
+from cl_bench.store.layouts.clip_names import from_hugging_face, to_hugging_face
+from cl_bench.store.layouts.converted import Converted, Place
 
 Layout = Literal["open_clip", "tower", "hugging_face"]
+Part = Literal["image", "projection", "text"]
+
+_PATCHES = "embeddings.patch_embedding.weight"
+_LANDMARKS = (("conv1.weight", "class_embedding"), ("conv1.weight", "attnpool.positional_embedding"))
+_THEIRS = ("vision_model.", "text_model.", "visual_projection.", "text_projection.", "logit_scale")
+_POSITIONS = re.compile(r".*\.position_ids")  # just counted through
+_SCALE = re.compile(r"(?:.+\.)?logit_(?:scale|bias)")
+_HEAD = re.compile(r"(?:\w+\.)?(?:classifier|classification_head|head)\.(?:weight|bias)")
 
 
-def layout(names: Collection[str]) -> Layout | None:
-    """The layout of a CLIP model, by its names; `tower` is open_clip's image tower alone, None any other model."""
-    if _PATCHES in names or f"vision_model.{_PATCHES}" in names:
-        return "hugging_face"
-    if any(name.startswith("visual.") for name in names):
-        return "open_clip"
-    residual = "conv1.weight" in names and "attnpool.positional_embedding" in names
-    return "tower" if residual or ("conv1.weight" in names and "class_embedding" in names) else None
+class Found(NamedTuple):
+    """A CLIP model among names.
+
+    Attributes:
+        layout: `tower` is open_clip's image tower alone.
+        prefix: What stands before all of its names; for whole models of open_clip, what stands before `visual.`.
+    """
+
+    layout: Layout
+    prefix: str
 
 
-def has_text_tower(names: Collection[str]) -> bool:
-    """Whether a CLIP model has both towers."""
-    return any(part(name, layout(names)) == "text" for name in names)
+def find(names: Collection[str]) -> Found | None:
+    """The CLIP model among names; None if there is none.
+
+    Raises:
+        UserError: There are several.
+    """
+    own = [prefix for landmarks in _LANDMARKS for prefix in prefixes(names, landmarks)]
+    theirs = {prefix.removesuffix("vision_model.") for prefix in prefixes(names, (_PATCHES,))}
+    return only([*map(found_at, own), *(Found("hugging_face", prefix) for prefix in sorted(theirs))])
 
 
-def part(name: str, kind: Layout | None) -> Literal["image", "projection", "text"]:
-    """The part of a CLIP model, in a given layout, that a tensor belongs to."""
-    if name in {"open_clip": ("visual.proj",), "tower": ("proj",), None: ()}.get(kind, ("visual_projection.weight",)):
+def prefixes(names: Collection[str], landmarks: Collection[str]) -> list[str]:
+    """The prefixes under which all landmarks are among the names."""
+    first = next(iter(landmarks))
+    beginnings = [name.removesuffix(first) for name in names if name.endswith(first)]
+    return [
+        prefix
+        for prefix in sorted(beginnings)
+        if prefix[-1:] in ("", ".") and all(prefix + landmark in names for landmark in landmarks)
+    ]
+
+
+def found_at(prefix: str) -> Found:
+    """open_clip's layout whose image tower has a prefix."""
+    whole = prefix.endswith("visual.") and prefix[-8:-7] in ("", ".")
+    return Found("open_clip", prefix.removesuffix("visual.")) if whole else Found("tower", prefix)
+
+
+def only(found: Collection[Found]) -> Found | None:
+    """The one that was found, if any.
+
+    Raises:
+        UserError: There are several.
+    """
+    if len(found) > 1:
+        where = shortened(f"{one.prefix!r} ({one.layout.replace('_', ' ')})" for one in found)
+        raise UserError(f"there are several image encoders, under {where}; save the one that is meant alone")
+    return next(iter(found), None)
+
+
+def places(found: Found, names: Iterable[str]) -> tuple[dict[str, Place], list[str]]:
+    """Where the tensors of a CLIP model are: by open_clip's names, with `visual.` before the image tower.
+
+    Returns:
+        The places, and the names that are no part of the model: a classifier's, the temperature beside a tower, and
+        positions that are just counted through.
+
+    Raises:
+        UserError: A name is neither.
+    """
+    inside, left_out = dict[str, str](), list[str]()
+    for name in names:
+        own = _name_inside(found, name)
+        if own is None:
+            left_out.append(name)
+        elif own in inside:
+            raise UserError(f"{inside[own]!r} and {name!r} are the same parameter; save the one that is meant alone")
+        else:
+            inside[own] = name
+    if found.layout != "hugging_face":
+        return {own: Place((name,)) for own, name in inside.items()}, left_out
+    own_places = from_hugging_face(inside)
+    return {
+        own: Place(tuple(inside[name] for name in place.names), place.how) for own, place in own_places.items()
+    }, left_out
+
+
+def part(name: str) -> Part:
+    """The part of a CLIP model, with `visual.` before its image tower, that a tensor of open_clip's belongs to."""
+    if name == "visual.proj":
         return "projection"
-    if kind == "open_clip":
-        return "image" if name.startswith("visual.") else "text"
-    text = kind == "hugging_face" and name.startswith(("text_model.", "text_projection.", "logit_scale"))
-    return "text" if text else "image"
+    return "image" if name.startswith("visual.") else "text"
 
 
-def to_open_clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def has_text_tower(found: Found, names: Iterable[str]) -> bool:
+    """Whether a CLIP model has both towers.
+
+    Raises:
+        UserError: A name is no part of it.
+    """
+    return any(part(own) == "text" for own in places(found, names)[0])
+
+
+def to_open_clip(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """A CLIP model, or part of one, with open_clip's names, and `visual.` before the image tower.
 
     Raises:
-        UserError: The layout does not have a name.
+        UserError: The layout does not have a name, or there are several models.
     """
-    kind = layout(tensors)
-    if kind == "tower":
-        return {f"visual.{name}": tensor for name, tensor in tensors.items()}
-    return _from_hugging_face(tensors) if kind == "hugging_face" else dict(tensors)
+    found = find(tensors)
+    return tensors if found is None else Converted(tensors, places(found, tensors)[0])
 
 
 def like(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """A model in the layout of another one; unchanged if it has that layout, or is not a CLIP model.
+    """A model in the layout of another one; unchanged if it has that layout, or either is not a CLIP model.
+
+    Raises:
+        UserError: The layout does not have a name, or there are several models.
+    """
+    if tensors.keys() == pretrained.keys():
+        return tensors
+    given, wanted = find(tensors), find(pretrained)
+    if given is None or wanted is None or (given == wanted and given.layout != "hugging_face"):
+        return tensors
+    if given.layout != "hugging_face" or wanted.layout != "hugging_face":
+        return laid_out(Converted(tensors, places(given, tensors)[0]), pretrained)
+    named = {_name_inside(given, name): Place((name,)) for name in tensors}
+    return Converted(tensors, _spelled({name: place for name, place in named.items() if name}, wanted, pretrained))
+
+
+def laid_out(model: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """A model of open_clip, with `visual.` before the image tower, in the layout of another CLIP model.
 
     Raises:
         UserError: The layout does not have a name.
     """
-    given, wanted = layout(tensors), layout(pretrained)
-    if given is None or wanted is None or tensors.keys() == pretrained.keys():
-        return tensors
-    if wanted != "hugging_face":
-        return tensors if given == wanted else _open_clip_as(wanted, to_open_clip(tensors))
-    model = _with_prefix(tensors) if given == wanted else _to_hugging_face(to_open_clip(tensors))
-    if _PATCHES in pretrained:
-        return {name.removeprefix("vision_model."): tensor for name, tensor in model.items()}
-    return model
+    wanted = find(pretrained)
+    if wanted is None:
+        return model
+    if wanted.layout == "hugging_face":
+        return Converted(model, _spelled(to_hugging_face(model), wanted, pretrained))
+    tower = "visual." if wanted.layout == "tower" else ""
+    return Converted(model, {wanted.prefix + name.removeprefix(tower): Place((name,)) for name in model})
 
 
 def missing_parts(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> set[str]:
     """Which tensors of θ₀ a CLIP model in its layout need not have: a projection or text tower that it is without.
 
-    Positions that are just counted through are not needed either.
+    What is no part of a CLIP model is not needed either.
     """
-    kind = layout(pretrained)
-    if kind is None or layout(tensors) != kind:
+    found = None if tensors.keys() == pretrained.keys() else find(pretrained)
+    if found is None or find(tensors) is None:
         return set()
-    there = {part(name, kind) for name in tensors} | {"image"}
-    return {n for n in pretrained.keys() - tensors.keys() if part(n, kind) not in there or n.endswith(".position_ids")}
+    parts = {name: part(own) for own, place in places(found, pretrained)[0].items() for name in place.names}
+    there = {parts[name] for name in tensors if name in parts} | {"image"}
+    return {name for name in pretrained.keys() - tensors.keys() if parts.get(name) not in there}
 
 
-def _open_clip_as(wanted: Layout, model: dict[str, Tensor]) -> dict[str, Tensor]:
-    if wanted == "open_clip":
-        return model
-    return {name.removeprefix("visual."): tensor for name, tensor in model.items()}
+def _name_inside(found: Found, name: str) -> str | None:
+    """A name without the prefix, as its layout has it in whole models; None for what is no part of the model."""
+    if _POSITIONS.fullmatch(name) or _HEAD.fullmatch(name):
+        return None
+    if not name.startswith(found.prefix):
+        if _SCALE.fullmatch(name):
+            return None
+        raise UserError(f"{name!r} is no part of the image encoder under {found.prefix!r}; save the encoder alone")
+    own = name[len(found.prefix) :]
+    if found.layout == "tower":
+        return None if _SCALE.fullmatch(own) else f"visual.{own}"
+    return own if found.layout == "open_clip" or own.startswith(_THEIRS) else f"vision_model.{own}"
 
 
-def _with_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Hugging Face's names, all with their prefix, without positions that are just counted through."""
-    known = ("vision_model.", "text_model.", "visual_projection.", "text_projection.", "logit_scale")
+def _spelled(theirs: Mapping[str, Place], wanted: Found, pretrained: Mapping[str, Tensor]) -> dict[str, Place]:
+    """Hugging Face's names as θ₀ spells them: with a prefix, and with or without `vision_model.`."""
+    spelled = {_name_inside(wanted, name): name for name in pretrained}
+    is_bare = wanted.prefix + _PATCHES in pretrained
     return {
-        name if name.startswith(known) else f"vision_model.{name}": tensor
-        for name, tensor in tensors.items()
-        if not name.endswith(".position_ids")
+        spelled.get(name) or wanted.prefix + (name.removeprefix("vision_model.") if is_bare else name): place
+        for name, place in theirs.items()
     }
-
-
-def _from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    model: dict[str, Tensor] = {}
-    attention: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in _with_prefix(tensors).items():
-        if ours := _TO_OPEN_CLIP.get(name):
-            model[ours] = tensor.T.contiguous() if ours in _TRANSPOSED else tensor
-            continue
-        found = _THEIR_LAYER.fullmatch(name)
-        tower, number, layer, kind = found.groups() if found else ("", "", "", "")
-        block = f"{'visual.' if tower == 'vision' else ''}transformer.resblocks.{number}"
-        if layer in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"):
-            attention.setdefault(f"{block}.attn.in_proj_{kind}", {})[layer[10]] = tensor
-        elif layer in _LAYERS_TO_OPEN_CLIP:
-            model[f"{block}.{_LAYERS_TO_OPEN_CLIP[layer]}.{kind}"] = tensor
-        else:
-            raise UserError(f"{name!r} is no tensor of Hugging Face's CLIP, which open_clip would have a place for")
-    for name, parts in attention.items():
-        if parts.keys() != {"q", "k", "v"}:
-            raise UserError(f"{name!r} needs the q, k and v of Hugging Face's CLIP, of which some are missing")
-        model[name] = torch.cat([parts["q"], parts["k"], parts["v"]])
-    return model
-
-
-def _to_hugging_face(model: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in model.items():
-        if theirs := _TO_HUGGING_FACE.get(name):
-            tensors[theirs] = tensor.T.contiguous() if name in _TRANSPOSED else tensor
-            continue
-        found = _OWN_LAYER.fullmatch(name)
-        tower, number, layer, kind = found.groups() if found else ("", "", "", "")
-        block = f"{'vision' if tower else 'text'}_model.encoder.layers.{number}"
-        if layer == "attn.in_proj":
-            for letter, each in zip("qkv", tensor.chunk(3), strict=True):
-                tensors[f"{block}.self_attn.{letter}_proj.{kind}"] = each
-        elif layer in _LAYERS:
-            tensors[f"{block}.{_LAYERS[layer]}.{kind}"] = tensor
-        else:
-            raise UserError(f"{name!r} is no tensor of open_clip's CLIP that Hugging Face's would have a place for")
-    return tensors

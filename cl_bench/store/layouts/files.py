@@ -5,6 +5,9 @@ from pathlib import Path
 
 from cl_bench.runtime.errors import UserError, shortened
 
+ADAPTER = "adapter_config.json"
+"""What PEFT says of an expert that is a change of θ₀; the change itself lies beside it."""
+
 _MODELS = ("*.safetensors.index.json", "*.safetensors", "*.bin.index.json", "*.bin")
 
 
@@ -12,13 +15,21 @@ def files_of(path: Path) -> list[Path]:
     """All files whose content makes the model, in a fixed order: a hash of them is a hash of the model.
 
     Args:
-        path: As ``read_model`` takes it.
+        path: As ``read_like`` takes it.
 
     Raises:
         UserError: A file is missing, or a folder holds none or several models; names it.
     """
+    path = path.expanduser()
     file = model_file(path)
+    if is_adapter(path):
+        return [file.parent / ADAPTER, file]
     return [file, *sorted(set(weight_map(file).values()))] if file.suffix == ".json" else [file]
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether a path is the folder of an adapter of PEFT."""
+    return (path / ADAPTER).is_file()
 
 
 def model_file(path: Path) -> Path:
