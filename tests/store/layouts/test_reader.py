@@ -69,7 +69,7 @@ def test_names_of_transformers_4(name: str, architecture: Callable[[], Architect
     assert_features(found, encoder, own_features(model, encoder.images, encoder.theta_0["proj"]))
 
 
-@given(bare=st.sets(st.integers(0, 40)), prefix=st.sampled_from(["", "model.", "net.encoder.", "vision_model."]))
+@given(bare=st.sets(st.integers(0, 40)), prefix=st.sampled_from(["", "model.", "net.encoder."]))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_vision_model_may_be_missing_in_places(bare, prefix, encoder: Architecture, tmp_path: Path) -> None:
     model = encoder.hugging_face("CLIPVisionModelWithProjection")
