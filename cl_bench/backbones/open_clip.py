@@ -27,8 +27,8 @@ class OpenClip(Backbone):
         model: Name in open_clip. OpenAI's weights need a `-quickgelu` model: under the plain name, open_clip uses
             another activation than the weights were trained with, so that combination is refused.
         pretrained: A tag of open_clip, whose weights it downloads once into its own cache, or the path of the weights
-            of a whole CLIP model, as written by open_clip, OpenAI (a TorchScript archive, whose code is not run) or
-            Hugging Face.
+            of a whole CLIP model, see `store.layouts.reader`, as written by open_clip, OpenAI (a TorchScript archive,
+            whose code is not run), Hugging Face or Lightning.
         resampling: See `ImageTransform`.
         projection: Name of the layer from hidden states to features; in most encoders it is `proj`.
 

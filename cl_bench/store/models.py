@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cl_bench.runtime.errors import UserError, each
 from cl_bench.store.layouts import pickled, torchscript
-from cl_bench.store.layouts.files import model_file, weight_map
+from cl_bench.store.layouts.files import is_adapter, model_file, weight_map
 
 Model = Mapping[str, Tensor] | nn.Module | str | os.PathLike[str]
 """Names and tensors; a module; or the path of a file or folder, see ``read_model``."""
@@ -47,6 +47,8 @@ def read_model(path: Path) -> dict[str, Tensor]:
         UserError: The file is missing, damaged, or holds something else; names it.
     """
     file = model_file(path)
+    if is_adapter(path):
+        raise UserError(f"{path} is a LoRA expert, a change of θ₀ and no model; read_like(path, pretrained) reads it.")
     return _read_sharded(file) if file.suffix == ".json" else _read_file(file)
 
 

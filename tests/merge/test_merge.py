@@ -133,6 +133,50 @@ def test_an_image_tower_of_hugging_face_is_merged_into_a_whole_model_of_openai(m
         torch.testing.assert_close(merged[name], expected[name])
 
 
+def lora_expert(folder, change):
+    """What PEFT writes for the q of the first layer: A and B, of rank 2 and scale 3."""
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 6, "use_dora": false}')
+    name = "base_model.model.encoder.layers.0.self_attn.q_proj.lora_{}.weight"
+    save_file({name.format(factor): tensor for factor, tensor in change.items()}, folder / "adapter_model.safetensors")
+
+
+def test_lora_experts_and_lightnings_checkpoints_are_merged_into_a_whole_model(merge, tmp_path):
+    base, tuned = clip_files.model(0), clip_files.model(1)
+    tower = {name: tensor for name, tensor in base.items() if name.startswith("visual.")}
+    clip_files.safetensors(tmp_path / "whole.safetensors", base)
+    change = {"A": torch.randn(2, 16), "B": torch.randn(16, 2)}
+    lora_expert(tmp_path / "lora", change)
+    checkpoint = {f"encoder.{name[7:]}": tuned[name] for name in tower}
+    torch.save({"state_dict": checkpoint, "epoch": 3}, tmp_path / "last.ckpt")
+    files = ("pretrained=whole.safetensors", "finetuned=[lora,last.ckpt]", "out=out.safetensors")
+    done = merge("merger=magmax", "merger.scaling=1", *files)
+    assert done.returncode == 0, done.stderr
+    first = "visual.transformer.resblocks.0.attn.in_proj_weight"
+    added = torch.cat([3 * change["B"] @ change["A"], torch.zeros(32, 16)])
+    expected = MagMax(1).merge(tower, [tower | {first: tower[first] + added}, {name: tuned[name] for name in tower}])
+    merged = load_file(tmp_path / "out.safetensors")
+    assert merged.keys() == base.keys()
+    for name, tensor in (base | expected).items():
+        torch.testing.assert_close(merged[name], tensor)
+
+
+def test_what_would_be_a_guess_is_refused_with_the_file(merge, tmp_path):
+    base = clip_files.model(0)
+    clip_files.safetensors(tmp_path / "whole.safetensors", base)
+    lora_expert(tmp_path / "lora", {"A": torch.randn(2, 16), "B": torch.randn(12, 2)})
+    two = {f"{teacher}{name}": tensor for name, tensor in base.items() for teacher in ("student.", "teacher.")}
+    clip_files.safetensors(tmp_path / "two.safetensors", two)
+    files = ("finetuned=[lora,two.safetensors]", "out=out.safetensors")
+    refused = merge("pretrained=whole.safetensors", *files)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 2
+    assert refused.stderr.startswith("Error: lora: lora_B of 'encoder.layers.0.self_attn.q_proj' has shape (12, 2)")
+    assert "two.safetensors: there are several image encoders, under 'student.'" in refused.stderr
+    refused = merge("pretrained=lora", "finetuned=[whole.safetensors]", "out=out.safetensors")
+    assert refused.returncode == 2 and "pretrained=lora is a LoRA expert" in refused.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+
+
 def test_a_merger_of_ones_own(merge, tmp_path):
     (tmp_path / "my_package.py").write_text(OWN_MERGER)
     done = merge("merger._target_=my_package.First", "merger.scaling=1", *FILES)

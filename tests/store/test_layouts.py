@@ -29,6 +29,9 @@ WHOLE: dict[str, Callable[[Path], Path]] = {
     "a folder of shards": lambda folder: files.sharded(folder / "m", files.hugging_face(MODEL)).parent,
     "open_clip in shards": lambda folder: files.sharded(folder / "m", MODEL),
     "open_clip": lambda folder: files.safetensors(folder / "model.safetensors", MODEL),
+    "under a prefix": lambda folder: files.safetensors(
+        folder / "model.safetensors", {f"net.{name}": tensor for name, tensor in MODEL.items()}
+    ),
 }
 
 

@@ -57,7 +57,7 @@ class Converted(Mapping[str, Tensor]):
         place = self._places.get(name)
         if place is None:
             return self._pretrained[name]
-        sources = [self._tensors[source] for source in place.names]
+        sources = [self._tensors[source].detach() for source in place.names]
         if place.how == "stacked":
             return torch.cat(sources)
         if place.how == "transposed":

@@ -8,6 +8,7 @@ from cl_bench.runtime.errors import UserError, shortened
 ADAPTER = "adapter_config.json"
 """What PEFT says of an expert that is a change of θ₀; the change itself lies beside it."""
 
+_OF_TRAINING = "training_args.bin"  # beside models of transformers' Trainer
 _MODELS = ("*.safetensors.index.json", "*.safetensors", "*.bin.index.json", "*.bin")
 
 
@@ -65,7 +66,8 @@ def weight_map(index: Path) -> dict[str, Path]:
 
 
 def _in_folder(folder: Path) -> Path:
-    found = next(filter(None, (sorted(folder.glob(pattern)) for pattern in _MODELS)), [])
+    models = ([file for file in sorted(folder.glob(kind)) if file.name != _OF_TRAINING] for kind in _MODELS)
+    found = next(filter(None, models), [])
     if len(found) != 1:
         held = f"several models ({', '.join(file.name for file in found)})" if found else "no safetensors file"
         raise UserError(f"The folder {folder} holds {held}; name the file of the model.")

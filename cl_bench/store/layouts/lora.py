@@ -16,7 +16,7 @@ from torch import Tensor
 from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.store.layouts.clip_names import from_hugging_face, to_hugging_face
 from cl_bench.store.layouts.converted import Converted
-from cl_bench.store.layouts.files import ADAPTER
+from cl_bench.store.layouts.files import ADAPTER, model_file
 from cl_bench.store.models import read_model
 
 _MATRIX = re.compile(r"(?P<prefix>(?:\w+\.)*?)(?P<module>(?:encoder\.layers\.\d+\.[\w.]+|visual_projection))")
@@ -71,7 +71,7 @@ def read(folder: Path, pretrained: Mapping[str, Tensor]) -> Expert:
         UserError: The folder cannot be read, holds something else than LoRA matrices, or they do not fit θ₀; names it.
     """
     config = _config(folder / ADAPTER)
-    tensors = read_model(folder)
+    tensors = read_model(model_file(folder))
     try:
         whole = {f"visual.{name}": tensor for name, tensor in pretrained.items()}
         theirs = Converted(whole, to_hugging_face(whole))
@@ -96,8 +96,8 @@ class _Changed(Mapping[str, Tensor]):
         start, change = self._tensors[name], self._changes.get(name)
         if change is None:
             return start
-        wide = torch.promote_types(start.dtype, torch.float32)
-        return (start.to(wide) + change.scale * (change.b.to(wide) @ change.a.to(wide))).to(start.dtype)
+        wide = start.to(torch.promote_types(start.dtype, torch.float32))
+        return wide.add(change.b.to(wide) @ change.a.to(wide), alpha=change.scale).to(start.dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)

@@ -17,6 +17,7 @@ from torch import Tensor
 from cl_bench.store.layouts.archive import Archive, Reader, StandIn
 
 _ENCODER = "ImageEncoder"
+_VISUAL = "model.visual."  # beside it lie remains of the text tower
 
 _STANDARD = {
     "argparse": ("Namespace",),
@@ -88,7 +89,7 @@ class _Reader(Reader):
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint's `state_dict`, or the parameters and buffers of a pickled encoder by such names.
+    """The tensors of a checkpoint's `state_dict`, or a pickled encoder's image tower by such names.
 
     They are mapped into memory.
 
@@ -106,7 +107,7 @@ def read(path: Path) -> dict[str, Tensor]:
         return dict(state)
     if not isinstance(root, _Object) or root.kind.rpartition(".")[2] != _ENCODER:
         raise OtherObject(f"such as {root.kind}" if isinstance(root, _Object) else "in a collection")
-    return dict(_tensors(root, ""))
+    return {name: tensor for name, tensor in _tensors(root, "") if name.startswith(_VISUAL)}
 
 
 def _strings(values: Any) -> frozenset[str]:

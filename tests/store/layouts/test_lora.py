@@ -13,6 +13,7 @@ from torch import nn
 from cl_bench.runtime.errors import UserError
 from cl_bench.store.layouts.files import files_of
 from cl_bench.store.layouts.reader import read_like
+from cl_bench.store.models import read_model
 from tests.store.layouts.encoders import Architecture, assert_features, own_features, shaken, small
 
 MATRICES = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
@@ -72,6 +73,17 @@ def test_the_projection_may_be_changed_and_vision_model_may_be_missing(vision_mo
         save_file({name.replace("vision_model.", ""): t for name, t in load_file(weights).items()}, weights)
     found = read_like(tmp_path / "expert", encoder.theta_0)
     assert_features(found, encoder, own_features(expert.base_model.model, encoder.images, encoder.theta_0["proj"]))
+
+
+def test_a_merger_is_told_that_an_adapter_is_no_model(tmp_path: Path) -> None:
+    _, model = on("CLIPVisionModel", tmp_path)
+    saved(model, tmp_path / "expert")
+    with pytest.raises(UserError, match="expert is a LoRA expert, a change of θ₀ and no model"):
+        read_model(tmp_path / "expert")
+    (tmp_path / "base" / "training_args.bin").write_bytes(b"objects")
+    torch.save(dict(read_model(tmp_path / "base")), tmp_path / "base" / "pytorch_model.bin")
+    (tmp_path / "base" / "model.safetensors").unlink()
+    assert read_model(tmp_path / "base")
 
 
 def test_what_has_no_change_is_theta_0_itself(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from cl_bench.store.layouts.clip_names import to_hugging_face
+from cl_bench.store.layouts.converted import Converted
 from cl_bench.store.layouts.files import files_of
 from cl_bench.store.layouts.reader import read_like
 from tests.store.clip_files import CONFIGURATION, safetensors, sharded
@@ -193,3 +195,20 @@ def test_nothing_is_converted_before_it_is_read_and_the_rest_stays_mapped(
     first, second = weights[stacked], weights[stacked]
     assert torch.equal(first, second) and first.data_ptr() != second.data_ptr()
     assert stacked in weights and "conv2.weight" not in weights and weights.get("conv2.weight") is None
+
+
+def test_twenty_experts_take_no_memory_before_their_parameters_are_read(tmp_path: Path) -> None:
+    width = 1024
+    config = CONFIGURATION | {"vision_cfg": CONFIGURATION["vision_cfg"] | {"width": width, "layers": 1}}
+    theta_0 = {n: torch.zeros_like(t) for n, t in open_clip.model.CLIP(**config).visual.state_dict().items()}
+    whole = {f"visual.{name}": tensor for name, tensor in theta_0.items()}
+    path = safetensors(tmp_path / "big.safetensors", Converted(whole, to_hugging_face(whole)))
+    before = _anonymous_kib()
+    experts = [read_like(path, theta_0).weights for _ in range(20)]
+    stacked = "transformer.resblocks.0.attn.in_proj_weight"
+    assert sum(float(expert[stacked].sum()) for expert in experts) == 0
+    assert _anonymous_kib() - before < 5 * theta_0[stacked].nbytes / 1024  # 20 would be kept, if any were
+
+
+def _anonymous_kib() -> int:
+    return int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0])
