@@ -30,7 +30,7 @@ from cl_bench.trainers import TRAINERS, Given, Optimization, TaskTrainer
 
 _BATCH, _STEPS, _WARM, _ROUNDS = 128, 20, 4, 5
 _PLAIN = "plain PyTorch loop"
-_SAME_STEP = {"independent", "joint", "zero_shot"}  # sequential's step, or none
+_SAME_STEP = {"independent", "joint", "zero_shot", "imported", "finished"}  # sequential's step, or none
 _TRAINERS = {name: kind for name, kind in TRAINERS.items() if name not in _SAME_STEP}
 
 

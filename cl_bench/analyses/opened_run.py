@@ -48,7 +48,7 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> OpenedRun:
     _check_folders(record, path)
     parts = build_here(record["config"])
     problems: list[str] = []
-    stream = Stream(parts.store_dir / "streams", parts.training, problems.append)
+    stream = parts.stream(problems.append)
     _check_code(record, parts, path)
     if stream.fingerprint != record["fingerprint"]:
         raise UserError(

@@ -8,6 +8,7 @@ import torch
 
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
+from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
 from cl_bench.experiment.together import check_split, check_together, make_trainer, rehearse_merger
@@ -40,6 +41,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     scenario = memo(["scenario", data], lambda: make_scenario(config, memo))
     check_split(settings, scenario)
     backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
+    find_experts(config, scenario, backbone, settings.store_dir, memo)
 
     def rehearse() -> None:
         classes = sum(len(labels.class_names) for labels in scenario.labels)

@@ -4,6 +4,7 @@ import logging
 import textwrap
 
 from cl_bench.evaluation import Counts, Evaluator, Kind
+from cl_bench.experiment.experts.accuracy import own_accuracy
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import LearnedTask, MatrixRow, Run, Task
 from cl_bench.loggers import log_metrics
@@ -27,8 +28,10 @@ def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     row = MatrixRow([], None)
     if settings.when == "every_task" or task.number == len(run.tasks) - 1:
         merged = [counted(run, run.evaluator, model) for model in run.merged.with_each_scaling()]
-        apart = settings.finetuned and not _merged_is_finetuned(run.parts)
+        apart = settings.finetuned and not run.parts.experts and not _merged_is_finetuned(run.parts)
         row = MatrixRow(merged, counted(run, run.evaluator, learned.weights) if apart else None)
+    if settings.finetuned and run.parts.has_expert_of_each_task:
+        row = row._replace(finetuned=own_accuracy(run, task.number, learned.weights))
     reused = " (reused)" if learned.record["reused"] else ""
     _note(run, row, f"{textwrap.shorten(task.experience.name, 60)}{reused}")
     run.bars.advance()

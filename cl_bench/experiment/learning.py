@@ -1,17 +1,15 @@
-"""The first step of a task: its weights are loaded from the store, or it is trained."""
+"""The first step of a task: its weights are loaded from the store, or it is trained, or an expert's are read."""
 
 import contextlib
 import gc
 import logging
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
-
-import torch
-from torch import Tensor
 
 from cl_bench.callbacks import Checkpoint, FiniteLoss, KeepOurSignals, MergeAndEvaluate, StepSeeds, TrainingLog
 from cl_bench.experiment import rehearsal
+from cl_bench.experiment.importing import import_weights, on_all_ranks
+from cl_bench.experiment.relative_change import relative_change
 from cl_bench.experiment.state import LearnedTask, Run, Task
 from cl_bench.images import batches
 from cl_bench.loggers import log_metrics
@@ -34,10 +32,12 @@ def stored(run: Run, task: Task) -> LearnedTask | None:
 
 
 def learn(run: Run, task: Task) -> LearnedTask:
-    """Trains the task and stores it; of two runs that want the same one, the second waits and loads it."""
+    """Trains the task and stores it, or reads its expert; of two runs, the second waits for the first."""
     with alone(run, task):
         if (learned := stored(run, task)) is not None:
             return learned
+        if run.parts.experts:
+            return _arrive(run, task, import_weights(run, task), reused=False)
         with rehearsal.explained(run.parts.trainer):
             trained = _train(run, task)
         return _arrive(run, task, trained, reused=False)
@@ -45,7 +45,8 @@ def learn(run: Run, task: Task) -> LearnedTask:
 
 def read(run: Run, task: Task) -> LearnedTask | None:
     """Loads what the store has of the task, on all ranks; None if anything but the refinement is missing."""
-    return distributed.from_main(_read(run, task) if distributed.is_main() else None)
+    found = _read(run, task) if distributed.is_main() else None
+    return on_all_ranks(found) if run.parts.experts else distributed.from_main(found)
 
 
 def is_complete(run: Run, task: Task, learned: LearnedTask) -> bool:
@@ -145,7 +146,7 @@ def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_b
     seconds, peak = run.meter.stop("training")
     record = {"seconds": seconds_before + seconds, "peak_memory_mib": peak, "steps": trainer.steps}
     if distributed.is_main():
-        record["relative_change"] = _relative_change(start, weights)
+        record["relative_change"] = relative_change(start, weights)
         run.stream.write(task.number, weights, record, statistics)
         if is_complete(run, task, LearnedTask(weights, statistics, record)):
             run.kept.task(task.number)
@@ -201,12 +202,3 @@ def _warn_if_hardly_changed(optimization: Optimization, task: Task, learned: Lea
         "task %d: training hardly changed the weights (by %.1g of their norm); %s",
         *(task.number + 1, record["relative_change"], advice),
     )
-
-
-def _relative_change(start: Weights, end: Weights) -> float:
-    """‖end − start‖ / ‖start‖ over all weights."""
-
-    def norm(tensors: Iterable[Tensor]) -> float:
-        return math.hypot(*(float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors))
-
-    return norm(end[name] - tensor.to(end[name].device) for name, tensor in start.items()) / norm(start.values())

@@ -4,7 +4,7 @@ Whatever can be wrong with either is found here, before anything is trained.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,20 @@ from torch import Tensor
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import KINDS, Evaluator, Kind
 from cl_bench.experiment import rehearsal
+from cl_bench.experiment.experts.checked import Expert
+from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.head import head_identity, left_out, scenario_head
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
 from cl_bench.experiment.scenario_name import are_ours
 from cl_bench.experiment.settings import RunSettings, part, read_settings
 from cl_bench.experiment.together import check_split, check_together, make_trainer, rehearse_merger
+from cl_bench.images.samples import Samples
 from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
-from cl_bench.store import permissions, schema
+from cl_bench.store import Stream, permissions, schema
 from cl_bench.trainers import TaskTrainer
+from cl_bench.trainers.imported import Imported
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Parts(RunSettings):
         head: (C, D), one row per class of the scenario.
         left_out: Kinds of accuracy that mean nothing here, and why.
         experiences: What is trained on, task by task.
+        experts: Whose weights are read instead, task by task; none where tasks are trained.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
         code: What `source_code.code_of` says of all classes that shape the run's numbers.
     """
@@ -52,6 +57,7 @@ class Parts(RunSettings):
     left_out: dict[str, str]
     trainer: TaskTrainer
     experiences: list[Experience]
+    experts: tuple[Expert, ...]
     pretrained: dict[str, Tensor]
     training: dict[str, Any]
     code: dict[str, Any]
@@ -61,12 +67,20 @@ class Parts(RunSettings):
         """Kinds of accuracy that are reported."""
         return tuple(kind for kind in KINDS if kind not in self.left_out)
 
+    @property
+    def has_expert_of_each_task(self) -> bool:
+        """Whether each task's weights are read, and not those of one model for all of them."""
+        return isinstance(self.trainer, Imported) and not self.trainer.one_for_all
+
     def evaluator(self, split: str) -> Evaluator:
         """Evaluates encoders on the `test` or the `validation` images."""
-        samples, class_masks = self.scenario.evaluated(split)
+        return self.evaluator_of(self.head, *self.scenario.evaluated(split))
+
+    def evaluator_of(self, head: Tensor, samples: Samples, class_masks: Tensor) -> Evaluator:
+        """Evaluates encoders with a head on some images, whose groups are rows of the masks."""
         return Evaluator(
             self.trainer.encoder,
-            self.head,
+            head,
             self.backbone.transform,
             samples,
             class_masks,
@@ -75,6 +89,10 @@ class Parts(RunSettings):
             self.devices.device,
             self.devices.autocast,
         )
+
+    def stream(self, warn: Callable[[str], None] = log.warning) -> Stream:
+        """Where the tasks' weights are stored, or where it is written which files they are read from."""
+        return Stream(self.store_dir / "streams", self.training, warn, self.pretrained)
 
 
 def build(config: Mapping[str, Any]) -> Parts:
@@ -97,6 +115,8 @@ def build(config: Mapping[str, Any]) -> Parts:
             warn_of_other_sizes(scenario, str(config["paths"]["data_dir"]))
     check_split(settings, scenario)
     backbone = part(config, "backbone", Backbone)
+    with distributed.main_first():
+        experts = find_experts(config, scenario, backbone, settings.store_dir)
     _prepare_images(settings, scenario, backbone)
     head = _make_head(settings, scenario, backbone)
     meaningless = left_out(head, scenario, config)
@@ -114,8 +134,13 @@ def build(config: Mapping[str, Any]) -> Parts:
         left_out=meaningless,
         trainer=trainer,
         experiences=experiences,
+        experts=experts,
         pretrained=trainer.weights(),
-        training=_what_shapes_weights(config, settings, code, scenario, backbone, trainer),
+        training=(
+            _what_experts_stand_for(config, scenario, backbone, experts)
+            if experts
+            else _what_shapes_weights(config, settings, code, scenario, backbone, trainer)
+        ),
         code=code,
     )
 
@@ -177,6 +202,19 @@ def _what_shapes_weights(
             "code": code,
         }
     return training
+
+
+def _what_experts_stand_for(
+    config: Mapping[str, Any], scenario: Scenario, backbone: Backbone, experts: Sequence[Expert]
+) -> dict[str, Any]:
+    """`Parts.training` of weights that are read: nothing that only training looks at is in it."""
+    return {
+        "schema": schema.SCHEMA,
+        "backbone": backbone.identity,
+        "scenario": {key: value for key, value in scenario.identity().items() if key != "epochs"},
+        "experts": [[expert.task, *expert.reference.content] for expert in experts],
+        "code": source_code.code_of(config, ("backbone", "scenario", "trainer")),
+    }
 
 
 def _warn_of_unseen_code(config: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from cl_bench import store
-from cl_bench.evaluation import Counts, accuracies
+from cl_bench.evaluation import KINDS, Counts, accuracies
 from cl_bench.experiment import earlier_result, scaling_grid
+from cl_bench.experiment.experts import record as experts
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.scenario_name import measured
 from cl_bench.experiment.state import Run
@@ -47,7 +48,10 @@ def _compose(run: Run) -> dict[str, Any]:
 
     - `accuracy`, `metrics`, `matrix`: of the merged model. Where `merger.scaling` was a list, they hold for `scaling`:
       the λ that was chosen on validation images, or else the first one. `scalings` has them for each λ.
-    - `finetuned`: the same for the weights of each task before merging.
+    - `finetuned`: the same for the weights of each task before merging. Experts that others trained are evaluated on
+      their own task alone, so that below zero-shot only the diagonal of its matrix has values.
+    - `experts`: whose weights were read; null where tasks were trained. `accuracy` is each one's own.
+    - `notes`: what a reader of the numbers has to know.
     - `left_out`: which kind of accuracy is null in all of these, and why.
     - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
       classes of its data set.
@@ -73,6 +77,8 @@ def _compose(run: Run) -> dict[str, Any]:
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
         "finetuned": _finetuned(parts, [row.finetuned for row in run.rows[1:]], rows[0], number),
+        "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
+        "notes": experts.notes(parts),
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {
@@ -91,7 +97,7 @@ def _compose(run: Run) -> dict[str, Any]:
             "evaluation": meter.seconds["evaluation"],
         },
         "peak_memory_mib": {
-            "training": max((record["peak_memory_mib"] for record in run.records), default=None),
+            "training": max(_numbers(record["peak_memory_mib"] for record in run.records), default=None),
             "merging": meter.peak_memory_mib.get("merging"),
             "evaluation": meter.peak_memory_mib["evaluation"],
         },
@@ -125,7 +131,18 @@ def _finetuned(
 ) -> dict[str, Any] | None:
     if not any(rows):
         return None
-    return accuracies([zero_shot, *rows], tasks, parts.kinds)
+    found = accuracies([zero_shot, *rows], tasks, parts.kinds)
+    if parts.experts:  # on the images of all tasks together, they were not evaluated
+        found["accuracy"] = dict.fromkeys(KINDS)
+        found["accuracy_after_task"] = {
+            kind: None if values is None else [values[0], *([None] * len(rows))]
+            for kind, values in found["accuracy_after_task"].items()
+        }
+    return found
+
+
+def _numbers(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _device_name(device: torch.device) -> str:

@@ -79,8 +79,8 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of all tasks so far; the axis of everything that is logged."""
-        return sum(record["steps"] for record in self.records)
+        """Optimizer steps of all tasks so far, or their number if none is trained; the axis of all that is logged."""
+        return len(self.records) if self.parts.experts else sum(record["steps"] for record in self.records)
 
     @contextlib.contextmanager
     def shown_and_logged(self) -> Iterator[None]:
@@ -96,7 +96,7 @@ def begin(config: Mapping[str, Any]) -> Run:
         UserError: See `parts.build`.
     """
     parts = build(config)
-    stream = Stream(parts.store_dir / "streams", parts.training)
+    stream = parts.stream()
     if distributed.is_main():
         _say_why_all_is_trained_anew(parts, stream)
     meter, kept = Meter(parts.devices.device), Kept(len(parts.experiences))

@@ -1,5 +1,5 @@
 """The way of a pixel, in one room; read in this order:
 
-`images` (what a data set is made of), `files` and `file_hashes`, `prepared` (the cache) and `resizing`, `transforms`
+`images` (what a data set is made of), `files`, `prepared` (the cache) and `resizing`, `transforms`
 (what the encoder sees), `samples` (a task's selection) and `batches`.
 """

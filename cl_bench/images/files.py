@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cl_bench.images.file_hashes import hashes
 from cl_bench.images.images import ImageDataset
 from cl_bench.runtime.errors import UserError
 
@@ -66,6 +65,10 @@ class ImageFiles:
         Raises:
             UserError: Files are missing or cannot be read; names up to ten of them.
         """
+        from cl_bench.store.file_hashes import (
+            hashes,
+        )  # with PyTorch, which whoever looks at lists of files does without
+
         contents = hashes(self.root, self.names, self._kept_in, self._problem)
         return hashlib.sha256("\n".join(contents).encode()).hexdigest()
 

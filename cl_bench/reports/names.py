@@ -54,6 +54,8 @@ _TRAINERS = {
     "cmm": "CMM",
     "lora": "LoRA",
     "head_only": "linear probe",
+    "imported": "imported",
+    "finished": "finished model",
 }
 _MERGERS = {
     "last": "last",

@@ -1,6 +1,5 @@
 """Stores what training on a stream of tasks produced: the weights of each task, found by the configuration."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from torch import Tensor
 
 from cl_bench.store import atomic, permissions
+from cl_bench.store.file_hashes import sha256
 from cl_bench.store.fingerprint import fingerprint
+from cl_bench.store.layouts.reader import read_like
 from cl_bench.store.plain import to_plain
+from cl_bench.store.references import Reference, damage
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 2**20
 _REMEDY = "paths.store_dir=…"
 
 
@@ -35,11 +36,19 @@ class _Task(_File):
     extra: dict[str, _File] = {}
 
 
+class _ReferredTask(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reference: Reference
+    record: dict[str, Any]
+    extra: dict[str, _File] = {}
+
+
 class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: Literal[1] = Field(default=1, alias="schema")
-    tasks: dict[NonNegativeInt, _Task] = {}
+    tasks: dict[NonNegativeInt, _Task | _ReferredTask] = {}
 
 
 class Stream:
@@ -49,13 +58,23 @@ class Stream:
     ``task_000.<name>.safetensors`` other results of its training, and ``manifest.json`` the size, SHA-256 and record of
     each. A file counts only if the manifest lists it and its size and hash agree. Nothing is ever unpickled.
 
+    Weights that others trained are not copied: the manifest refers to their files, wherever these are.
+
     Args:
         folder: The folder of all streams.
         config: Exactly what shapes the weights, as plain data.
         warn: Called with a text about each file that is missing or damaged.
+        pretrained: θ₀, by whose names files of others are read.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], warn: Callable[[str], None] = log.warning) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        warn: Callable[[str], None] = log.warning,
+        pretrained: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._hashes_in, self._pretrained = Path(folder).parent, pretrained or {}
         self.fingerprint = fingerprint(config)
         self.path = Path(folder) / self.fingerprint
         self._config = config
@@ -111,15 +130,17 @@ class Stream:
                 return path.parent, config.get(key) or {}
         return None
 
-    def read(self, task: int) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def read(self, task: int) -> tuple[Mapping[str, Tensor], dict[str, Any]] | None:
         """Weights (mapped into memory) and record of a task; None if they are missing or damaged.
 
         Raises:
             UserError: They exist, but must not be read; every method that reads raises it.
         """
         entry = self._manifest().tasks.get(task)
-        weights = None if entry is None else self._read_file(entry)
-        return None if entry is None or weights is None else (weights, entry.record)
+        if entry is None:
+            return None
+        weights = self._read_file(entry) if isinstance(entry, _Task) else self._read_reference(entry.reference)
+        return None if weights is None else (weights, entry.record)
 
     def read_extra(self, task: int, name: str) -> dict[str, Tensor] | None:
         """Tensors that ``write`` was given as ``extra``; None if they are missing or damaged."""
@@ -155,12 +176,20 @@ class Stream:
         self._partial(task).unlink(missing_ok=True)
 
     @permissions.explained(_REMEDY)
+    def refer(self, task: int, reference: Reference, record: Mapping[str, Any]) -> None:
+        """Have a task's weights read from files of others from now on; otherwise like ``write``."""
+        if not (self.path / "config.json").exists():
+            atomic.write_json(self.path / "config.json", self._config)
+        plain_record = to_plain(record, "record", nonfinite="null")
+        self._enter(task, _ReferredTask(reference=reference, record=plain_record), {})
+
+    @permissions.explained(_REMEDY)
     def add(self, task: int, record: Mapping[str, Any], extra: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Store more tensors beside the weights of a stored task; the record replaces the one before. See ``write``."""
         plain_record = to_plain(record, "record", nonfinite="null")
         self._enter(task, self._manifest().tasks[task].model_copy(update={"record": plain_record}), extra)
 
-    def _enter(self, task: int, entry: _Task, extra: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def _enter(self, task: int, entry: _Task | _ReferredTask, extra: Mapping[str, Mapping[str, Tensor]]) -> None:
         files = {name: self._write_file(f"{_name(task)}.{name}", tensors) for name, tensors in extra.items()}
         # Another process may write another task at the same time.
         with FileLock(self.path / "manifest.lock"):
@@ -196,7 +225,7 @@ class Stream:
     def _write_file(self, name: str, tensors: Mapping[str, Tensor]) -> _File:
         path = self.path / f"{name}.safetensors"
         atomic.write_safetensors(path, tensors)
-        return _File(file=path.name, sha256=_sha256(path), bytes=path.stat().st_size)
+        return _File(file=path.name, sha256=sha256(path), bytes=path.stat().st_size)
 
     @permissions.explained(_REMEDY)
     def _read_file(self, file: _File) -> dict[str, Tensor] | None:
@@ -205,22 +234,20 @@ class Stream:
             damage = "is missing"
         elif path.stat().st_size != file.bytes:
             damage = f"has {path.stat().st_size} bytes instead of {file.bytes}"
-        elif _sha256(path) != file.sha256:
+        elif sha256(path) != file.sha256:
             damage = "has another SHA-256 than the manifest says"
         else:
             return atomic.read_safetensors(path)
         self._warn(f"{path} {damage}: this task will be done again.")
         return None
 
+    @permissions.explained(_REMEDY)
+    def _read_reference(self, reference: Reference) -> Mapping[str, Tensor] | None:
+        if problem := damage(reference, self._hashes_in):
+            self._warn(f"{problem}: this task will be done again.")
+            return None
+        return read_like(Path(reference.path), self._pretrained).weights
+
 
 def _name(task: int) -> str:
     return f"task_{task:03d}"
-
-
-def _sha256(path: Path) -> str:
-    """Hash of a file, read in pieces, so that the mapped weights are not in memory a second time."""
-    digest, piece = hashlib.sha256(), bytearray(_CHUNK)
-    with path.open("rb", buffering=0) as file:
-        while length := file.readinto(piece):
-            digest.update(memoryview(piece)[:length])
-    return digest.hexdigest()

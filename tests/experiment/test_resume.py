@@ -20,7 +20,7 @@ STEPS = (
 )
 
 
-OF_SEVERAL_TASKS = sorted(TRAINERS.keys() - {"joint", "zero_shot"})
+OF_SEVERAL_TASKS = sorted(TRAINERS.keys() - {"joint", "zero_shot", "imported", "finished"})
 
 
 class Stopped(BaseException):

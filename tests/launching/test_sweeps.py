@@ -130,7 +130,8 @@ def test_the_tables_have_the_methods_and_scenarios_of_the_papers(hydra):
 
 def test_the_sweep_over_trainers_has_them_all(hydra):
     others = {"tangent", "cmm"}  # which have a learning rate of their own
-    assert values("trainers", "trainer") == set(TRAINERS) - others
+    learned_elsewhere = {"imported", "finished"}
+    assert values("trainers", "trainer") == set(TRAINERS) - others - learned_elsewhere
     assert "+sweep=trainers scenario=$* trainer=tangent,cmm" in (ROOT / "Makefile").read_text()
     for trainer, merger in {"si": "MagMax", "joint": "Last", "zero_shot": "Last", "cmm": "CMM"}.items():
         assert job_config("trainers", [f"trainer={trainer}"])["merger"]["_target_"] == f"cl_bench.mergers.{merger}"

@@ -1,6 +1,6 @@
-"""The SHA-256 of image files: each file is read once, and again only when somebody may have written to it.
+"""The SHA-256 of files, of images and models: each is read once, and again only when somebody may have written to it.
 
-One JSON file per folder of images keeps the hashes. A hash holds as long as the file's size, modification time (mtime),
+One JSON file per folder keeps the hashes. A hash holds as long as the file's size, modification time (mtime),
 change time of its entry (ctime) and inode stay the same. `cp -p` and rsync restore mtime, but not ctime.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError, attempt, complete, each
+from cl_bench.store import atomic
 
 _Problem: TypeAlias = Callable[[Path, str], UserError]
 _State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, inode
@@ -24,6 +25,7 @@ _State: TypeAlias = list[int]  # size in bytes, mtime and ctime in nanoseconds, 
 _FOLDER = "file_hashes"
 _SCHEMA = 1
 _SETTLED = 2_000_000_000  # ns after which another write gets another time, even from a coarse clock
+_PIECE = 2**20  # bytes
 _AT_ONCE = 64  # files per call of a thread: reading a small file takes less time than calling one
 
 
@@ -58,6 +60,19 @@ def hashes(root: Path, names: Sequence[str], kept_in: Path | None, error: _Probl
     return [known[row] for row in range(len(names))]
 
 
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file's content, read in pieces, since a model need not fit into memory.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        digest, piece = hashlib.sha256(), bytearray(min(os.fstat(file.fileno()).st_size + 1, _PIECE))
+        while length := file.readinto(piece):
+            digest.update(memoryview(piece)[:length])
+    return digest.hexdigest()
+
+
 def _state(root: Path, name: str, error: _Problem) -> _State:
     try:
         status = os.stat(f"{root}/{name}")
@@ -88,7 +103,7 @@ def _read_all(root: Path, names: Sequence[str], error: _Problem) -> Iterator[str
 
 def _sha256(path: Path, error: _Problem) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256(path)
     except OSError as problem:
         raise error(path, f"cannot be read ({problem.strerror})") from problem
 
@@ -109,7 +124,5 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 def _write_index(path: Path, kept: dict[str, Any]) -> None:
     """Of two processes that write at the same time, the last one wins; what it lacks is read again."""
-    from cl_bench.store import atomic
-
     with contextlib.suppress(OSError, UserError):
         atomic.write_bytes(path, json.dumps({"schema": _SCHEMA, "files": kept}).encode())

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cl_bench.images import file_hashes
 from cl_bench.runtime.errors import UserError
+from cl_bench.store import file_hashes
 
 NAMES = ["a/1.png", "a/2.png", "b/1.png"]
 
