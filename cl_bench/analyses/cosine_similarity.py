@@ -10,8 +10,8 @@ from cl_bench.analyses.selection import has_all_parts
 from cl_bench.analyses.source import Record
 from cl_bench.analyses.task_vectors import TaskVectors
 
-WANTED = "trainer independent, sequential, ewc, lwf, tangent or (with all parts) cmm, with two tasks at least"
-_TRAINERS = ("independent", "sequential", "ewc", "lwf", "tangent", "cmm")
+WANTED = "trainer imported, independent, sequential, ewc, lwf, tangent or (with all parts) cmm, with two tasks at least"
+_TRAINERS = ("imported", "independent", "sequential", "ewc", "lwf", "tangent", "cmm")
 
 
 def wants(record: Record) -> bool:

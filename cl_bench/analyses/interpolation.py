@@ -14,14 +14,14 @@ from cl_bench.analyses.selection import has_all_parts
 from cl_bench.analyses.source import Record
 from cl_bench.trainers import Weights
 
-WANTED = "trainer independent, sequential, tangent or (with all parts) cmm, with two tasks at least"
+WANTED = "trainer imported, independent, sequential, tangent or (with all parts) cmm, with two tasks at least"
 _STEPS = np.linspace(0, 1, 11).tolist()
 _EPSILON = 1e-30  # as in merger=cmm: gives the plain average where neither model has a second moment
 
 
 def wants(record: Record) -> bool:
     """Whether the analysis makes sense for a run, see `WANTED`."""
-    known = record["choices"]["trainer"] in ("independent", "sequential", "tangent", "cmm")
+    known = record["choices"]["trainer"] in ("imported", "independent", "sequential", "tangent", "cmm")
     return known and has_all_parts(record) and len(record["training"]) > 1
 
 

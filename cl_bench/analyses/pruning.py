@@ -12,14 +12,14 @@ from cl_bench.analyses.score import score
 from cl_bench.analyses.source import Record
 from cl_bench.analyses.task_vectors import TaskVectors, thresholds
 
-WANTED = "trainer independent or sequential"
+WANTED = "trainer imported, independent or sequential"
 _SHARES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.0)
 _MOST_TASKS = 5
 
 
 def wants(record: Record) -> bool:
     """Whether the analysis makes sense for a run, see `WANTED`."""
-    return record["choices"]["trainer"] in ("independent", "sequential")
+    return record["choices"]["trainer"] in ("imported", "independent", "sequential")
 
 
 def compute(run: OpenedRun) -> dict[str, Any]:

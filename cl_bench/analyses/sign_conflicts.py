@@ -10,14 +10,17 @@ from cl_bench.analyses.opened_run import OpenedRun
 from cl_bench.analyses.source import Record
 from cl_bench.analyses.task_vectors import TaskVectors, thresholds
 
-WANTED = "trainer independent, sequential, ewc or lwf, with two tasks at least"
+WANTED = "trainer imported, independent, sequential, ewc or lwf, with two tasks at least"
 _TRIMMED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 _PUBLISHED = 0.8
 
 
 def wants(record: Record) -> bool:
     """Whether the analysis makes sense for a run, see `WANTED`."""
-    return record["choices"]["trainer"] in ("independent", "sequential", "ewc", "lwf") and len(record["training"]) > 1
+    return (
+        record["choices"]["trainer"] in ("imported", "independent", "sequential", "ewc", "lwf")
+        and len(record["training"]) > 1
+    )
 
 
 def compute(run: OpenedRun) -> dict[str, Any]:

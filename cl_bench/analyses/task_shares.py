@@ -9,12 +9,15 @@ from cl_bench.analyses.opened_run import OpenedRun
 from cl_bench.analyses.source import Record
 from cl_bench.analyses.task_vectors import TaskVectors
 
-WANTED = "trainer independent, sequential, ewc or lwf, with two tasks at least"
+WANTED = "trainer imported, independent, sequential, ewc or lwf, with two tasks at least"
 
 
 def wants(record: Record) -> bool:
     """Whether the analysis makes sense for a run, see `WANTED`."""
-    return record["choices"]["trainer"] in ("independent", "sequential", "ewc", "lwf") and len(record["training"]) > 1
+    return (
+        record["choices"]["trainer"] in ("imported", "independent", "sequential", "ewc", "lwf")
+        and len(record["training"]) > 1
+    )
 
 
 def compute(run: OpenedRun) -> dict[str, Any]:

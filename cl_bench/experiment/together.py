@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
+from cl_bench.mergers import Last
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.trainers import Given, TaskTrainer
+from cl_bench.trainers.imported import Imported
 
 
 def make_trainer(
@@ -42,7 +44,7 @@ def check_split(settings: RunSettings, scenario: Scenario) -> None:
 
 
 def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrainer) -> list[Experience]:
-    """Refuses a trainer, merger and scenario that do not go together; returns what is trained on, task by task."""
+    """Refuses a trainer, merger and scenario that do not go together; returns the experiences of its tasks."""
     merger, optimization = settings.merger, settings.optimization
     if missing := merger.requires - trainer.leaves:
         raise UserError(
@@ -54,14 +56,20 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('trainer', type(trainer))} refines the merged model, from which {choice('merger', type(merger))} "
             "cannot go on; choose merger=cmm merger.scaling=1, or trainer.refinement=null."
         )
+    if isinstance(trainer, Imported) and trainer.one_for_all and not isinstance(merger, Last):
+        raise UserError(
+            f"{choice('trainer', type(trainer))} evaluates a model as it is: there is nothing to merge, so leave out "
+            f"{choice('merger', type(merger))}."
+        )
     experiences = trainer.experiences(scenario)
-    if optimization.epochs is None and not all(experience.epochs for experience in experiences):
+    trained = [] if isinstance(trainer, Imported) else experiences
+    if optimization.epochs is None and not all(experience.epochs for experience in trained):
         raise UserError(
             "optim.epochs=null: the scenario does not say how often to pass over its images; set a number, "
             "such as optim.epochs=10."
         )
     several = len(settings.scalings) > 1
-    images_needed.check(scenario, experiences, settings.evaluation.split == "validation" or several)
+    images_needed.check(scenario, trained, settings.evaluation.split == "validation" or several)
     if several and (trainer.starts_from == "merged" or trainer.refines):
         raise UserError(
             "merger.scaling is a list, but tasks start from the merged weights: name one number; a run for each is "

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 from cl_bench.store.fingerprint import fingerprint
+from cl_bench.store.plain import to_plain
 
 
 def read(folder: Path, of: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -22,7 +23,7 @@ def read(folder: Path, of: Mapping[str, Any]) -> dict[str, Any] | None:
     """
     try:
         content = json.loads(_file(folder, of).read_bytes())
-        return dict(content["found"]) if content["of"] == of else None
+        return dict(content["found"]) if content["of"] == to_plain(of, "of", "refuse") else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
