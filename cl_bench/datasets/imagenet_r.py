@@ -3,7 +3,6 @@
 The publications split it 80/20 at random and did not keep the list; the split here is our own, see `split`.
 """
 
-import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -12,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cl_bench.datasets.releases.imagenet_prompts import imagenet_prompts
-from cl_bench.datasets.releases.list_files import lines
 from cl_bench.datasets.releases.listing import list_images
 from cl_bench.datasets.releases.release import Archive, Release
 from cl_bench.datasets.releases.split import split_off
+from cl_bench.datasets.releases.wordnet import class_names
 from cl_bench.images.images import ImageDataset
 
 RELEASE = Release(
@@ -54,23 +53,15 @@ def load(root: Path) -> ImageDataset:
         UserError: Files are missing or damaged.
     """
     folder, error = RELEASE.find(root, "imagenet-r"), partial(RELEASE.error, root)
-    names = _class_names(RELEASE.find(root, "imagenet-r/README.txt"), error)
+    readme = RELEASE.find(root, "imagenet-r/README.txt")
     listing = list_images(folder, error)
     RELEASE.check_classes(root, folder, listing.classes)
-    if unnamed := sorted(set(listing.classes) - set(names)):
-        raise error(f"{folder / 'README.txt'} is damaged: it has no name of {unnamed[0]}")
-    class_names = sorted(names[wnid] for wnid in listing.classes)
-    labels = np.array([class_names.index(names[wnid]) for wnid in listing.classes])[listing.labels]
+    names = class_names(readme, listing.classes, error)
+    labels = np.array([sorted(names).index(name) for name in names])[listing.labels]
     files = RELEASE.images(root, folder, listing.files)
     train, test, digest = split_off(files, listing.files, labels, _domains(folder, listing.files, error))
-    spoken = tuple(name.replace("_", " ") for name in class_names)
+    spoken = tuple(name.replace("_", " ") for name in sorted(names))
     return ImageDataset("imagenet_r", spoken, imagenet_prompts(), train, test, DOMAINS, digest)
-
-
-def _class_names(readme: Path, error: Callable[[str], Exception]) -> dict[str, str]:
-    """The lines `n01443537 goldfish` below the text of the release's README."""
-    found = (re.fullmatch(r"(n\d{8})\s+(\S.*?)\s*", line) for line in lines(readme, error))
-    return {match[1]: match[2] for match in found if match}
 
 
 def _domains(folder: Path, files: list[str], error: Callable[[str], Exception]) -> NDArray[np.int64]:

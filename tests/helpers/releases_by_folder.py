@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from cl_bench.datasets import caltech101
+
 WNIDS = tuple(f"n{1_440_000 + 137 * i:08d}" for i in range(200))
 DOMAINS_R = (
     "art", "cartoon", "deviantart", "embroidery", "graffiti", "graphic", "misc", "origami", "painting", "sculpture",
@@ -42,6 +44,23 @@ def write_imagenet_r(root: Path) -> None:
     text = ["A text about the images,", "", "no line of which looks like those below.", ""]
     names = [f"{wnid} {'Made' if i == 199 else 'made'}_up_{199 - i}" for i, wnid in enumerate(WNIDS)]
     (folder / "README.txt").write_text("\n".join(text + names) + "\n")
+
+
+def write_imagenet_a(root: Path) -> None:
+    """Five images of each class, whose names have spaces, as in the release."""
+    folder = root / "imagenet-a"
+    for i, wnid in enumerate(WNIDS):
+        write_images(folder / wnid, (f"0.{i:04d}{k}_digital clock _ parking meter_0.8{k}.jpg" for k in range(5)))
+    names = [f"{wnid} made-up thing {199 - i}" for i, wnid in enumerate(WNIDS)]
+    (folder / "README.txt").write_text("\n".join(["A text about the images.", "", *names]) + "\n")
+
+
+def write_caltech101(root: Path) -> None:
+    """Five images of each class, and two of the background, which is no class."""
+    folder = root / "caltech101/101_ObjectCategories"
+    for name in caltech101.CLASS_NAMES:
+        write_images(folder / name, (f"image_{k:04d}.jpg" for k in range(1, 6)))
+    write_images(folder / "BACKGROUND_Google", ("image_0001.jpg", "image_0002.jpg"))
 
 
 def write_cub200(root: Path) -> None:
@@ -111,6 +130,8 @@ def write_image_clef(root: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "imagenet_r": write_imagenet_r,
+    "imagenet_a": write_imagenet_a,
+    "caltech101": write_caltech101,
     "cub200": write_cub200,
     "domainnet": write_domainnet,
     "office31": write_office31,

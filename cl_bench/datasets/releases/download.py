@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,8 +212,7 @@ def _accept(archive: Archive, path: Path, root: Path) -> None:
     try:
         _check(archive, path)
         with _bar(f"{path.name}: unpacking", bars.TaskProgressColumn()) as progress:
-            lay = unpack if is_archive(path.name) else _lay
-            entries = lay(path, root / archive.into, progress)
+            entries = _put(archive, path, root / archive.into, progress)
     except BadFile:
         path.unlink()
         raise
@@ -233,6 +233,19 @@ def _check(archive: Archive, path: Path) -> None:
             progress(file.tell(), size)
     if f"{kind}:{digest.hexdigest()}" != archive.checksum:
         raise BadFile(f"{path.name} has {kind}:{digest.hexdigest()} instead of {archive.checksum}")
+
+
+def _put(archive: Archive, path: Path, into: Path, progress: Progress) -> list[str]:
+    """Unpacks or moves the content of a file that has arrived; names what now lies in the folder."""
+    if not archive.inside:
+        lay = unpack if is_archive(path.name) else _lay
+        return lay(path, into, progress)
+    with tempfile.TemporaryDirectory(dir=path.parent) as outer:
+        unpack(path, Path(outer), progress)
+        inner = Path(outer) / archive.inside
+        if not inner.is_file():
+            raise BadFile(f"{path.name} has no {archive.inside}")
+        return unpack(inner, into, progress)
 
 
 def _lay(path: Path, into: Path, progress: Progress) -> list[str]:

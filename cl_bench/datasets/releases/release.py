@@ -19,12 +19,14 @@ class Archive:
         urls: Where to fetch it; they are tried in this order.
         checksum: `md5:…` or `sha256:…` of the file; empty if the publisher gives none.
         into: The folder below that of all data sets into which it is unpacked, or moved if it is not an archive.
+        inside: Path in it of another archive, which alone is unpacked; empty if the files lie in this one.
     """
 
     file: str
     urls: tuple[str, ...]
     checksum: str = ""
     into: str = ""
+    inside: str = ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,20 @@ def test_fetched_checked_unpacked_and_then_left_alone(tmp_path, capsys, checksum
         assert server.requests == [("/birds.zip", None)]
 
 
+def test_an_archive_within_an_archive(tmp_path, capsys):
+    outer = zipped({"pack/birds.zip": BIRDS, "pack/other.zip": zipped({"other/1.jpg": b"other"})})
+    with serving({"/outer.zip": outer}) as server:
+        url = (f"{server.url}/outer.zip",)
+        download(make_release(Archive("outer.zip", url, md5(outer), inside="pack/birds.zip")), tmp_path)
+        assert_is_there(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == ["birds", "downloads"] and in_transit(tmp_path) == ["outer.zip.done"]
+        lacking = make_release(Archive("outer.zip", url, md5(outer), into="again", inside="pack/wrens.zip"))
+        (tmp_path / "downloads/birds/outer.zip.done").unlink()
+        with pytest.raises(UserError, match=r"outer\.zip has no pack/wrens\.zip"):
+            download(lacking, tmp_path)
+    assert in_transit(tmp_path) == []
+
+
 def test_a_file_that_is_no_archive_is_laid_where_it_belongs(tmp_path):
     with serving({"/labels.mat": b"labels"}) as server:
         archive = Archive("labels.mat", (f"{server.url}/labels.mat",), md5(b"labels"), into="birds/labels")
