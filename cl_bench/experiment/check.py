@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from cl_bench.backbones import Backbone
-from cl_bench.experiment import rehearsal
+from cl_bench.experiment import few_shot, rehearsal
 from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
@@ -35,6 +35,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     bound(group_settings(config, "logger"), "logger")
     node = group_settings(config, "scenario")
     if not any(isinstance(node.get(name), Mapping) for name in ("dataset", "datasets")):
+        few_shot.check(config)
         bound(node, "scenario")  # it fetches its images itself
         return settings.devices
     data = [config.get("dataset"), config.get("task_order"), node]

@@ -66,12 +66,15 @@ def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dic
     names = [name for labels in scenario.labels for name in labels.class_names]
     found = alike(head, _competing(scenario))
     if found.confused:
-        dataset = _dataset_name(found.confused[0].first, scenario)
+        dataset, other = (_dataset_name(label, scenario) for label in found.confused[0][:2])
         equal = any(names[pair.first] == names[pair.second] for pair in found.confused)
         raise UserError(
             "The head cannot tell these classes apart, since their rows are the same: "
-            f"{named_clusters(found.confused, names)}.\n{_remedy(config, dataset, equal)}"
+            f"{named_clusters(found.confused, names)}.\n"
+            + (_remedy(config, dataset, equal) if dataset == other else _remedy_between(dataset, other))
         )
+    if scenario.one_label_space and distributed.is_main():
+        _warn_of_shared_names(scenario)
     if found.close and distributed.is_main():
         log.warning(
             "The head's rows are nearly the same for: %s; images of these classes are hard to tell apart.",
@@ -81,6 +84,21 @@ def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dic
         return {}
     tied = named_clusters(found.tied, names)
     return {"task_agnostic": f"data sets share words, and among all classes a tie would decide between {tied}"}
+
+
+def _warn_of_shared_names(scenario: Scenario) -> None:
+    """Warns where the task is not known and two data sets have a class of one name, told apart by prompts alone."""
+    owners: dict[str, list[str]] = {}
+    for data in scenario.datasets:
+        for name in data.class_names:
+            owners.setdefault(name.replace("_", " ").casefold(), []).append(data.name)
+    shared = [f"{name} ({', '.join(of)})" for name, of in owners.items() if len({*of}) > 1]
+    if shared:
+        log.warning(
+            "Several data sets have classes of the same name, told apart by their prompts alone; an image counts as "
+            "right only for the class of its own data set: %s",
+            listed(shared),
+        )
 
 
 def _competing(scenario: Scenario) -> Tensor:
@@ -111,6 +129,13 @@ def _remedy(config: Mapping[str, Any], dataset: str, equal: bool) -> str:
     if setting is None:
         return f"These names are the data set's, so {other}."
     return f"Name them with other words (letter case and spaces make no difference), {setting}, or {other}."
+
+
+def _remedy_between(dataset: str, other: str) -> str:
+    return (
+        f"They are classes of two data sets, {dataset} and {other}, that share words, and the task is not known: leave "
+        "one of the two out, task_order=[…], or let the task be known, scenario.task_known=true."
+    )
 
 
 def _class_names_setting(config: Mapping[str, Any], dataset: str) -> str | None:

@@ -55,7 +55,8 @@ def _compose(run: Run) -> dict[str, Any]:
     - `left_out`: which kind of accuracy is null in all of these, and why.
     - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
       classes of its data set.
-    - `datasets`: `sha256` is the hash of images and class names, `images` that of the images alone.
+    - `datasets`: `sha256` is the hash of images and class names, `images` that of the images alone; `shots` says how
+      training images were drawn, null where all are there.
     - `code`: which versions of the project's classes, and which source of the user's, see `source_code`.
     """
     parts, config, meter = run.parts, run.config, run.meter
@@ -84,6 +85,7 @@ def _compose(run: Run) -> dict[str, Any]:
             {
                 "name": data.name,
                 "split": data.split,
+                "shots": data.shots._asdict() if data.shots else None,
                 "sha256": data.identity,
                 "images": data.images_identity,
                 "class_names": data.class_names,

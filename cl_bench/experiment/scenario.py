@@ -2,12 +2,13 @@
 
 import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from cl_bench.datasets.releases.catalog import releases
 from cl_bench.datasets.releases.verify import sizes
+from cl_bench.experiment import few_shot
 from cl_bench.experiment.settings import group_settings, part
 from cl_bench.experiment.user_parts import made
 from cl_bench.images.images import ImageDataset
@@ -18,6 +19,9 @@ from cl_bench.scenarios import Scenario
 
 log = logging.getLogger(__name__)
 
+Once: TypeAlias = Memo | Callable[[Any, Callable[[], Any]], Any]
+"""Makes what a key stands for, or has it from before."""
+
 
 def make_scenario(config: Mapping[str, Any], memo: Memo | None = None) -> Scenario:
     """Makes the scenario; where its data set is that of the group `dataset`, messages name that group.
@@ -26,13 +30,11 @@ def make_scenario(config: Mapping[str, Any], memo: Memo | None = None) -> Scenar
         config: Of the run.
         memo: Data sets that were read for other runs; None: they are read anew.
     """
-    node, dataset = group_settings(config, "scenario"), config.get("dataset")
+    node = group_settings(config, "scenario")
     _check_has_order(node, config.get("task_order"))
-    if memo is not None:
-        node = {**node, **_read_once(node, dataset, memo)}
-    elif dataset is not None and node.get("dataset") == dataset:
-        node = {**node, "dataset": _make_dataset(dataset, "dataset")}
-    return part({"scenario": node}, "scenario", Scenario)
+    few_shot.check(config)
+    datasets = _read_datasets(node, config.get("dataset") or {}, memo or (lambda key, make: make()))
+    return part({"scenario": {**node, **datasets}}, "scenario", Scenario)
 
 
 def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
@@ -46,23 +48,23 @@ def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
             )
 
 
-def _read_once(node: Mapping[str, Any], dataset: Any, memo: Memo) -> dict[str, Any]:
+def _read_datasets(node: Mapping[str, Any], dataset: Mapping[str, Any], memo: Once) -> dict[str, Any]:
     """Reads the data sets of a scenario, each once; those that are `_partial_` stay functions that read them."""
 
     def read(one: Mapping[str, Any], where: str) -> ImageDataset:
-        whole = {**one, "_partial_": False}
-        dataset: ImageDataset = memo(["dataset", whole], lambda: _make_dataset(whole, where))
-        return dataset
+        whole, draw = few_shot.separate({**one, "_partial_": False}, where, dataset)
+        data: ImageDataset = memo(["dataset", whole], lambda: _make_dataset(whole, where))
+        return data if draw is None else memo(["shots", whole, draw], lambda: few_shot.draw(data, draw))
 
-    if isinstance(node.get("dataset"), Mapping):
-        chosen = node["dataset"] == dataset
-        return {"dataset": read(node["dataset"], "dataset" if chosen else "scenario.dataset")}
-    several = {name: (one, f"scenario.datasets.{name}") for name, one in node["datasets"].items()}
-    return {
-        "datasets": {
-            name: partial(read, *one) if one[0].get("_partial_") else read(*one) for name, one in several.items()
+    made: dict[str, Any] = {}
+    if isinstance(one := node.get("dataset"), Mapping):
+        made["dataset"] = read(one, "dataset" if one == dataset else "scenario.dataset")
+    if isinstance(several := node.get("datasets"), Mapping):
+        places = {name: (one, f"scenario.datasets.{name}") for name, one in several.items()}
+        made["datasets"] = {
+            name: partial(read, *place) if place[0].get("_partial_") else read(*place) for name, place in places.items()
         }
-    }
+    return made
 
 
 def _make_dataset(node: Mapping[str, Any], where: str) -> ImageDataset:

@@ -5,7 +5,7 @@ import inspect
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,20 @@ class Images:
         return len(self.labels)
 
 
+class Shots(NamedTuple):
+    """How a data set's training images were drawn, see `shots`.
+
+    Attributes:
+        per_class: Number of images of each class.
+        seed: Of the draw.
+        drawn_from: Number of all training images.
+    """
+
+    per_class: int
+    seed: int
+    drawn_from: int
+
+
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
     """A data set: two splits, and the words for its classes.
@@ -82,6 +96,7 @@ class ImageDataset:
         test: Test images.
         domain_names: One name per domain; empty if there is only one.
         split: `official`; or for a split of our own, see `split`, the SHA-256 of the list of test images.
+        shots: How `train` was drawn from all training images; None where it has them all.
 
     Raises:
         ValueError: If a label or domain has no name, a prompt has no '{}', or only one of domain names and
@@ -96,6 +111,7 @@ class ImageDataset:
     test: Images
     domain_names: tuple[str, ...] = ()
     split: str = "official"
+    shots: Shots | None = None
 
     def __post_init__(self) -> None:
         if not self.name.isprintable():

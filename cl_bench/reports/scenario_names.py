@@ -23,7 +23,7 @@ _TASKS = {
 _PAPERS_ORDER = (
     *(f"{dataset}_{tasks}" for dataset, numbers in _TASKS.items() for tasks in numbers),
     *("imagenet_r_domains", "domainnet", "office31", "office_home", "image_clef", "glyphs_domains"),
-    *("eight_datasets", "mini_eight"),
+    *("eight_datasets", "fourteen_datasets", "twenty_datasets", "mtil", "x_tail", "mini_eight"),
 )
 
 

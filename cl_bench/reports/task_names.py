@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_KINDS_WITH_NAMES = ("domain-incremental", "dataset-incremental")
+_KINDS_WITH_NAMES = ("domain-incremental", "dataset-incremental", "dataset-incremental, task unknown")
 _MOST = 25  # names that can be read beside each other
 _LONGEST = 20  # letters
 

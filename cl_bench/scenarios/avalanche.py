@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ class Avalanche(Scenario):
         UserError: The benchmark or an option does not exist, its data cannot be read, or its classes have no names.
     """
 
-    kind: ClassVar[str] = "Avalanche benchmark"
+    kind = "Avalanche benchmark"
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Data-incremental: every task brings more images of the same classes."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class DataIncremental(Scenario):
         UserError: More tasks than images.
     """
 
-    kind: ClassVar[str] = "data-incremental"
+    kind = "data-incremental"
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Domain-incremental: every task brings the same classes in another domain."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ class DomainIncremental(Scenario):
         UserError: The data set has no domains, or the order is no permutation of them.
     """
 
-    kind: ClassVar[str] = "domain-incremental"
+    kind = "domain-incremental"
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from avalanche.benchmarks import CLScenario, EagerCLStream
@@ -69,9 +69,9 @@ class Scenario(CLScenario):  # type: ignore[misc]  # Avalanche has no types
             data set with its own labels.
     """
 
-    kind: ClassVar[str | None] = None
-    headline: ClassVar[str] = "accuracy.task_agnostic"
-    one_label_space: ClassVar[bool] = True
+    kind: str | None = None
+    headline: str = "accuracy.task_agnostic"
+    one_label_space: bool = True
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def _settings_of_files() -> set[str]:
     for path in CONF.rglob("*.yaml"):
         group, text = path.parent.relative_to(CONF).as_posix(), path.read_text()
         content = yaml.safe_load(text) or {}
-        if text.startswith("# @package _global_"):
+        if text.startswith("# @package _global_") or path == CONF / "config.yaml":
             for key, value in content.items():
                 take(value, key)
         elif group in GROUPS:

@@ -1,5 +1,6 @@
 """The head of a scenario, and the classes that it cannot tell apart: refused, warned of, or left out of a number."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -110,6 +111,23 @@ def test_a_benchmark_of_avalanche_says_where_its_names_are_set(configure, tmp_pa
     with pytest.raises(UserError, match=r"'a' and 'A'\.\n.*scenario\.class_names=\[…\]"):
         build(configure(*common, f"scenario.class_names=[{','.join(names)}]"))
     assert build(configure(*common)).left_out == {}
+
+
+def test_where_the_task_is_not_known_equal_rows_of_two_data_sets_are_refused(configure):
+    unknown = ("scenario=mini_eight", "scenario.task_known=false")
+    with pytest.raises(UserError, match=r"2 classes named 'digit 0'.*\n.*digits and handwritten.*task_order=\[…\]"):
+        build(configure(*unknown, "task_order=[digits,handwritten]"))
+    assert build(configure(*unknown, "task_order=[digits,capitals]")).kinds == ("task_agnostic", "task_aware")
+    assert build(configure("scenario=mini_eight", "task_order=[digits,handwritten]")).kinds == ("task_aware",)
+
+
+def test_where_the_task_is_not_known_names_that_two_data_sets_share_are_told(caplog):
+    shared = make_dataset(3, name="b", seed=1)
+    shared = dataclasses.replace(shared, class_names=("Class_1", "d", "e"), prompts=("another {}",))
+    for known in (True, False):
+        scenario = SeveralDatasets({"a": make_dataset(3), "b": shared}, task_known=known)
+        assert left_out(torch.eye(6), scenario, {"scenario": {}}) == {}
+        assert ("counts as right only for the class of its own data set: class 1 (a, b)" in caplog.text) is not known
 
 
 def test_two_classes_of_one_of_several_data_sets_are_refused(configure, tmp_path):

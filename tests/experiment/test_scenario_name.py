@@ -17,7 +17,8 @@ def as_composed(config):
     """Kind, data sets and number of tasks, read from the configuration, since most data are not here."""
     scenario = config["scenario"]
     if "datasets" in scenario:
-        return "dataset-incremental", list(scenario["datasets"]), len(scenario["datasets"])
+        kind = "dataset-incremental" if scenario["task_known"] else "dataset-incremental, task unknown"
+        return kind, list(scenario["datasets"]), len(scenario["datasets"])
     name = scenario["dataset"]["_target_"].split(".")[-2]
     name = {"glyphs": "glyphs60"}.get(name, name)
     if scenario["_target_"].endswith("ClassIncremental"):
@@ -29,7 +30,8 @@ def as_composed(config):
 @pytest.mark.parametrize("scenario", NAMED)
 def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
     config = configure(f"scenario={scenario}")
-    assert scenario_name(*as_composed(config), ours=are_ours(config)) == scenario
+    shots = [config["dataset"]["shots"]]
+    assert scenario_name(*as_composed(config), ours=are_ours(config), shots=shots) == scenario
     assert scenario_position(scenario) < scenario_position("")  # and their place in tables
 
 
@@ -43,7 +45,14 @@ def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
         (("scenario=class_incremental", "dataset=digits"), "digits_5"),
         (("scenario=class_incremental", "dataset=glyph_domains"), "glyph_domains (class-incremental, 5 tasks)"),
         (("scenario=data_incremental", "dataset=digits"), "digits (data-incremental, 5 tasks)"),
+        (("scenario=digits_5", "dataset.shots=16"), "digits_5 (16 shots)"),
+        (("scenario=digits_5", "dataset.shots=16", "scenario.tasks=2"),
+         "digits (class-incremental, 2 tasks, 16 shots)"),
+        (("scenario=glyphs_5", "scenario.first_task=20"), "glyphs60 (class-incremental, 20 classes first, 5 tasks)"),
         (("scenario=mini_eight",), "mini_eight"),
+        (("scenario=mini_eight", "++scenario.datasets.greek.shots=4"), "mini_eight (4 shots of greek)"),
+        (("scenario=mini_eight", "task_order=[greek,digits]", "scenario.task_known=false"),
+         "greek + digits (dataset-incremental, task unknown, 2 tasks)"),
         (("scenario=mini_eight", "task_order=[handwritten,digits]"),
          "handwritten + digits (dataset-incremental, 2 tasks)"),
         (("scenario=mini_eight", "task_order=[0,1,2,3,4,5]"),

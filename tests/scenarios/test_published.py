@@ -6,7 +6,7 @@ import itertools
 import pytest
 import yaml
 
-from cl_bench.runtime.instantiate import instantiate
+from cl_bench.experiment.scenario import make_scenario
 from cl_bench.scenarios.order import PUBLISHED
 from tests.helpers import releases, releases_by_folder, releases_of_twenty
 
@@ -33,7 +33,8 @@ def data_dir(tmp_path_factory):
 def compose(configure, data_dir):
     def compose(*overrides):
         config = configure(f"paths.data_dir={data_dir}", *overrides)
-        for node in (config.get("dataset"), config["scenario"].get("dataset")):
+        several = config["scenario"].get("datasets", {}).values()
+        for node in (config.get("dataset"), config["scenario"].get("dataset"), *several):
             if node and "checksum" in node:
                 node["checksum"] = False
         return config
@@ -51,7 +52,7 @@ def check_published_settings(config, epochs):
 def test_class_incremental(compose, name, classes, tasks, epochs):
     config = compose(f"scenario={name}_{tasks}")
     check_published_settings(config, epochs)
-    scenario = instantiate(config["scenario"], "scenario")
+    scenario = make_scenario(config)
     for stream in (scenario.train_stream, scenario.test_stream):
         arrived = [experience.classes_in_this_experience for experience in stream]
         assert len(arrived) == tasks and sorted(itertools.chain(*arrived)) == list(range(classes))
@@ -66,14 +67,14 @@ def test_class_incremental(compose, name, classes, tasks, epochs):
 
 
 def test_cars_in_ten_tasks_has_19_20_19_20_classes(compose):
-    scenario = instantiate(compose("scenario=cars_10")["scenario"], "scenario")
+    scenario = make_scenario(compose("scenario=cars_10"))
     assert [len(e.classes_in_this_experience) for e in scenario.test_stream] == [19, 20, 19, 20, 20] * 2
 
 
 def test_another_number_of_tasks_and_another_order_by_override(compose):
     config = compose("scenario=cub200_10", "scenario.tasks=25", "scenario.class_order=3")
-    scenario = instantiate(config["scenario"], "scenario")
-    published = instantiate(compose("scenario=cub200_10", "scenario.tasks=25")["scenario"], "scenario")
+    scenario = make_scenario(config)
+    published = make_scenario(compose("scenario=cub200_10", "scenario.tasks=25"))
     chunks = [[e.classes_in_this_experience for e in s.train_stream] for s in (scenario, published)]
     assert [len(chunk) for chunk in chunks[0]] == [8] * 25 and chunks[0] != chunks[1]
 
@@ -91,12 +92,12 @@ def test_another_number_of_tasks_and_another_order_by_override(compose):
 def test_domain_incremental(compose, name, dataset, domains, classes):
     config = compose(f"scenario={name}")
     check_published_settings(config, 10)
-    scenario = instantiate(config["scenario"], "scenario")
+    scenario = make_scenario(config)
     names = [experience.name for experience in scenario.train_stream]
     assert names == ORDERS["domain_order"][dataset] and len(names) == domains
     assert len(scenario.labels[0].class_names) == classes
     assert all(e.class_masks.all() and len(e.samples) for s in scenario.streams.values() for e in s)
-    backwards = instantiate(compose(f"scenario={name}", f"task_order={names[::-1]}")["scenario"], "scenario")
+    backwards = make_scenario(compose(f"scenario={name}", f"task_order={names[::-1]}"))
     assert [experience.name for experience in backwards.test_stream] == names[::-1]
 
 
@@ -106,7 +107,7 @@ EIGHT = {"cars": 35, "mnist": 5, "eurosat": 12, "svhn": 4, "resisc45": 15, "sun3
 def test_eight_datasets(compose):
     config = compose("scenario=eight_datasets")
     check_published_settings(config, None)
-    scenario = instantiate(config["scenario"], "scenario")
+    scenario = make_scenario(config)
     stream = list(scenario.train_stream)
     assert {experience.name: experience.epochs for experience in stream} == EIGHT
     assert [experience.name for experience in stream] == list(EIGHT)
@@ -119,14 +120,15 @@ def test_some_of_the_eight_in_another_order(compose, tmp_path):
     WRITERS["mnist"](tmp_path)
     WRITERS["dtd"](tmp_path)
     config = compose("scenario=eight_datasets", "task_order=[dtd,mnist]", f"paths.data_dir={tmp_path}")
-    scenario = instantiate(config["scenario"], "scenario")
+    scenario = make_scenario(config)
     assert [experience.name for experience in scenario.test_stream] == ["dtd", "mnist"]
 
 
 @pytest.mark.parametrize("name", sorted(WRITERS))
 def test_prepared_images_are_those_of_the_files(compose, name, tmp_path):
     kind = "domain_incremental" if name.startswith(("office", "image_clef", "domainnet")) else "data_incremental"
-    scenario = instantiate(compose(f"scenario={kind}", f"dataset={name}")["scenario"], "scenario")
+    tasks = ("scenario.tasks=1",) if kind == "data_incremental" else ()
+    scenario = make_scenario(compose(f"scenario={kind}", f"dataset={name}", *tasks))
     samples = scenario.test_stream[0].samples
     before = [samples[i] for i in range(2)]
     scenario.prepare(8, tmp_path)

@@ -52,9 +52,11 @@ def sizes(release: Release, dataset: ImageDataset) -> Iterator[str]:
     """Compares only the numbers of classes and images, which needs no file; returns what differs."""
     if len(dataset.class_names) != release.classes:
         yield f"{len(dataset.class_names):,} classes instead of {release.classes:,}"
-    for split, images, published in zip(_SPLITS, _splits(dataset), (release.train, release.test), strict=True):
-        if len(images) != published:
-            yield f"{split}: {len(images):,} images instead of {published:,}"
+    trained = len(dataset.train) if dataset.shots is None else dataset.shots.drawn_from
+    there = (trained, len(dataset.test))
+    for split, count, published in zip(_SPLITS, there, (release.train, release.test), strict=True):
+        if count != published:
+            yield f"{split}: {count:,} images instead of {published:,}"
 
 
 def _domains(release: Release, dataset: ImageDataset) -> Iterator[str]:
