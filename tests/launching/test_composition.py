@@ -64,8 +64,9 @@ def test_trainers_optimizers_loggers_data_sets_and_scenarios_do_so_too(composed)
     settings, name = node("logger", "logger._target_=pytorch_lightning.loggers.TensorBoardLogger")
     assert settings == {"save_dir": "${hydra:runtime.output_dir}"} and name.endswith("TensorBoardLogger")
     data = ("scenario=folder", f"dataset._target_={HERE}.good_data")
-    assert node("dataset", *data) == ({}, f"{HERE}.good_data")
-    assert node("dataset", *data, "+dataset.test=40")[0] == {"test": 40}
+    of_any = {"shots": None, "shots_seed": 0}
+    assert node("dataset", *data) == (of_any, f"{HERE}.good_data")
+    assert node("dataset", *data, "+dataset.test=40", "dataset.shots=2")[0] == {**of_any, "shots": 2, "test": 40}
     assert node("scenario", f"scenario._target_={HERE}.Tasks") == ({"dataset": "${dataset}"}, f"{HERE}.Tasks")
     backbone = ("backbone=vit_b_16", "backbone._target_=cl_bench.backbones.TinyClip")
     assert node("backbone", *backbone) == ({}, "cl_bench.backbones.TinyClip")
