@@ -71,20 +71,20 @@ def _with_local_weights(model: str, path: Path) -> nn.Module:
     if path.suffix in (".npz", ".npy"):
         return _create(model, str(path))  # weights of big_vision, which open_clip reads itself
     with _explained(model, path):
-        tensors = read_model(path)
+        tensors, file = read_model(path), model_file(path)
         found = clip.find(tensors)
         has_text = found is None or clip.has_text_tower(found, tensors)
-    if found is None:
-        return _create(model, str(model_file(path)))  # of another architecture, which open_clip alone knows
+    if found is None and file.suffix != ".json" and not torchscript.is_archive(file):
+        return _create(model, str(file))  # of another architecture, whose layouts open_clip alone knows
     if not has_text:
         raise UserError(
             f"backbone.pretrained={path} is an image tower alone, as a CLIPVisionModel is; a backbone needs the "
             "text tower, too, which makes the head. Name the file of the whole CLIP model."
         )
-    _check_activation(model, path, found.layout)
+    _check_activation(model, path, found)
     net = _create(model, None)
     with _explained(model, path):
-        net.load_state_dict(read_whole(path, tensors, net.state_dict()))
+        net.load_state_dict(tensors if found is None else read_whole(path, tensors, found, net.state_dict()))
     return net
 
 
@@ -93,16 +93,16 @@ def _explained(model: str, path: Path) -> Iterator[None]:
     """Says what the user can do where the weights in a file cannot be used."""
     try:
         yield
-    except UserError as error:
+    except (UserError, RuntimeError) as error:
         raise _not_loaded(model, str(path), error) from error
 
 
-def _check_activation(model: str, path: Path, kind: clip.Layout) -> None:
+def _check_activation(model: str, path: Path, found: clip.Found | None) -> None:
     """Refuses weights of another activation: OpenAI's use QuickGELU; for Hugging Face's, `config.json` says which."""
     quick = None
     if path.is_file() and torchscript.is_archive(path):
         quick = True
-    elif kind == "hugging_face":
+    elif found is not None and found.layout == "hugging_face":
         quick = _configured_activation((path if path.is_dir() else path.parent) / "config.json")
     if quick is None or quick == bool(open_clip.get_model_config(model).get("quick_gelu", False)):
         return

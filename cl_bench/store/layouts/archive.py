@@ -52,7 +52,7 @@ class Archive:
 
     def has(self, name: str) -> bool:
         """Whether there is an entry."""
-        return f"{self._folder}/{name}" in self._archive.NameToInfo
+        return f"{self._folder}/{name}" in self._archive.namelist()
 
     def read(self, name: str) -> bytes:
         """The content of an entry."""

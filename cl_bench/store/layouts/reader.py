@@ -60,21 +60,21 @@ def read_like(path: Path, pretrained: Mapping[str, Tensor]) -> Read:
     return Read(weights, _words(found, "proj" in image, bool(set(text) - {"logit_scale"}), left_out))
 
 
-def read_whole(path: Path, tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Whole CLIP models by open_clip's names.
+def read_whole(
+    path: Path, tensors: Mapping[str, Tensor], found: clip.Found, pretrained: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """A whole CLIP model by open_clip's names.
 
     Args:
         path: For messages.
         tensors: What ``read_model`` found there.
+        found: The model among their names.
         pretrained: A model of the same architecture, by open_clip's names.
 
     Raises:
         UserError: The file holds something else than one model of that architecture; names it.
     """
     with explained(path):
-        found = clip.find(tensors)
-        if found is None:
-            raise UserError("it holds no CLIP model")
         return _converted(tensors, clip.places(found, tensors)[0], pretrained, set())
 
 
