@@ -19,7 +19,7 @@ from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime import process
 from cl_bench.runtime.commands import typed
-from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.runtime.instantiate import validated
 from cl_bench.runtime.setting_names import choice
 from cl_bench.runtime.user_code import explained
@@ -79,6 +79,8 @@ def merge_files(config: Mapping[str, Any]) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"out={settings.out} cannot be written ({error}).") from error
     seconds = time.perf_counter() - begin
+    for path, names in models.left_out.items():
+        print(f"{path}: merged without its {shortened(names)}")
     if models.kept:
         print(f"{len(models.kept)} tensors that none of the models has are those of {settings.pretrained}")
     rule = type(settings.merger).__name__

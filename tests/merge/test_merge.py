@@ -148,10 +148,12 @@ def test_lora_experts_and_lightnings_checkpoints_are_merged_into_a_whole_model(m
     change = {"A": torch.randn(2, 16), "B": torch.randn(16, 2)}
     lora_expert(tmp_path / "lora", change)
     checkpoint = {f"encoder.{name[7:]}": tuned[name] for name in tower}
+    checkpoint["head.weight"] = torch.ones(3, 12)
     torch.save({"state_dict": checkpoint, "epoch": 3}, tmp_path / "last.ckpt")
     files = ("pretrained=whole.safetensors", "finetuned=[lora,last.ckpt]", "out=out.safetensors")
     done = merge("merger=magmax", "merger.scaling=1", *files)
     assert done.returncode == 0, done.stderr
+    assert "last.ckpt: merged without its head.weight\n" in done.stdout
     first = "visual.transformer.resblocks.0.attn.in_proj_weight"
     added = torch.cat([3 * change["B"] @ change["A"], torch.zeros(32, 16)])
     expected = MagMax(1).merge(tower, [tower | {first: tower[first] + added}, {name: tuned[name] for name in tower}])

@@ -27,6 +27,7 @@ class Models:
         pretrained: θ₀, without the parameters that no model has.
         finetuned: The models, with the same names.
         kept: The parameters of θ₀ that no model has.
+        left_out: For some files, the names in it that are no part of a CLIP model, such as a classifier's.
 
     Raises:
         UserError: Files cannot be read, or hold a name that their layout does not have; names up to ten of them.
@@ -38,6 +39,7 @@ class Models:
             raise UserError(f"pretrained={pretrained} is a LoRA expert, a change of θ₀; name the file of θ₀.")
         read = dict(zip(finetuned, others, strict=True))
         models = each(finetuned, lambda path: _like(path, read[path], start))
+        self.left_out = {path: names for path in finetuned if (names := _left_out(read[path], start))}
         missing = [clip.missing_parts(model, start) for model in models]
         nowhere = set.intersection(*missing) if missing else set()
         self._order = list(start)
@@ -65,6 +67,12 @@ def _like(path: Path, model: Mapping[str, Tensor] | None, start: Mapping[str, Te
         return _expert(path, start)
     with explained(path):
         return clip.like(model, start)
+
+
+def _left_out(model: Mapping[str, Tensor] | None, start: Mapping[str, Tensor]) -> list[str]:
+    if model is None or model.keys() == start.keys() or (found := clip.find(model)) is None:
+        return []
+    return clip.places(found, model)[1]
 
 
 def _expert(folder: Path, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -84,8 +84,8 @@ def places(found: Found, names: Iterable[str]) -> tuple[dict[str, Place], list[s
     """Where the tensors of a CLIP model are: by open_clip's names, with `visual.` before the image tower.
 
     Returns:
-        The places, and the names that are no part of the model: a classifier's, the temperature beside a tower, and
-        positions that are just counted through.
+        The places, and the names that are no part of the model: a classifier's, and the temperature beside a tower.
+        Positions that are just counted through are passed over.
 
     Raises:
         UserError: A name is neither.
@@ -94,7 +94,7 @@ def places(found: Found, names: Iterable[str]) -> tuple[dict[str, Place], list[s
     for name in names:
         own = _name_inside(found, name)
         if own is None:
-            left_out.append(name)
+            left_out += [name] * (not _POSITIONS.fullmatch(name))
         elif own in inside:
             raise UserError(f"{inside[own]!r} and {name!r} are the same parameter; save the one that is meant alone")
         else:

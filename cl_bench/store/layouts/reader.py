@@ -123,8 +123,7 @@ def _converted(
 
 def _words(found: clip.Found, has_projection: bool, has_text: bool, left_out: list[str]) -> str:
     where = f", under {found.prefix!r}" if found.prefix else ""
-    dropped = [name for name in left_out if not name.endswith(".position_ids")]
-    without = f", without its {shortened(dropped)}" if dropped else ""
+    without = f", without its {shortened(left_out)}" if left_out else ""
     if found.layout != "hugging_face":
         return f"open_clip, {'whole model' if has_text else 'image tower'}{where}{without}"
     if has_text:
