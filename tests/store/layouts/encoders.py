@@ -116,7 +116,7 @@ def own_features(model: nn.Module, images: Tensor, projection: Tensor) -> Tensor
     """What a model of `transformers` itself computes; θ₀'s projection where it has none."""
     with torch.inference_mode():
         if hasattr(model, "text_model"):
-            return model.get_image_features(pixel_values=images).pooler_output
+            return model.visual_projection(model.vision_model(pixel_values=images).pooler_output)
         if hasattr(model, "visual_projection"):
             return model(pixel_values=images).image_embeds
         vision = getattr(model, "vision_model", model)
