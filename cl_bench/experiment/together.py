@@ -1,6 +1,7 @@
 """Parts that depend on each other: they are made with what the others say, and have to go together."""
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor, nn
@@ -63,10 +64,10 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     experiences = trainer.experiences(scenario)
     trained = [] if isinstance(trainer, Imported) else experiences
-    if optimization.epochs is None and not all(experience.epochs for experience in trained):
+    if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):
         raise UserError(
-            "optim.epochs=null: the scenario does not say how often to pass over its images; set a number, "
-            "such as optim.epochs=10."
+            "optim.epochs=null, and the scenario does not say how often to pass over the images of "
+            f"{shorten(', '.join(silent), 100)}: set a number for all, such as optim.epochs=10."
         )
     several = len(settings.scalings) > 1
     images_needed.check(scenario, trained, settings.evaluation.split == "validation" or several)

@@ -1,9 +1,14 @@
 """Writes the data sets that join the eight in longer tables, in the exact layouts of their releases."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from scipy.io import savemat
+
+from cl_bench.datasets import food101, oxford_iiit_pet
 from tests.helpers.releases import write_idx, write_images, write_lines
 
 VARIANTS = ("707-320", "Boeing 717", "F/A-18", *(f"Aircraft {i}" for i in range(97)))
@@ -29,10 +34,47 @@ def write_aircraft(root: Path) -> None:
         write_images(folder / "images", [f"{line.split()[0]}.jpg" for line in lines])
 
 
+def write_flowers102(root: Path) -> None:
+    """Of each class two training images, one for validation and one test image, in no order."""
+    folder = root / "flowers-102"
+    labels = 1 + np.arange(408) * 41 % 102
+    numbers = np.arange(1, 409)
+    write_images(folder / "jpg", [f"image_{number:05d}.jpg" for number in numbers])
+    savemat(folder / "imagelabels.mat", {"labels": labels[None].astype(np.uint8)})
+    parts = {"trnid": numbers[204:][::-1], "valid": numbers[:102], "tstid": numbers[102:204]}
+    savemat(folder / "setid.mat", {name: part[None].astype(np.uint16) for name, part in parts.items()})
+
+
+def write_oxford_iiit_pet(root: Path) -> None:
+    """Of each breed two training images and one test image; cats' names have a capital letter, as in the release."""
+    folder = root / "oxford-iiit-pet"
+    for split, numbers in (("trainval", (100, 12)), ("test", (7,))):
+        names = [
+            (f"{name.title() if label % 3 else name}_{number}", 1 + label)
+            for number in numbers
+            for label, name in enumerate(oxford_iiit_pet.CLASS_NAMES)
+        ]
+        write_lines(folder / "annotations" / f"{split}.txt", [f"{name} {label} 1 1" for name, label in names])
+        write_images(folder / "images", [f"{name}.jpg" for name, _ in names])
+
+
+def write_food101(root: Path) -> None:
+    """Of each dish two training images and one test image; the lists are not sorted."""
+    folder = root / "food-101"
+    dishes = [name.replace(" ", "_") for name in food101.CLASS_NAMES[::-1]]
+    for split, numbers in (("train", (1005649, 7)), ("test", (12,))):
+        listed = {dish: [f"{dish}/{number}" for number in numbers] for dish in dishes}
+        write_lines(folder / f"meta/{split}.json", [json.dumps(listed)])
+        write_images(folder / "images", [f"{name}.jpg" for names in listed.values() for name in names])
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "fashion_mnist": partial(write_idx, folder="FashionMNIST/raw"),
     "kmnist": partial(write_idx, folder="KMNIST/raw"),
     "rendered_sst2": write_rendered_sst2,
     "aircraft": write_aircraft,
+    "flowers102": write_flowers102,
+    "oxford_iiit_pet": write_oxford_iiit_pet,
+    "food101": write_food101,
 }
 """One function per data set; each writes two training images and one test image of all its classes, or more."""

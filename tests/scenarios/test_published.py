@@ -124,6 +124,30 @@ def test_some_of_the_eight_in_another_order(compose, tmp_path):
     assert [experience.name for experience in scenario.test_stream] == ["dtd", "mnist"]
 
 
+ALPHABET = [
+    *("aircraft", "caltech101", "cifar100", "dtd", "eurosat", "flowers102", "food101", "mnist", "oxford_iiit_pet"),
+    *("cars", "sun397"),
+]
+
+
+def test_mtil(compose):
+    config = compose("scenario=mtil")
+    check_published_settings(config, None)
+    scenario = make_scenario(config)
+    assert [experience.name for experience in scenario.train_stream] == ALPHABET
+    assert {experience.epochs for experience in scenario.train_stream} == {None}
+    assert scenario.headline == "metrics.task_aware.average_accuracy" and not scenario.one_label_space
+
+
+def test_x_tail_has_16_images_of_each_class_and_one_label_space(compose):
+    scenario = make_scenario(compose("scenario=x_tail", "dataset.shots=1"))
+    assert [experience.name for experience in scenario.train_stream] == [n for n in ALPHABET if n != "cifar100"]
+    for experience in scenario.train_stream:
+        assert len(experience.samples) == int(experience.class_masks.sum())
+    assert scenario.headline == "metrics.task_agnostic.average_accuracy" and scenario.one_label_space
+    assert compose("scenario=x_tail")["dataset"] == {"shots": 16, "shots_seed": 0}
+
+
 @pytest.mark.parametrize("name", sorted(WRITERS))
 def test_prepared_images_are_those_of_the_files(compose, name, tmp_path):
     kind = "domain_incremental" if name.startswith(("office", "image_clef", "domainnet")) else "data_incremental"

@@ -36,6 +36,9 @@ PUBLISHED = {
     "kmnist": (10, 60_000, 10_000),
     "rendered_sst2": (2, 6_920, 1_821),
     "aircraft": (100, 6_667, 3_333),
+    "flowers102": (102, 1_020, 6_149),
+    "oxford_iiit_pet": (37, 3_680, 3_669),
+    "food101": (101, 75_750, 25_250),
 }
 
 # Number and SHA-256 of the published prompts, sorted and joined by line breaks.
@@ -54,6 +57,9 @@ PROMPTS = {
     "kmnist": (1, "12c1113974e99b0820d5b1ddc05519ffcde27ef5f25746911808730218a85084"),
     "rendered_sst2": (1, "9034019e8a14384cbf990f70d104fd852ac7ddbc1616f6f38973851731cdb9e7"),
     "aircraft": (1, "d7a268604b5f470b71db9a38419f34d005bda712aa6087c9b3bf5a1fe2596ed0"),
+    "flowers102": (1, "bfcd4bbb214d501571cbd68b67ec7b6c86645edc476df3fe0f65c9249d3c50c7"),
+    "oxford_iiit_pet": (1, "16a0790f0e45e97e33950cca7bb403ace4980897f60a295992f2e7aeb85507a1"),
+    "food101": (1, "77a79bac7d9cf25b704d8c51158c1f16659cafee6035c8d63e27172ffaec2340"),
 }
 
 
@@ -111,9 +117,14 @@ def test_the_layout_is_read_with_every_class(name, tmp_path):
         ("kmnist", "KMNIST", [{"train": True}], {"train": False}),
         ("rendered_sst2", "RenderedSST2", [{"split": "train"}], {"split": "test"}),
         ("aircraft", "FGVCAircraft", [{"split": "trainval"}], {"split": "test"}),
+        ("flowers102", "Flowers102", [{"split": "train"}], {"split": "test"}),
+        ("oxford_iiit_pet", "OxfordIIITPet", [{"split": "trainval"}], {"split": "test"}),
+        ("food101", "Food101", [{"split": "train"}], {"split": "test"}),
     ],
 )
-def test_torchvision_reads_the_same_from_the_same_files(name, reader, train, test, tmp_path):
+def test_torchvision_reads_the_same_from_the_same_files(name, reader, train, test, tmp_path, monkeypatch):
+    # It has the checksums of the real files of the flowers.
+    monkeypatch.setattr(torchvision.datasets.Flowers102, "_check_integrity", lambda _: True)
     WRITERS[name](tmp_path)
     data = load(name, tmp_path)
     for images, parts in ((data.train, train), (data.test, [test])):
