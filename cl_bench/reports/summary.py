@@ -34,6 +34,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     console.print(_fitting(result, console))
     for kind, reason in result["left_out"].items():
         console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
+    for note in result.get("notes", ()):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
     if is_unchosen(result):
         console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
     elif result["scalings"] and result["training"]:
@@ -73,7 +75,7 @@ def _table(result: Mapping[str, Any], breaks: str, widest: int) -> Table:
     kind = headline_kind(result)
     add_row = partial(_add_row, table, widest)
     add_row("zero-shot", zero_shot, {})
-    if result["finetuned"]:
+    if result["finetuned"] and not result.get("experts"):  # which are evaluated on their own tasks alone
         add_row(f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
     merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
     if result["training"] and not result["scalings"]:

@@ -67,6 +67,18 @@ class _Dataset(TypedDict, total=False):
     class_names: list[str]
 
 
+class _Expert(TypedDict, total=False):
+    task: str
+    source: str
+    commit: str | None
+    files: list[str]
+    sha256: list[str]
+    layout: str
+    licence: str | None
+    relative_change: float
+    accuracy: dict[str, Number] | None
+
+
 class _Training(TypedDict, total=False):
     seconds: Number
     steps: int
@@ -104,6 +116,8 @@ class _Record(TypedDict, total=False):
     accuracy_after_task: dict[str, list[Number] | None]
     scalings: list[_Scaling] | None
     finetuned: Settings | None
+    experts: list[_Expert] | None
+    notes: list[Name]
     tasks: list[_Task]
     datasets: list[_Dataset]
     training: list[_Training]

@@ -46,7 +46,7 @@ def _own(parts: Parts, counts: Counts, task: int) -> dict[str, float | None]:
 def _on_test_images(experts: Sequence[Expert]) -> Iterator[str]:
     known = published()
     theirs = [expert for expert in experts if expert.source.startswith(f"{known.owner}/") and expert.commit]
-    of = {expert.task: known.test_images.get(expert.task) for expert in theirs}
+    of = {task: known.test_images.get(task) for task in sorted(expert.task for expert in theirs)}
     if mixed := [task for task, says in of.items() if says == "mixed"]:
         yield (
             f"The experts of {', '.join(mixed)} may have been trained on some of the test images: their publisher's "
@@ -57,7 +57,7 @@ def _on_test_images(experts: Sequence[Expert]) -> Iterator[str]:
             f"It is not known whether the experts of {', '.join(unknown)} were trained on some of the test images: "
             "their publisher's split is not listed anywhere."
         )
-    if others := [expert.task for expert in experts if expert not in theirs and not expert.ours]:
+    if others := sorted(expert.task for expert in experts if expert not in theirs and not expert.ours):
         yield (
             f"It is not known on which images the weights of {', '.join(others)} were trained, so test images may be "
             "among them."

@@ -59,6 +59,7 @@ def details(result: Result) -> dict[str, Any]:
         "metrics": {} if unchosen else _kinds(result["metrics"]),
         "unchosen": HOW_TO_CHOOSE if unchosen else None,
         "left_out": result["left_out"],
+        "notes": result.get("notes") or [],
         "tasks": [[task["name"], task["classes"], task["images"], task["training_images"]] for task in tasks],
         "task_names": task_names(result["scenario"], [task["name"] for task in tasks]),
         "training": [

@@ -65,6 +65,7 @@ function openRun(index) {
     ["accuracy", all.unchosen ? `of each λ, below: none was chosen. ${all.unchosen}.` : `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
     ["method", `${run.method}: ${run.trainer} + ${run.merger}${run.scaling === null ? "" : `, λ = ${run.scaling}`}`],
     ...Object.entries(all.left_out).map(([kind, reason]) => [`${kind.replace("_", "-")} left out`, reason]),
+    ...all.notes.map((note) => ["note", note]),
     ["scenario", `${run.scenario}, ${plural(run.tasks, "task")}`],
     ["seed", run.seed],
     ["fingerprint of the training", all.fingerprint],

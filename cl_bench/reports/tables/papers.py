@@ -14,6 +14,7 @@ from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.reports.tables.flags import flags
 from cl_bench.reports.tables.layouts import LAYOUTS, Layout
 from cl_bench.reports.tables.published import Reference, references, sources
+from cl_bench.reports.tables.recorded_notes import recorded_notes
 from cl_bench.reports.tables.rules import rules
 from cl_bench.reports.tables.table import Cell, Row, Table
 from cl_bench.runtime.errors import UserError
@@ -101,7 +102,7 @@ def _table(name: str, layout: Layout, runs: Sequence[RecordedRun], metric: str) 
         ),
         references=references,
         higher_is_better=metric == "accuracy",
-        notes=(*rules(runs), *_source_notes(published), *_namesake_notes(runs)),
+        notes=(*rules(runs), *recorded_notes(runs), *_source_notes(published), *_namesake_notes(runs)),
     )
 
 

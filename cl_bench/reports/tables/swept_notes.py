@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import HOW_TO_CHOOSE
 from cl_bench.reports.settings import typed
+from cl_bench.reports.tables.recorded_notes import recorded_notes
 from cl_bench.reports.tables.rules import rules
 from cl_bench.reports.tables.swept_places import Column, PlacedRun
 
@@ -41,6 +42,7 @@ def notes(names: Mapping[Column, str], placed: Sequence[PlacedRun], repeated_ali
         yield f"All runs have {same}."
     yield from _implied_choices(placed)
     yield from rules(runs)
+    yield from recorded_notes(runs)
     if not repeated_alike:
         yield "Rows are of other seeds or orders of arrival than each other, so none of them is the best."
     if lists:
