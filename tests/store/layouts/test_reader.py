@@ -41,9 +41,11 @@ def encoder() -> Architecture:
     return small()
 
 
+@pytest.mark.parametrize("architecture", [small, tiny_clip])
 @pytest.mark.parametrize("shards", [False, True])
 @pytest.mark.parametrize("name", CLASSES)
-def test_models_of_transformers(name: str, shards: bool, encoder: Architecture, tmp_path: Path) -> None:
+def test_models_of_transformers(name: str, shards: bool, architecture, tmp_path: Path) -> None:
+    encoder = architecture()
     model = encoder.hugging_face(name)
     model.save_pretrained(tmp_path, max_shard_size="5KB" if shards else "5GB")
     assert (tmp_path / "model.safetensors.index.json").is_file() == shards

@@ -1,5 +1,6 @@
 """Files that hold something else than one encoder of θ₀'s architecture: one line names what, and nothing is guessed."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,30 @@ def test_what_is_no_encoder_like_theta_0_is_refused(tensors: Tensors, message: s
     with pytest.raises(UserError, match=message) as raised:
         read_like(path, THETA_0)
     assert str(raised.value).startswith(f"{path}: ") and "\n" not in str(raised.value)
+
+
+LAYOUTS = {
+    "tower": THETA_0,
+    "whole": files.model(1),
+    "hugging face": THEIRS,
+    "under a prefix": under("net.", THETA_0),
+}
+NOT_NEEDED = re.compile(r"(net\.|visual\.)?proj|visual_projection\.weight")
+
+
+@pytest.mark.parametrize("tensors", LAYOUTS.values(), ids=LAYOUTS)
+def test_no_name_of_a_tower_may_be_missing_misspelt_or_there_twice(tensors: Tensors, tmp_path: Path) -> None:
+    image = [name for name in tensors if name.startswith("visual.") or "visual.proj" not in tensors]
+    path = tmp_path / "expert.pt"
+    for name in image:
+        other = without(tensors, name)
+        for edited in (other, other | {f"{name}_": tensors[name]}, tensors | {f"{name}_": tensors[name]}):
+            torch.save(edited, path)
+            if edited is other and NOT_NEEDED.fullmatch(name):
+                read_like(path, THETA_0)
+                continue
+            with pytest.raises(UserError, match=r"expert\.pt: "):
+                read_like(path, THETA_0)
 
 
 def cut_off(folder: Path) -> Path:
