@@ -126,15 +126,18 @@ def write_idx(
 ) -> dict:
     """As `write_mnist`, in the folder of another data set of ten classes that has MNIST's format."""
     arrays = _noise(train, test, 10, seed, (28, 28))
-    (root / folder).mkdir(parents=True)
     for split, (pixels, labels) in arrays.items():
         prefix = {"train": "train", "test": "t10k"}[split]
         for name, array in (("images-idx3", pixels), ("labels-idx1", labels)):
-            shape = b"".join(length.to_bytes(4, "big") for length in array.shape)
-            content = bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
-            path = root / folder / f"{prefix}-{name}-ubyte{'.gz' if compressed else ''}"
-            path.write_bytes(gzip.compress(content) if compressed else content)
+            write_idx_file(root / folder / f"{prefix}-{name}-ubyte{'.gz' if compressed else ''}", array)
     return arrays
+
+
+def write_idx_file(path: Path, array: np.ndarray) -> None:
+    shape = b"".join(length.to_bytes(4, "big") for length in array.shape)
+    content = bytes([0, 0, 8, array.ndim]) + shape + array.astype(np.uint8).tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 def write_svhn(root: Path, train: int = 20, test: int = 10, seed: int = 0) -> dict:

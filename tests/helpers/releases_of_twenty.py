@@ -9,7 +9,7 @@ import numpy as np
 from scipy.io import savemat
 
 from cl_bench.datasets import food101, oxford_iiit_pet
-from tests.helpers.releases import write_idx, write_images, write_lines
+from tests.helpers.releases import write_idx, write_idx_file, write_images, write_lines
 
 VARIANTS = ("707-320", "Boeing 717", "F/A-18", *(f"Aircraft {i}" for i in range(97)))
 
@@ -68,6 +68,40 @@ def write_food101(root: Path) -> None:
         write_images(folder / "images", [f"{name}.jpg" for names in listed.values() for name in names])
 
 
+def write_stl10(root: Path) -> dict:
+    """Random images, labels counting through the classes. Returns both splits' pixels and labels."""
+    random, arrays = np.random.default_rng(0), {}
+    (root / "stl10_binary").mkdir(parents=True)
+    for split, count in (("train", 20), ("test", 10)):
+        pixels, labels = random.integers(0, 256, (count, 96, 96, 3), dtype=np.uint8), np.arange(count) % 10
+        pixels.transpose(0, 3, 2, 1).tofile(root / f"stl10_binary/{split}_X.bin")
+        (labels + 1).astype(np.uint8).tofile(root / f"stl10_binary/{split}_y.bin")
+        arrays[split] = pixels, labels
+    return arrays
+
+
+def write_fer2013(root: Path, file: str = "fer2013.csv") -> None:
+    """Of each of the files' classes two training images and one test image, all of one gray; the usages alternate."""
+    blank = " " if file == "icml_face_data.csv" else ""
+    rows = [["emotion", f"{blank}Usage", f"{blank}pixels"]]
+    for k in range(21):
+        usage = ("Training", ("PublicTest", "PrivateTest")[k // 3 % 2], "Training")[k % 3]
+        rows.append([str(k // 3), usage, " ".join([str(10 * k)] * 48 * 48)])
+    write_lines(root / "fer2013" / file, [",".join(row) for row in rows])
+
+
+def write_emnist(root: Path, kind: str = "letters", folder: str = "EMNIST/raw") -> dict:
+    """Random images, labels counting through the classes, mirrored in the files. Returns both splits upright."""
+    random, arrays = np.random.default_rng(0), {}
+    classes, first = {"letters": (26, 1), "digits": (10, 0)}[kind]
+    for split, count in (("train", 2 * classes), ("test", classes)):
+        gray, labels = random.integers(0, 256, (count, 28, 28), dtype=np.uint8), np.arange(count) % classes
+        write_idx_file(root / folder / f"emnist-{kind}-{split}-images-idx3-ubyte", gray.swapaxes(1, 2))
+        write_idx_file(root / folder / f"emnist-{kind}-{split}-labels-idx1-ubyte", labels + first)
+        arrays[split] = gray, labels
+    return arrays
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
     "fashion_mnist": partial(write_idx, folder="FashionMNIST/raw"),
     "kmnist": partial(write_idx, folder="KMNIST/raw"),
@@ -76,5 +110,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "flowers102": write_flowers102,
     "oxford_iiit_pet": write_oxford_iiit_pet,
     "food101": write_food101,
+    "stl10": write_stl10,
+    "fer2013": write_fer2013,
+    "emnist": write_emnist,
 }
 """One function per data set; each writes two training images and one test image of all its classes, or more."""

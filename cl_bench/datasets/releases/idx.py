@@ -13,20 +13,21 @@ from cl_bench.datasets.releases.release import Release
 from cl_bench.images.images import Images
 
 
-def read_split(release: Release, root: Path, prefix: str) -> Images:
+def read_split(release: Release, root: Path, prefix: str, first: int = 0) -> Images:
     """Reads `<prefix>-images-idx3-ubyte` and `<prefix>-labels-idx1-ubyte`, also with `.gz`; gray becomes RGB.
 
     Args:
         release: The data set.
         root: The folder of all data sets.
         prefix: Of the two files, below `root`: `MNIST/raw/train`.
+        first: The smallest class id in the file.
 
     Raises:
         UserError: A file is missing or damaged.
     """
     images, labels = f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"
     gray = read_array(release, root, images, 3)
-    numbers = checked_labels(release, root, labels, read_array(release, root, labels, 1))
+    numbers = checked_labels(release, root, labels, read_array(release, root, labels, 1), first)
     if len(gray) != len(numbers):
         raise release.error(root, f"{Path(root) / images} is damaged: {len(gray)} images for {len(numbers)} labels")
     return Images(np.repeat(gray[..., None], 3, axis=-1), numbers)

@@ -39,6 +39,9 @@ PUBLISHED = {
     "flowers102": (102, 1_020, 6_149),
     "oxford_iiit_pet": (37, 3_680, 3_669),
     "food101": (101, 75_750, 25_250),
+    "stl10": (10, 5_000, 8_000),
+    "fer2013": (7, 28_709, 7_178),
+    "emnist": (26, 124_800, 20_800),
 }
 
 # Number and SHA-256 of the published prompts, sorted and joined by line breaks.
@@ -60,6 +63,9 @@ PROMPTS = {
     "flowers102": (1, "bfcd4bbb214d501571cbd68b67ec7b6c86645edc476df3fe0f65c9249d3c50c7"),
     "oxford_iiit_pet": (1, "16a0790f0e45e97e33950cca7bb403ace4980897f60a295992f2e7aeb85507a1"),
     "food101": (1, "77a79bac7d9cf25b704d8c51158c1f16659cafee6035c8d63e27172ffaec2340"),
+    "stl10": (2, "c97a3d1ad58198007966a354d239e288f2f79fa2479aaf7ce6c11f7a6b876efb"),
+    "fer2013": (6, "2c89a8a2b3ee64d8ddeef1813032ecdacf710ce9a39cfdc2b8beca170e27095c"),
+    "emnist": (1, "df7d55ac799e2a3b47be34625c57e67f1a535476471d803ab3d05b6dd546d73d"),
 }
 
 
@@ -120,11 +126,12 @@ def test_the_layout_is_read_with_every_class(name, tmp_path):
         ("flowers102", "Flowers102", [{"split": "train"}], {"split": "test"}),
         ("oxford_iiit_pet", "OxfordIIITPet", [{"split": "trainval"}], {"split": "test"}),
         ("food101", "Food101", [{"split": "train"}], {"split": "test"}),
+        ("stl10", "STL10", [{"split": "train"}], {"split": "test"}),
     ],
 )
 def test_torchvision_reads_the_same_from_the_same_files(name, reader, train, test, tmp_path, monkeypatch):
-    # It has the checksums of the real files of the flowers.
-    monkeypatch.setattr(torchvision.datasets.Flowers102, "_check_integrity", lambda _: True)
+    for has_checksums_of_the_real_files in (torchvision.datasets.Flowers102, torchvision.datasets.STL10):
+        monkeypatch.setattr(has_checksums_of_the_real_files, "_check_integrity", lambda _: True)
     WRITERS[name](tmp_path)
     data = load(name, tmp_path)
     for images, parts in ((data.train, train), (data.test, [test])):
