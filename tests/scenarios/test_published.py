@@ -130,6 +130,22 @@ ALPHABET = [
 ]
 
 
+FOURTEEN = [*EIGHT, "cifar100", "stl10", "flowers102", "oxford_iiit_pet", "pcam", "fer2013"]
+TWENTY = [*FOURTEEN, "emnist", "cifar10", "food101", "fashion_mnist", "rendered_sst2", "kmnist"]
+
+
+@pytest.mark.parametrize(("name", "datasets"), [("fourteen_datasets", FOURTEEN), ("twenty_datasets", TWENTY)])
+def test_fourteen_and_twenty_datasets(compose, name, datasets):
+    config = compose(f"scenario={name}")
+    check_published_settings(config, None)
+    assert list(config["scenario"]["datasets"]) == datasets
+    there = [dataset for dataset in datasets if dataset != "pcam"]  # whose files want another library
+    scenario = make_scenario(compose(f"scenario={name}", f"task_order=[{','.join(there)}]"))
+    assert [experience.name for experience in scenario.train_stream] == there
+    assert {task.name: task.epochs for task in scenario.train_stream if task.epochs} == EIGHT
+    assert scenario.headline == "metrics.task_aware.average_accuracy"
+
+
 def test_mtil(compose):
     config = compose("scenario=mtil")
     check_published_settings(config, None)
