@@ -65,7 +65,7 @@ class _Question:
         self._run = run
         parts = run.parts
         experience = parts.scenario.streams[parts.evaluation.split][task]
-        order = _canonical_order(parts.head, experience.class_masks[0])
+        order = canonical_order(parts.head, experience.class_masks[0])
         place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
         self._head, self._mask = parts.head[order], experience.class_masks[:, order]
         self._samples = Samples.concatenate([experience.samples], [0])
@@ -91,7 +91,7 @@ class _Question:
         return {name: int(getattr(counts, name)) for name in _COUNTS}
 
 
-def _canonical_order(head: Tensor, mask: Tensor) -> Tensor:
+def canonical_order(head: Tensor, mask: Tensor) -> Tensor:
     """(C,) the head's rows, sorted by their bits; of rows that are equal, the task's comes first."""
     keys = [(row.numpy().tobytes(), not own) for row, own in zip(head.cpu(), mask.tolist(), strict=True)]
     return torch.tensor(sorted(range(len(keys)), key=keys.__getitem__))

@@ -85,4 +85,9 @@ def _where_they_belong(lost: Sequence[_Lost]) -> str:
         lines.append("Without a network, fetch them elsewhere and copy these folders of the hub's cache to here:")
         lines += [f"  {hub.cache_folder(name)}" for name in names]
         lines.append("or put each one's files into a folder of its task's name: trainer.weights=experts/%s")
+    else:
+        lines.append(
+            "trainer.weights is a pattern such as experts/%s, a list with a place for each task in order of arrival, "
+            "or a mapping from tasks' names to places."
+        )
     return "\n".join(lines)

@@ -36,31 +36,39 @@ def described(parts: Parts, own: Sequence[Counts | None]) -> list[dict[str, Any]
 
 def notes(parts: Parts) -> list[str]:
     """Says which test images the experts may have been trained on, and which validation images."""
-    return [*_on_test_images(parts.experts), *_on_validation_images(parts)]
+    return [*on_test_images(parts.experts), *_on_validation_images(parts)]
 
 
 def _own(parts: Parts, counts: Counts, task: int) -> dict[str, float | None]:
     return {kind: float(counts.matrix_row(kind)[task]) if kind in parts.kinds else None for kind in KINDS}
 
 
-def _on_test_images(experts: Sequence[Expert]) -> Iterator[str]:
+def on_test_images(experts: Sequence[Expert]) -> Iterator[str]:
+    """Says whose test images may have been trained on; the order of tasks makes no difference.
+
+    Args:
+        experts: Of a run.
+    """
     known = published()
     theirs = [expert for expert in experts if expert.source.startswith(f"{known.owner}/") and expert.commit]
-    of = {task: known.test_images.get(task) for task in sorted(expert.task for expert in theirs)}
-    if mixed := [task for task, says in of.items() if says == "mixed"]:
+
+    def names(tasks: Sequence[str]) -> str:
+        return "all tasks" if len(tasks) == len(experts) else ", ".join(sorted(tasks))
+
+    if mixed := [one.task for one in theirs if known.test_images.get(one.task) == "mixed"]:
         yield (
-            f"The experts of {', '.join(mixed)} may have been trained on some of the test images: their publisher's "
-            "split is not the one used here."
+            f"The experts of {names(mixed)} may have been trained on some of the test images: their publisher's split "
+            "is not the one used here."
         )
-    if unknown := [task for task, says in of.items() if says is None]:
+    if unknown := [one.task for one in theirs if one.task not in known.test_images]:
         yield (
-            f"It is not known whether the experts of {', '.join(unknown)} were trained on some of the test images: "
-            "their publisher's split is not listed anywhere."
+            f"It is not known whether the experts of {names(unknown)} were trained on some of the test images: their "
+            "publisher's split is not listed."
         )
-    if others := sorted(expert.task for expert in experts if expert not in theirs and not expert.ours):
+    if others := [one.task for one in experts if one not in theirs and not one.ours]:
         yield (
-            f"It is not known on which images the weights of {', '.join(others)} were trained, so test images may be "
-            "among them."
+            f"It is not known on which images the weights of {names(others)} were trained: test images may be among "
+            "them."
         )
 
 

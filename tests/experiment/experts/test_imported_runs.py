@@ -118,3 +118,23 @@ def test_a_run_that_is_killed_while_it_evaluates_goes_on(begin_run_py, run_py, i
     found = result(tmp_path / "run")
     assert found["matrix"] == whole["matrix"] and found["finetuned"] == whole["finetuned"]
     assert [one["reused"] for one in found["training"]][:2] == [True, True]
+
+
+def test_tasks_of_classes_have_a_list(run_py, tmp_path):
+    experts.write(tmp_path / "experts", "a", "b")
+    tasks = ("scenario.tasks=2", "trainer=imported", "merger=ties", "lightning=cpu", "hydra.run.dir=run")
+    done = run_py(*tasks, "trainer.weights=[experts/a,experts/b/model.safetensors]")
+    assert done.returncode == 0, done.stderr
+    found = result(tmp_path / "run")
+    assert [expert["source"] for expert in found["experts"]] == ["experts/a", "experts/b/model.safetensors"]
+    assert found["notes"] == [
+        "It is not known on which images the weights of all tasks were trained: test images may be among them."
+    ]
+    assert f"note: {found['notes'][0]}" in done.stdout
+    for wrong, text in (
+        ("trainer.weights=[experts/a]", "lists 1 places, but the scenario has 2 tasks"),
+        ("trainer.weights=experts/%s", "a list with a place for each task in order of arrival"),
+        ("trainer.weights=5", "trainer.weights=5 does not fit"),
+    ):
+        done = run_py(*tasks, wrong)
+        assert done.returncode == 2 and text in done.stderr and "Traceback" not in done.stderr
