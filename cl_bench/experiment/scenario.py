@@ -51,7 +51,9 @@ def warn_of_other_sizes(scenario: Scenario, data_dir: str) -> None:
 def _read_datasets(node: Mapping[str, Any], dataset: Mapping[str, Any], memo: Once) -> dict[str, Any]:
     """Reads the data sets of a scenario, each once; those that are `_partial_` stay functions that read them."""
 
-    def read(one: Mapping[str, Any], where: str) -> ImageDataset:
+    def read(one: Any, where: str) -> ImageDataset:
+        if not isinstance(one, Mapping):
+            raise UserError(f"{where}={one!r} does not fit: it has to be the settings of a data set.")
         whole, draw = few_shot.separate({**one, "_partial_": False}, where, dataset)
         data: ImageDataset = memo(["dataset", whole], lambda: _make_dataset(whole, where))
         return data if draw is None else memo(["shots", whole, draw], lambda: few_shot.draw(data, draw))
@@ -62,9 +64,13 @@ def _read_datasets(node: Mapping[str, Any], dataset: Mapping[str, Any], memo: On
     if isinstance(several := node.get("datasets"), Mapping):
         places = {name: (one, f"scenario.datasets.{name}") for name, one in several.items()}
         made["datasets"] = {
-            name: partial(read, *place) if place[0].get("_partial_") else read(*place) for name, place in places.items()
+            name: partial(read, *place) if _is_partial(place[0]) else read(*place) for name, place in places.items()
         }
     return made
+
+
+def _is_partial(node: Any) -> bool:
+    return isinstance(node, Mapping) and bool(node.get("_partial_"))
 
 
 def _make_dataset(node: Mapping[str, Any], where: str) -> ImageDataset:

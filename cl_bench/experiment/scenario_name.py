@@ -82,9 +82,13 @@ def scenario_name(
 
 def _drawn(datasets: Sequence[str], shots: Sequence[int | None]) -> str:
     if len({*shots}) == 1:
-        return f"{shots[0]} shots" if shots[0] else ""
-    drawn = [f"{count} shots of {name}" for name, count in zip(datasets, shots, strict=True) if count]
+        return _shots(shots[0]) if shots[0] else ""
+    drawn = [f"{_shots(count)} of {name}" for name, count in zip(datasets, shots, strict=True) if count]
     return ", ".join(drawn)
+
+
+def _shots(count: int) -> str:
+    return f"{count} {'shot' if count == 1 else 'shots'}"
 
 
 def are_ours(config: Mapping[str, Any]) -> bool:

@@ -91,7 +91,7 @@ def check_names(config: Mapping[str, Any]) -> None:
 def plain_settings() -> list[str]:
     """The settings that belong to no group, such as `seed`."""
     content = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
-    return [name for name in content if name not in ("defaults", "hydra")]
+    return [name for name in content if name not in ("defaults", "hydra", *configurations.groups())]
 
 
 def with_plus(name: str) -> str:

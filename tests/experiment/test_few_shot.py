@@ -123,6 +123,8 @@ def test_missing_images_are_told_of_the_whole_data_set_and_not_of_the_draw(confi
         (("dataset.shots=4", "dataset.shots_seed=-1"), r"dataset\.shots_seed=-1 does not fit"),
         (("scenario=mini_eight", "dataset.shots=1.5"), r"dataset\.shots=1\.5 does not fit"),
         (("scenario=mini_eight", "++scenario.datasets.digits.shots=0"), r"scenario\.datasets\.digits\.shots=0 does"),
+        (("scenario.dataset=3",), r"scenario\.dataset=3 does not fit"),
+        (("scenario=mini_eight", "scenario.datasets.digits=3"), r"scenario\.datasets\.digits=3 does not fit"),
         (("scenario=avalanche", "dataset.shots=4"), r"dataset\.shots=4 means nothing to this scenario"),
     ],
 )

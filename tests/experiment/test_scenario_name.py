@@ -46,6 +46,7 @@ def test_the_projects_own_scenarios_keep_their_names(scenario, configure):
         (("scenario=class_incremental", "dataset=glyph_domains"), "glyph_domains (class-incremental, 5 tasks)"),
         (("scenario=data_incremental", "dataset=digits"), "digits (data-incremental, 5 tasks)"),
         (("scenario=digits_5", "dataset.shots=16"), "digits_5 (16 shots)"),
+        (("scenario=digits_5", "dataset.shots=1"), "digits_5 (1 shot)"),
         (("scenario=digits_5", "dataset.shots=16", "scenario.tasks=2"),
          "digits (class-incremental, 2 tasks, 16 shots)"),
         (("scenario=glyphs_5", "scenario.first_task=20"), "glyphs60 (class-incremental, 20 classes first, 5 tasks)"),
