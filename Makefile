@@ -9,7 +9,7 @@ SAY := printf '%s\n'
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slurm fuzz lint docs clean tables tables-mini sweeps-mini figures figures-mini report miniature \
 	first-results \
-	learning-rates trainers mergers bench-data bench-train bench-merge tiny-clip
+	learning-rates trainers mergers mini-experts bench-data bench-train bench-merge tiny-clip
 
 # Where tables, figures and the page are written.
 REPORT ?= report
@@ -156,6 +156,10 @@ mergers-%: .venv/installed
 mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen on validation images (30 minutes)
 	$(MAKE) --jobs=2 mergers-digits_5 mergers-glyphs_10
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
+
+mini-experts: .venv/installed  ## report/experts/: mini_eight's experts, trained and exported as Hugging Face folders (a minute)
+	$(BIN)/python run.py scenario=mini_eight trainer=independent hydra.run.dir=$(REPORT)/mini_experts
+	$(BIN)/python -m cl_bench.export $(REPORT)/mini_experts $(REPORT)/experts --overwrite
 
 bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
 	$(BIN)/python -m benchmarks.data docs/bench_data.md

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 
 # From the top down; rooms of one level do not import each other.
 LEVELS = (
-    ("cli", "merge", "testing"),
+    ("cli", "merge", "export", "testing"),
     ("launching",),
     ("reports",),
     ("analyses",),

@@ -46,7 +46,8 @@ def run(settings: Sequence[str] = (), *, config_dir: str | Path | None = None, s
 
     Returns:
         What `result.json` holds. Matrices, of shape (tasks + 1, tasks), and accuracies after each task are NumPy
-        arrays; what was not measured is NaN.
+        arrays; what was not measured is NaN. With `save_merged=true`, `result["merged_model"]["path"]` is the model's
+        file.
 
     Raises:
         UserError: You have to mend something; says what.
@@ -76,7 +77,7 @@ def _run(typed: list[str], config_dir: str | Path | None, show: bool) -> dict[st
                 result = carry_out(resolved(config), folder)
                 if show and result is not None:
                     print_summary(result, folder)
-                return result
+                return result and _with_path(result, folder)
         except Exception as error:  # Hydra would print that there was one
             return error
 
@@ -92,6 +93,12 @@ def _run(typed: list[str], config_dir: str | Path | None, show: bool) -> dict[st
     if result is None:
         raise UserError("The result of a run on several nodes is on the first one.")
     return dict(result)
+
+
+def _with_path(result: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with the path of the merged model, where the record beside it has only the file's name."""
+    model = result.get("merged_model")
+    return {**result, "merged_model": model and {**model, "path": str(folder.absolute() / model["file"])}}
 
 
 def _wait_for_a_free_folder(typed: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from cl_bench.store.plain import to_plain
 
 log = logging.getLogger(__name__)
 
-_KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning")
+_KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning", "save_merged")
 _LIGHTNING_WITH_NUMBERS = ("precision", "limit_train_batches")
 
 
@@ -33,8 +33,10 @@ def set_aside(path: Path, config: Mapping[str, Any]) -> None:
     with contextlib.suppress(AttributeError, KeyError):  # of another version, whose configurations differ in shape
         if what_counts(found) == what_counts(config):
             return
-    names = (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in itertools.count(1))
-    aside = next(name for name in names if not name.exists())
+    numbered = ((number, path.with_name(f"{path.stem}_{number}{path.suffix}")) for number in itertools.count(1))
+    number, aside = next((number, name) for number, name in numbered if not name.exists())
+    with contextlib.suppress(FileNotFoundError):  # its merged model goes with it
+        os.replace(path.with_name("merged.safetensors"), path.with_name(f"merged_{number}.safetensors"))
     os.replace(path, aside)
     log.warning("%s was of another configuration, and is kept as %s", os.path.relpath(path), aside.name)
 

@@ -13,6 +13,7 @@ from cl_bench import store
 from cl_bench.evaluation import KINDS, Counts, accuracies
 from cl_bench.experiment import earlier_result, scaling_grid
 from cl_bench.experiment.experts import record as experts
+from cl_bench.experiment.merged_file import write_merged
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.scenario_name import measured
 from cl_bench.experiment.state import Run
@@ -31,16 +32,22 @@ _PACKAGES = (
 
 
 def write_result(run: Run, folder: Path) -> dict[str, Any]:
-    """Writes `result.json` into the run's folder. A result of another configuration that lies there is kept."""
-    result = _compose(run)
+    """Writes `result.json` into the run's folder, and the merged model where that is asked for.
+
+    A result of another configuration that lies there is kept.
+    """
+    validation = scaling_grid.on_validation(run)
+    result = _compose(run, validation)
     if distributed.is_main():
         earlier_result.set_aside(folder / "result.json", result["config"])
+        if run.parts.save_merged:
+            result["merged_model"] = write_merged(run, scaling_grid.chosen(validation), result, folder)
         store.write_result(folder / "result.json", result)
     signals.tell(None)
     return result
 
 
-def _compose(run: Run) -> dict[str, Any]:
+def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     """Makes the record of a finished run, as plain data.
 
     Accuracies are in percent; names of other numbers end with their unit. A matrix has a row for zero-shot and one for
@@ -52,6 +59,7 @@ def _compose(run: Run) -> dict[str, Any]:
       their own task alone, so that below zero-shot only the diagonal of its matrix has values.
     - `experts`: whose weights were read; null where tasks were trained. `accuracy` is each one's own.
     - `notes`: what a reader of the numbers has to know.
+    - `merged_model`: the file of the merged model beside the record, and its SHA-256; null where none was asked for.
     - `left_out`: which kind of accuracy is null in all of these, and why.
     - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
       classes of its data set.
@@ -60,7 +68,6 @@ def _compose(run: Run) -> dict[str, Any]:
     - `code`: which versions of the project's classes, and which source of the user's, see `source_code`.
     """
     parts, config, meter = run.parts, run.config, run.meter
-    validation = scaling_grid.on_validation(run)
     reported = scaling_grid.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in run.rows]
     number, images = len(parts.scenario.test_stream), run.rows[0].merged[0].total.tolist()
@@ -77,6 +84,7 @@ def _compose(run: Run) -> dict[str, Any]:
         "left_out": parts.left_out,
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
+        "merged_model": None,
         "finetuned": _finetuned(parts, [row.finetuned for row in run.rows[1:]], rows[0], number),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
         "notes": experts.notes(parts),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, StrictBool
 
 from cl_bench.evaluation import Settings
 from cl_bench.experiment.user_parts import made
@@ -34,6 +34,7 @@ class RunSettings:
         scalings: All λ with which the merged model is evaluated.
         running_statistics: What becomes of normalization layers' statistics in the merged model.
         optimization: How a task is optimized.
+        save_merged: Whether the merged model is written beside the result.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class RunSettings:
     scalings: tuple[float, ...]
     running_statistics: RunningStatistics
     optimization: Optimization
+    save_merged: bool
 
 
 def read_settings(config: Mapping[str, Any]) -> RunSettings:
@@ -67,6 +69,7 @@ def read_settings(config: Mapping[str, Any]) -> RunSettings:
             config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
         ),
         optimization=part(config, "optim", Optimization),
+        save_merged=validated(config.get("save_merged", False), StrictBool, "save_merged"),
     )
 
 

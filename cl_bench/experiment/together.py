@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
+from cl_bench.experiment.image_tower import no_image_tower
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
 from cl_bench.mergers import Last
 from cl_bench.runtime.errors import UserError
@@ -62,6 +63,8 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('trainer', type(trainer))} evaluates a model as it is: there is nothing to merge, so leave out "
             f"{choice('merger', type(merger))}."
         )
+    if settings.save_merged and (reason := no_image_tower(trainer)):
+        raise UserError(f"save_merged=true: {reason}; leave it out.")
     experiences = trainer.experiences(scenario)
     trained = [] if isinstance(trainer, Imported) else experiences
     if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):

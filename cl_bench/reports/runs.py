@@ -14,7 +14,7 @@ from cl_bench.runtime.source_code import changes
 Key = TypeVar("Key", bound=Hashable)
 
 _SEEDS = ("deal_seed", "seed")  # of dealing images out to tasks; of the classes of an Avalanche benchmark
-_WITHOUT_EFFECT = ("logger", "paths", "debug", "method")  # where files lie, and what the run is called
+_WITHOUT_EFFECT = ("logger", "paths", "debug", "save_merged", "method")  # where files lie, and what the run is called
 
 
 @dataclass(frozen=True, eq=False)

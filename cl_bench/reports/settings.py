@@ -11,7 +11,8 @@ from cl_bench.reports.records import Result
 Settings: TypeAlias = dict[str, Any]
 """Values under dotted names."""
 
-_WITHOUT_EFFECT = ("logger", "paths", "debug", "method", "evaluation")  # on the numbers; a method's parts are compared
+# On the numbers; a method's parts are compared.
+_WITHOUT_EFFECT = ("logger", "paths", "debug", "save_merged", "method", "evaluation")
 _LIGHTNING_WITH_EFFECT = ("precision", "limit_train_batches")
 _REPEATED = ("seed", "task_order")  # what a mean is over
 

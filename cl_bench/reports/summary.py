@@ -42,7 +42,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         console.print(_choice(result["scalings"]), soft_wrap=True)
     console.print(_effort(result))
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"written: {here}/{{result.json, matrix_*.png}}", soft_wrap=True)
+    saved = ", merged.safetensors" if result.get("merged_model") else ""
+    console.print(f"written: {here}/{{result.json, matrix_*.png{saved}}}", soft_wrap=True)
 
 
 def _fitting(result: Mapping[str, Any], console: Console) -> Table:

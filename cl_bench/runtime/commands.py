@@ -24,6 +24,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("cl_bench.cli.run", "one experiment, or with -m one for each combination of settings"),
     "merge": Command("cl_bench.merge.__main__", "merge checkpoint files that anything trained"),
+    "export": Command("cl_bench.export.__main__", "write a run's weights as folders of Hugging Face's transformers"),
     "data": Command("cl_bench.datasets.__main__", "list, download, prepare and verify the published data sets"),
     "report": Command("cl_bench.reports.__main__", "tables, figures and a page of finished runs"),
     "analyze": Command("cl_bench.analyses.__main__", "what the task vectors of finished runs look like"),

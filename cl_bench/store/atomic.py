@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors import SafetensorError
@@ -59,21 +60,27 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors; otherwise like ``write_bytes``."""
+def write_safetensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write tensors, and texts by name that a reader of the file's header finds; otherwise like ``write_bytes``."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     with _replacing(path) as temporary:
-        save_file(contiguous, temporary, metadata={"format": "pt"})  # `transformers` refuses a file without it
+        save_file(contiguous, temporary, {"format": "pt", **metadata})  # `transformers` refuses a file without a format
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """A temporary folder to write into, which becomes ``path`` at the end, or disappears if something fails.
+
+    Args:
+        path: The folder.
+        replace: Whether a folder that is there is replaced; it is only touched when the new one is complete.
 
     Raises:
         UserError: The disk is full.
     """
-    temporary = _temporary(path)
+    temporary, replaced = _temporary(path), _temporary(path)
     try:
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +91,12 @@ def new_folder(path: Path) -> Iterator[Path]:
             for file in filter(Path.is_file, temporary.rglob("*")):
                 file.chmod(mode)
                 _flush(file)
+            if replace and path.is_dir():
+                os.replace(path, replaced)
             os.replace(temporary, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, replaced):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor] | None:

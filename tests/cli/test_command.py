@@ -10,14 +10,14 @@ pytestmark = pytest.mark.slow
 def test_help_lists_the_commands_and_each_says_its_name_as_it_was_typed(cl_bench, run_py, command, tmp_path):
     helped = cl_bench("--help")
     assert helped.returncode == 0 and helped.stdout.startswith("usage: cl-bench COMMAND")
-    for name in ("run", "merge", "data", "report", "analyze"):
+    for name in ("run", "merge", "export", "data", "report", "analyze"):
         assert f"\n  {name} " in helped.stdout
         asked = cl_bench(name, "--help")
         assert asked.returncode == 0, asked.stderr
         assert f"cl-bench {name}" in asked.stdout and "python -m" not in asked.stdout, name
     for typed, name in ((run_py("--help"), "python run.py"), (cl_bench("run", "--help"), "cl-bench run")):
         assert f"Usage: {name} [group=choice ...]" in typed.stdout and typed.stdout.count(f"\n    {name}") >= 5
-    for module in ("merge", "datasets", "analyses", "reports"):
+    for module in ("merge", "export", "datasets", "analyses", "reports"):
         asked = command("-m", f"cl_bench.{module}", "--help", cwd=tmp_path)
         assert asked.returncode == 0 and f"python -m cl_bench.{module}" in asked.stdout
 

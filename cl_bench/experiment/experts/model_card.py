@@ -45,7 +45,8 @@ def _licence(card: Path) -> str | None:
 
 def _is_ours(facts: Path) -> bool:
     try:
-        return isinstance(json.loads(_text(facts)), dict)
+        content = json.loads(_text(facts))
+        return isinstance(content, dict) and content.get("our_split", True) is True
     except (ValueError, RecursionError):
         return False
 

@@ -11,7 +11,7 @@ from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
 from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.reports.task_names import task_names
 
-_HIDDEN = ("logger", "paths", "debug", "method")  # where things lay, and what the entry says
+_HIDDEN = ("logger", "paths", "debug", "save_merged", "method")  # where things lay, and what the entry says
 _MOST_CLASS_NAMES = 20
 
 

@@ -1,0 +1,1 @@
+"""Weights of finished runs as folders that Hugging Face's `transformers` loads."""
