@@ -58,15 +58,15 @@ def _read_datasets(node: Mapping[str, Any], dataset: Mapping[str, Any], memo: On
         data: ImageDataset = memo(["dataset", whole], lambda: _make_dataset(whole, where))
         return data if draw is None else memo(["shots", whole, draw], lambda: few_shot.draw(data, draw))
 
-    made: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     if isinstance(one := node.get("dataset"), Mapping):
-        made["dataset"] = read(one, "dataset" if one == dataset else "scenario.dataset")
+        found["dataset"] = read(one, "dataset" if one == dataset else "scenario.dataset")
     if isinstance(several := node.get("datasets"), Mapping):
         places = {name: (one, f"scenario.datasets.{name}") for name, one in several.items()}
-        made["datasets"] = {
+        found["datasets"] = {
             name: partial(read, *place) if _is_partial(place[0]) else read(*place) for name, place in places.items()
         }
-    return made
+    return found
 
 
 def _is_partial(node: Any) -> bool:
