@@ -1,5 +1,6 @@
 """LiNeS: the deeper a layer lies in the network, the more its merged task vector counts."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -69,8 +70,8 @@ class Lines(Around):
 
 def _alpha(whole: Whole) -> float:
     with one_thread():
-        of_merged = sum(_size(merged.vector) for merged in whole.parameters())
-        of_sum = sum(_size(total) for total in whole.notes.values())
+        of_merged = math.fsum(_size(merged.vector) for merged in whole.parameters())
+        of_sum = math.fsum(_size(total) for total in whole.notes.values())
     return of_sum / (whole.tasks * of_merged) if of_merged else 0.0
 
 

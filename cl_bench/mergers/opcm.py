@@ -13,6 +13,7 @@ from cl_bench.mergers.numerics.one_thread import one_thread
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.side_by_side import side_by_side
 from cl_bench.mergers.numerics.singular import singular
+from cl_bench.mergers.numerics.sums import exact_sum
 
 
 class OPCM(MatrixMerger):
@@ -72,17 +73,17 @@ class OPCM(MatrixMerger):
     def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Weights:
         """M_T of each parameter by its name, scaled by mean_t ‖τ_t‖ / ‖M_T‖ over all of them."""
         merged, of_first = dict[str, Tensor](), dict[str, Tensor]()
-        of_tasks = of_merged = kept = torch.zeros((), dtype=torch.float64)  # squared lengths, the first two (T,)
+        of_tasks, of_merged, kept = list[Tensor](), list[Tensor](), list[Tensor]()  # squared lengths of each parameter
         for stack in stacks():
             squares = _squares(stack.vectors)
-            of_tasks = of_tasks + squares
+            of_tasks.append(squares)
             if self._keeps_first and is_outside_layers(stack.name):
                 of_first[stack.name] = stack.vectors[0].clone()
-                kept = kept + squares[0]
+                kept.append(squares[:1])
             else:
                 merged[stack.name], squares = self._summed(stack)
-                of_merged = of_merged + squares
-        scale, of_kept = _scales(of_tasks, of_merged, kept)
+                of_merged.append(squares)
+        scale, of_kept = _scales(*map(exact_sum, (of_tasks, of_merged, kept)))
         return {name: vector.mul_(scale) for name, vector in merged.items()} | {
             name: vector.mul_(of_kept) for name, vector in of_first.items()
         }
@@ -137,13 +138,13 @@ def _scales(of_tasks: Tensor, of_merged: Tensor, kept: Tensor) -> tuple[float, f
     """What M_T is multiplied by in the end, and what is kept of the first task is.
 
     Args:
-        of_tasks: (T,) squared lengths of the task vectors.
-        of_merged: (T,) those of what is merged after each task, before it is scaled.
+        of_tasks: (T,) squared lengths of the task vectors; () of a model without parameters.
+        of_merged: (T,) those of what is merged after each task, before it is scaled; () if nothing is.
         kept: That of what is kept of the first task, at first.
     """
     lengths, scale, of_kept = of_tasks.reshape(-1).sqrt(), 0.0, 1.0
     for t, square in enumerate(of_merged.expand(lengths.shape)):
-        length = (square + of_kept**2 * kept).sqrt()
+        length = (square + of_kept**2 * kept.sum()).sqrt()
         scale = float(lengths[: t + 1].mean() / length) if length > 0 else 0.0
         of_kept *= scale
     return scale, of_kept

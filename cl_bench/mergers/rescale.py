@@ -50,7 +50,7 @@ class Rescale(Around):
         """Add the task's lengths."""
         lengths = {name: _length(vector) for name, vector in vectors}
         if self._per == "model":
-            notes["length"].add_(math.hypot(*lengths.values()))
+            notes["length"].add_(math.hypot(*sorted(lengths.values())))
             return
         for name, length in lengths.items():
             notes[f"length/{name}"].add_(length)
@@ -58,7 +58,7 @@ class Rescale(Around):
     def change(self, whole: Whole) -> Callable[[Merged], Tensor]:
         """Times one factor, or one of each parameter."""
         if self._per == "model":
-            length = math.hypot(*(_length(merged.vector) for merged in whole.parameters()))
+            length = math.hypot(*sorted(_length(merged.vector) for merged in whole.parameters()))
             factor = _ratio(whole.notes["length"], whole.tasks, length)
             return lambda merged: merged.vector * factor
 

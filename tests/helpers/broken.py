@@ -5,10 +5,11 @@ from cl_bench.trainers import Sequential
 
 
 class Broken(Sequential):
-    """Cannot train."""
+    """Makes the project's own code fail, as a fault of the project does."""
 
-    def training_step(self, batch, batch_idx):
-        raise RuntimeError("broken on purpose")
+    def begin_task(self, weights, experience, steps, resumed=None):
+        super().begin_task(weights, experience, steps, resumed)
+        self.transform = "broken on purpose"
 
 
 class Mistaken(Sequential):

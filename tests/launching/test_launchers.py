@@ -49,7 +49,7 @@ def test_what_fails_is_listed_at_the_end_and_the_others_are_done_and_train_a_str
     results = [tmp_path / f"swept/{i}/result.json" for i in range(3 * each)]
     assert [path.exists() for path in results] == [False] * 2 * each + [True] * each
     listed = swept.stderr[swept.stderr.index(f"\n{2 * each} failed:\n") :]
-    mistake, fault = "mend this", "RuntimeError: broken on purpose"
+    mistake, fault = "mend this", "TypeError: 'str' object is not callable"
     assert listed.count(mistake) == listed.count(fault) == each
     assert (
         re.search(rf"Mistaken merger=last\n    .*{mistake}", listed) and f"Broken merger=last\n    {fault}\n" in listed

@@ -239,6 +239,22 @@ def test_keeps_what_every_merger_promises(method: Method) -> None:
     check_merger(lambda: method.merger(1.0), method.any_order)
 
 
+@every_method
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**31))
+def test_the_order_of_parameters_does_not_count(method: Method, seed: int) -> None:
+    """Files have their parameters in an order of their own."""
+    generator = torch.Generator().manual_seed(seed)
+    numbered = {f"{name}_{number}": shape for name, shape in shapes.items() for number in range(4)}
+    in_memory = [
+        {name: torch.randn(shape, generator=generator, dtype=torch.float64) for name, shape in numbered.items()}
+        for _ in range(4)
+    ]
+    in_a_file = [dict(reversed(model.items())) for model in in_memory]
+    merged, again = (method.merger(0.7).merge(start, models) for start, *models in (in_memory, in_a_file))
+    assert same(merged, {name: again[name] for name in merged})
+
+
 @pytest.mark.parametrize("merger", [CMM, CoFiMA, Fisher, RegMean], ids=lambda merger: merger.__name__)
 def test_keeps_it_with_statistics(merger: type[BaseMerger]) -> None:
     assert merger().requires
