@@ -52,6 +52,7 @@ _SETTINGS = {  # that fit small models, in which all of a formula counts
     "merger/iso_cts": {"common_space_fraction": 0.5},
     "merger/pcb": {"density": 0.3},
 }
+_TRAIN_NOTHING = {"trainer/zero_shot", "trainer/imported", "trainer/finished"}
 
 
 class Golden(NamedTuple):
@@ -69,7 +70,7 @@ def names() -> list[str]:
         for group in ("trainer", "merger")
         for path in sorted((ROOT / "conf" / group).glob("*.yaml"))
     ]
-    return [*(name for name in choices if name != "trainer/zero_shot"), *_IMAGES]
+    return [*(name for name in choices if name not in _TRAIN_NOTHING), *_IMAGES]
 
 
 def computed(name: str, kept: Mapping[str, Any] | None = None) -> Golden:
