@@ -1,5 +1,7 @@
-"""HDF5's own library is not among what tests need, so a stand-in opens files that NumPy has written in their place."""
+"""Where HDF5's own library is not installed, a stand-in opens files that NumPy has written in their place."""
 
+import gzip
+import multiprocessing
 import pickle
 import sys
 from types import SimpleNamespace
@@ -7,9 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cl_bench.datasets.pcam import CLASS_NAMES, load
+from cl_bench.datasets.pcam import CLASS_NAMES, RELEASE, load
+from cl_bench.datasets.releases.unpack import unpack
 from cl_bench.images.prepared import prepare
 from cl_bench.images.shots import draw
+from cl_bench.runtime.errors import UserError
 from cl_bench.testing import check_dataset
 from tests.helpers.releases import refusal
 
@@ -89,9 +93,21 @@ def test_missing_and_damaged_files_are_told(stand_in, tmp_path):
     write_pcam(tmp_path)
     images, labels = tmp_path / NAME.format("train", "x"), tmp_path / NAME.format("test", "y")
     write(labels, y=np.zeros((7, 1, 1, 1), dtype=np.uint8))
-    assert "test_x.h5 is damaged: it holds (6, 96, 96, 3) values for 7 labels" in refusal(load, tmp_path)
+    assert "test_x.h5 is damaged: it holds uint8 of (6, 96, 96, 3) for 7 labels" in refusal(load, tmp_path)
+    write(labels, y=np.full((6, 1, 1, 1), 2))
+    assert f"{labels} is damaged: it has the label 2, which is no class" in refusal(load, tmp_path)
     write(labels, z=np.zeros(6))
     assert f"{labels} is damaged" in refusal(load, tmp_path)
+    whole = images.read_bytes()
+    write(images, x=np.zeros((12, 96, 96, 3)))
+    write(labels, y=np.zeros((6, 1, 1, 1), dtype=np.uint8))
+    assert "train_x.h5 is damaged: it holds float64 of (12, 96, 96, 3) for 12 labels" in refusal(load, tmp_path)
+    images.write_bytes(whole)
+    patches = load(tmp_path).train.pixels
+    images.unlink()
+    with pytest.raises(UserError, match=rf"(?s){images} is missing or damaged.*download pcam "):
+        patches[0]
+    images.write_bytes(whole)
     labels.unlink()
     assert f"PatchCamelyon: {labels} is missing.\n" in refusal(load, tmp_path)
     images.write_bytes(b"no HDF5")
@@ -105,17 +121,40 @@ def test_without_the_library_it_is_told_what_to_install(monkeypatch, tmp_path):
     assert "HDF5, which h5py reads: pip install 'cl_bench[pcam]'" in refusal(load, tmp_path)
 
 
-def test_torchvision_reads_the_same_from_real_files(tmp_path):
+def write_real(root, h5py):
+    """The four archives as they are fetched, unpacked."""
+    for archive in RELEASE.archives:
+        path, letter = root / archive.file.removesuffix(".gz"), archive.file[-7]
+        shape = {"x": (20, 96, 96, 3), "y": (20, 1, 1, 1)}[letter]
+        values = np.random.default_rng(len(path.name)).integers(0, {"x": 256, "y": 2}[letter], shape, dtype=np.uint8)
+        with h5py.File(path, "w") as file:
+            file[letter] = values
+        path.with_name(archive.file).write_bytes(gzip.compress(path.read_bytes(), 1))
+        unpack(path.with_name(archive.file), root / archive.into)
+
+
+def test_torchvision_reads_the_same_from_real_files_and_so_do_other_processes(tmp_path):
     h5py = pytest.importorskip("h5py")
     from torchvision.datasets import PCAM
 
-    for split in ("train", "test"):
-        for letter, shape in (("x", (5, 96, 96, 3)), ("y", (5, 1, 1, 1))):
-            path = tmp_path / NAME.format(split, letter)
-            path.parent.mkdir(exist_ok=True)
-            values = np.random.default_rng(0).integers(0, 256 if letter == "x" else 2, shape, dtype=np.uint8)
-            with h5py.File(path, "w") as file:
-                file[letter] = values
-    for images, split in ((load(tmp_path).train, "train"), (load(tmp_path).test, "test")):
-        for row, (image, label) in enumerate(PCAM(tmp_path, split)):
-            assert images.labels[row] == label and np.array_equal(images.pixels[row], np.asarray(image))
+    write_real(tmp_path, h5py)
+    data = load(tmp_path)
+    for images, split in ((data.train, "train"), (data.test, "test")):
+        theirs = list(PCAM(tmp_path, split))
+        assert len(images) == len(theirs) == 20 and [label for _, label in theirs] == images.labels.tolist()
+        assert all(np.array_equal(images.pixels[row], np.asarray(image)) for row, (image, _) in enumerate(theirs))
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        read = pool.map(data.train.pixels.__getitem__, range(20), chunksize=1)
+    assert all(np.array_equal(pixels, data.train.pixels[row]) for row, pixels in enumerate(read))
+
+
+def test_both_hosts_are_asked_for_the_four_files():
+    from torchvision.datasets import PCAM
+
+    wanted = [PCAM._FILES[split][kind] for split in ("train", "test") for kind in ("images", "targets")]
+    assert [(archive.file, archive.checksum) for archive in RELEASE.archives] == [
+        (f"{file}.gz", f"md5:{md5}") for file, _, md5 in wanted
+    ]
+    for archive, (_, drive, _) in zip(RELEASE.archives, wanted, strict=True):
+        zenodo, google = archive.urls
+        assert f"/{archive.file}?" in zenodo and google.endswith(f"id={drive}")

@@ -1,4 +1,4 @@
-"""Unpacks archives (zip, tar, tar.gz) so that nothing is half-written and nothing gets outside the folder.
+"""Unpacks zip, tar, tar.gz and h5.gz so that nothing is half-written and nothing gets outside the folder.
 
 First all members are checked, then all are written to a temporary folder, then they are moved into place. A tar.gz is
 uncompressed twice for this, but damage is found before anything is written.
@@ -21,7 +21,7 @@ from cl_bench.runtime.errors import UserError
 Progress: TypeAlias = Callable[[int, int | None], None]
 """Called with the amount done and the total, which is None if unknown."""
 
-_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".h5.gz")
 _PIECE = 2**20
 _DAMAGE = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError),
@@ -59,7 +59,7 @@ def unpack(archive: Path, into: Path, progress: Progress = lambda done, total: N
         UserError: A file lies where the archive has a folder, or the other way round. Nothing was unpacked.
         OSError: It could not be written (the disk is full, for one). Nothing was unpacked.
     """
-    write = _write_zip if archive.name.endswith(".zip") else _write_tar
+    write = _writer(archive.name)
     with _aside(archive, into) as folder:
         try:
             write(archive, folder, progress)
@@ -85,6 +85,21 @@ def _aside(archive: Path, into: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         if is_new and not os.listdir(into):
             into.rmdir()
+
+
+def _writer(name: str) -> Callable[[Path, Path, Progress], None]:
+    if name.endswith(".zip"):
+        return _write_zip
+    return _write_gzip if name.endswith(".h5.gz") else _write_tar
+
+
+def _write_gzip(path: Path, folder: Path, progress: Progress) -> None:
+    """Writes the one file that `gzip` has compressed, under its name without `.gz`."""
+    size = path.stat().st_size
+    with path.open("rb") as file, gzip.open(file) as content, (folder / path.stem).open("wb") as out:
+        while piece := content.read(_PIECE):
+            out.write(piece)
+            progress(file.tell(), size)
 
 
 def _write_zip(path: Path, folder: Path, progress: Progress) -> None:

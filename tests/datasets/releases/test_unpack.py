@@ -3,6 +3,7 @@
 Over 300 lines: the same attacks for each kind of archive.
 """
 
+import gzip
 import io
 import os
 import resource
@@ -318,5 +319,19 @@ def test_after_a_kill_nothing_is_half_there_and_the_next_call_cleans_up(tmp_path
 
 
 def test_archives_are_known_by_their_names():
-    assert all(is_archive(f"set{suffix}") for suffix in SUFFIXES)
+    assert all(is_archive(f"set{suffix}") for suffix in (*SUFFIXES, ".h5.gz"))
     assert not any(is_archive(name) for name in ("set.mat", "set.gz", "set.rar", "zip"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.binary(max_size=100_000), share=st.floats(0, 0.99))
+def test_one_compressed_file_is_written_under_its_name_or_refused(tmp_path_factory, data, share):
+    folder = tmp_path_factory.mktemp("gzip")
+    archive = folder / "patches.h5.gz"
+    whole = gzip.compress(data)
+    archive.write_bytes(whole)
+    assert unpack(archive, folder / "into") == ["patches.h5"] and content(folder / "into") == {"patches.h5": data}
+    archive.write_bytes(whole[: max(1, int(share * len(whole)))])
+    with pytest.raises(BadFile, match=r"patches\.h5\.gz is damaged, or no archive"):
+        unpack(archive, folder / "into")
+    assert content(folder / "into") == {"patches.h5": data}
