@@ -1,4 +1,4 @@
-"""Lists, fetches, prepares and counts the published data sets: `python -m cl_bench.datasets --help`."""
+"""Lists, fetches, prepares and counts the published data sets, and cleans up: `python -m cl_bench.datasets --help`."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from cl_bench.datasets import disk
 from cl_bench.datasets.releases import catalog
 from cl_bench.datasets.releases.download import download, state
 from cl_bench.datasets.releases.release import Release
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if args.command == "list":
             return _list(args)
+        if args.command in disk.COMMANDS:
+            return disk.main(args, _console())
         return _each(args, {"download": _download, "prepare": _prepare, "verify": _verify}[args.command])
     except KeyboardInterrupt:
         print("Interrupted. What was finished is kept; run the same again to go on.", file=sys.stderr)
@@ -55,10 +58,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         "download": "fetch and unpack; goes on where it was stopped",
         "prepare": "decode and shrink the images once, so that training reads them fast",
         "verify": "compare the number of images with the published sizes",
+        **disk.COMMANDS,
     }.items():
         options = commands.add_parser(command, help=does, description=does)
         _add_folders(options, argparse.SUPPRESS, argparse.SUPPRESS)
-        if command != "list":
+        if command in disk.COMMANDS:
+            disk.add_options(options, command)
+        elif command != "list":
             which = "all of them" if command == "download" else "those that are there"
             options.add_argument("names", nargs="+", metavar="NAME", help=f"of a data set; all: {which}")
         if command == "prepare":

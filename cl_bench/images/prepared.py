@@ -111,6 +111,11 @@ def sizes(name: str, folder: Path) -> list[int]:
     return sorted({int(parts[0]) for parts in found if len(parts) == 2 and parts[0].isdigit()})
 
 
+def is_useless(path: Path) -> bool:
+    """Whether a folder that was prepared is never read again: it is damaged, or of an earlier format."""
+    return not _is_whole(path)
+
+
 def _singles(dataset: ImageDataset) -> list[SingleImages]:
     return [images.pixels for images in (dataset.train, dataset.test) if _is_unprepared(images.pixels)]
 

@@ -114,6 +114,27 @@ def read_safetensors(path: Path) -> dict[str, Tensor] | None:
         return None
 
 
+def remove(path: Path) -> None:
+    """Removes a file or folder, never half of it: what an interruption leaves has a temporary name."""
+    gone = _temporary(path)
+    os.replace(path, gone)
+    if gone.is_dir() and not gone.is_symlink():
+        shutil.rmtree(gone)
+    else:
+        gone.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files and folders, directly in a folder, of processes that have ended."""
+    found = []
+    for file in sorted(folder.glob(".*.tmp")):
+        match = _TEMPORARY.fullmatch(file.name)
+        with suppress(OSError):
+            if match and _is_left_over(file, match["machine"], int(match["process"])):
+                found.append(file)
+    return found
+
+
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """A temporary name that becomes ``path`` at the end, or disappears if something fails."""
@@ -181,14 +202,12 @@ def _remove_leftovers(folder: Path) -> None:
 
     Errors are ignored: leftovers of others are no reason to fail.
     """
-    for file in folder.glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(file.name)
+    for file in leftovers(folder):
         with suppress(OSError):
-            if match and _is_left_over(file, match["machine"], int(match["process"])):
-                if file.is_dir():
-                    shutil.rmtree(file, ignore_errors=True)
-                else:
-                    file.unlink(missing_ok=True)
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
 
 
 def _is_left_over(file: Path, machine: str, process: int) -> bool:

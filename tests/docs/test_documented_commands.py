@@ -73,6 +73,7 @@ NOT_RUN = {
     r"cl-bench data download .*": "fetches gigabytes: tests/datasets/releases/test_download.py",
     r"python -m cl_bench\.backbones\.tiny_clip": "trains for ten minutes",
     r"python -m benchmarks\.cost .*": "takes seconds: tests/benchmarks/test_cost.py",
+    r"cl-bench data (usage|clean)": "needs a store: tests/datasets/test_disk.py",
     r"cl-bench export RUN FOLDER": "needs a run: tests/export/test_main.py",
     r"cl-bench merge .*….*": "names no files: tests/merge/test_merge.py",
     r"\.venv/bin/python -m pytest .*": "runs tests",
