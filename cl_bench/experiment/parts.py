@@ -13,7 +13,8 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from cl_bench.backbones import Backbone
-from cl_bench.evaluation import KINDS, Evaluator, Kind
+from cl_bench.evaluation import Evaluator, Kind
+from cl_bench.evaluation.accuracies import KINDS
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts

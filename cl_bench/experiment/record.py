@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from cl_bench import store
-from cl_bench.evaluation import KINDS, Counts, accuracies
+from cl_bench.evaluation import Counts
+from cl_bench.evaluation.accuracies import KINDS, accuracies
 from cl_bench.experiment import earlier_result, scaling_grid
 from cl_bench.experiment.experts import record as experts
 from cl_bench.experiment.merged_file import write_merged
@@ -71,7 +72,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     reported = scaling_grid.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in run.rows]
     number, images = len(parts.scenario.test_stream), run.rows[0].merged[0].total.tolist()
-    merged = accuracies(rows, number, parts.kinds)
+    merged = accuracies(rows, number, parts.kinds, run.finetuned)
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
@@ -85,7 +86,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
         "merged_model": None,
-        "finetuned": _finetuned(parts, [row.finetuned for row in run.rows[1:]], rows[0], number),
+        "finetuned": _finetuned(parts, run.finetuned, number),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
         "notes": experts.notes(parts),
         "tasks": _tasks(parts.scenario, images),
@@ -136,16 +137,14 @@ def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:
     return tasks
 
 
-def _finetuned(
-    parts: Parts, rows: Sequence[Counts | None], zero_shot: Counts | None, tasks: int
-) -> dict[str, Any] | None:
-    if not any(rows):
+def _finetuned(parts: Parts, rows: Sequence[Counts | None], tasks: int) -> dict[str, Any] | None:
+    if not rows:
         return None
-    found = accuracies([zero_shot, *rows], tasks, parts.kinds)
+    found = accuracies(rows, tasks, parts.kinds, rows)
     if parts.experts:  # on the images of all tasks together, they were not evaluated
         found["accuracy"] = dict.fromkeys(KINDS)
         found["accuracy_after_task"] = {
-            kind: None if values is None else [values[0], *([None] * len(rows))]
+            kind: None if values is None else [values[0], *([None] * (len(rows) - 1))]
             for kind, values in found["accuracy_after_task"].items()
         }
     return found

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
-from cl_bench.evaluation import Counts, accuracies
+from cl_bench.evaluation import Counts
+from cl_bench.evaluation.accuracies import accuracies
 from cl_bench.experiment.evaluating import counted
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import Run
@@ -41,7 +42,9 @@ def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]]
             "scaling": scaling,
             "validation": None if validation is None else validation[i],
             "chosen": validation is not None and i == chosen(validation),
-            **accuracies([row.merged[i] if row.merged else None for row in run.rows], _tasks(parts), parts.kinds),
+            **accuracies(
+                [row.merged[i] if row.merged else None for row in run.rows], _tasks(parts), parts.kinds, run.finetuned
+            ),
         }
         for i, scaling in enumerate(parts.scalings)
     ]

@@ -82,6 +82,12 @@ class Run:
         """Optimizer steps of all tasks so far, or their number if none is trained; the axis of all that is logged."""
         return len(self.records) if self.parts.experts else sum(record["steps"] for record in self.records)
 
+    @property
+    def finetuned(self) -> list[Counts | None]:
+        """What θ₀ and then each task's weights got right before merging; nothing where these were not evaluated."""
+        own = [row.finetuned for row in self.rows[1:]]
+        return [self.rows[0].merged[0], *own] if any(own) else []
+
     @contextlib.contextmanager
     def shown_and_logged(self) -> Iterator[None]:
         """Within, progress is shown, and the logger is open."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cl_bench.evaluation.metrics import summarize
 from cl_bench.reports.scenario_names import name_scenarios
 from cl_bench.runtime.errors import UserError, each
 from cl_bench.store import read_result, record_shape
@@ -48,4 +49,24 @@ def read(path: Path, needs: Sequence[str] = ()) -> dict[str, Any]:
     """
     result = read_result(path)
     record_shape.check(result, path, (*_NAMING, *needs))
-    return {**result, "path": str(path)}
+    return {**result, **_with_all_metrics(result), "path": str(path)}
+
+
+def _with_all_metrics(result: Result) -> dict[str, Any]:
+    """Computes metrics that an older record lacks from its matrices."""
+    finetuned = (result.get("finetuned") or {}).get("matrix") or {}
+    with_metrics = _with_metrics(result, finetuned)
+    if result.get("scalings"):
+        with_metrics["scalings"] = [{**one, **_with_metrics(one, finetuned)} for one in result["scalings"]]
+    return with_metrics
+
+
+def _with_metrics(part: Mapping[str, Any], finetuned: Mapping[str, Any]) -> dict[str, Any]:
+    kept, matrices = part.get("metrics") or {}, part.get("matrix") or {}
+    return {
+        "metrics": {
+            kind: stored and {**(summarize(matrix, finetuned.get(kind)) if matrix else {}), **stored}
+            for kind, stored in kept.items()
+            for matrix in [matrices.get(kind)]
+        }
+    }

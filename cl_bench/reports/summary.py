@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cl_bench.evaluation.metrics import METRICS
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 
@@ -18,11 +19,7 @@ _WIDTH = 100  # where the output is no terminal
 _WIDEST_NAME = 32  # letters in one line; import paths may be longer, and would leave no room for numbers
 _NARROWEST_NAME = 14  # where the terminal is narrow
 
-_METRICS = {
-    "average incremental": "average_incremental_accuracy",
-    "forgetting": "forgetting_max_minus_last",
-    "backward transfer": "backward_transfer",
-}
+_METRICS = {metric.title: name for name, metric in METRICS.items() if metric.in_summary}
 
 
 def show(result: Mapping[str, Any], folder: Path) -> None:

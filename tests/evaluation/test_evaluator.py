@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cl_bench.evaluation import KINDS, Evaluator, accuracies
+from cl_bench.evaluation import Evaluator
+from cl_bench.evaluation.accuracies import KINDS, accuracies
 from cl_bench.runtime import distributed
 from tests.helpers.small import TRANSFORM, SmallEncoder, head, pixels_at, scenario
 

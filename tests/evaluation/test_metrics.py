@@ -27,8 +27,14 @@ ORACLES = {
     "forgetting_first_minus_last": lambda r, t: mean([r[j][j - 1] - r[t][j - 1] for j in range(1, t)]),
     "backward_transfer": lambda r, t: mean([r[t][j - 1] - r[j][j - 1] for j in range(1, t)]),
     "forward_transfer_against_zero_shot": lambda r, t: mean([r[j - 1][j - 1] - r[0][j - 1] for j in range(2, t + 1)]),
+    "mtil_transfer": lambda r, t: mean([mean([r[i][j - 1] for i in range(1, j)]) for j in range(2, t + 1)]),
+    "mtil_average": lambda r, t: mean([r[i][j - 1] for i in range(1, t + 1) for j in range(1, t + 1)]),
+    "mtil_last": lambda r, t: mean([r[t][j - 1] for j in range(1, t + 1)]),
+    "plasticity": lambda r, t: mean([r[i][i - 1] for i in range(1, t + 1)]),
+    "stability": lambda r, t: mean([r[t][j - 1] for j in range(1, t)]),
 }
-NEED_TWO_TASKS = set(ORACLES) - {"average_accuracy", "average_incremental_accuracy"}
+NEED_ONE_TASK = {"average_accuracy", "average_incremental_accuracy", "mtil_average", "mtil_last", "plasticity"}
+NEED_TWO_TASKS = set(ORACLES) - NEED_ONE_TASK
 
 
 @st.composite
@@ -42,7 +48,8 @@ def matrices(draw: st.DrawFn, least: int = 1) -> Rows:
 def test_agrees_with_loops(matrix: Rows) -> None:
     tasks = len(matrix[0])
     summary = metrics.summarize(matrix)
-    assert set(summary) == set(ORACLES)
+    assert set(summary) == {*ORACLES, "normalized_accuracy"}
+    assert summary["normalized_accuracy"] is None  # without fine-tuned weights
     for name, oracle in ORACLES.items():
         if tasks == 1 and name in NEED_TWO_TASKS:
             assert summary[name] is None
@@ -60,8 +67,38 @@ def test_worked_example() -> None:
             "forgetting_first_minus_last": ((90 - 50) + (80 - 85)) / 2,
             "backward_transfer": ((50 - 90) + (85 - 80)) / 2,
             "forward_transfer_against_zero_shot": ((25 - 20) + (45 - 30)) / 2,
+            "mtil_transfer": (25 + (35 + 45) / 2) / 2,
+            "mtil_average": (90 + 25 + 35 + 60 + 80 + 45 + 50 + 85 + 70) / 9,
+            "mtil_last": (50 + 85 + 70) / 3,
+            "plasticity": (90 + 80 + 70) / 3,
+            "stability": (50 + 85) / 2,
+            "normalized_accuracy": None,
         }
     )
+
+
+def test_normalized_accuracy() -> None:
+    own = [[None, None], [80, None], [None, 50]]
+    assert metrics.normalized_accuracy([[10, 20], [60, 20], [40, 45]], own) == pytest.approx(100 * (0.5 + 0.9) / 2)
+    assert metrics.normalized_accuracy([[10, 20], [72, 55]], own) == pytest.approx(100 * (0.9 + 1.1) / 2)  # joint
+
+
+@given(matrices(), st.data())
+def test_normalized_accuracy_agrees_with_a_loop(matrix: Rows, data: st.DataObject) -> None:
+    tasks = len(matrix[0])
+    own = data.draw(st.lists(st.floats(1, 100), min_size=tasks, max_size=tasks))
+    finetuned = [[own[j] if i == j + 1 else math.nan for j in range(tasks)] for i in range(tasks + 1)]
+    expected = mean([100 * last / e for last, e in zip(matrix[-1], own, strict=True)])
+    assert metrics.summarize(matrix, finetuned)["normalized_accuracy"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [[[1, 2], [0, 5], [5, 5]], [[1, 2], [None, 5], [5, 5]], [[1, 2], [5, 5]], [[1], [5]]],
+    ids=["an expert knows nothing", "one was not evaluated", "joint training", "other tasks"],
+)
+def test_no_normalized_accuracy(own: Rows) -> None:
+    assert metrics.normalized_accuracy([[10, 20], [60, 20], [40, 45]], own) is None
 
 
 def test_the_two_forgettings_differ() -> None:
@@ -94,6 +131,12 @@ def test_an_entry_that_was_not_evaluated_undefines_what_needs_it(matrix: Rows, d
         "forgetting_first_minus_last": task < tasks and row in (task, tasks),
         "backward_transfer": task < tasks and row in (task, tasks),
         "forward_transfer_against_zero_shot": task >= 2 and row in (0, task - 1),
+        "mtil_transfer": 1 <= row < task,
+        "mtil_average": row >= 1,
+        "mtil_last": row == tasks,
+        "plasticity": row == task,
+        "stability": row == tasks and task < tasks,
+        "normalized_accuracy": False,
     }
     assert after == {name: None if needed[name] else value for name, value in before.items()}
 
@@ -115,7 +158,9 @@ def test_accepts_what_matrices_are_kept_in(convert: object) -> None:
 def test_null_of_a_result_file_counts_as_not_evaluated() -> None:
     matrix = [[None, None], [None, None], [5.0, 6.0]]
     summary = metrics.summarize(matrix)  # type: ignore[arg-type]
-    assert {name for name, value in summary.items() if value is not None} == {"average_accuracy"}
+    assert {name for name, value in summary.items() if value is not None} == {
+        *("average_accuracy", "mtil_last", "stability"),
+    }
 
 
 @pytest.mark.parametrize("matrix", [[], [[]], [1.0, 2.0]])

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cl_bench.evaluation import KINDS, Counts
+from cl_bench.evaluation import Counts
+from cl_bench.evaluation.accuracies import KINDS
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.published import published
 from cl_bench.experiment.parts import Parts

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cl_bench.evaluation.metrics import METRICS
 from cl_bench.reports.records import IN_TABLES, read, read_all
 from cl_bench.reports.scaling import chosen_only
 from cl_bench.reports.scenario_names import name_scenarios
+from cl_bench.reports.shown import ACCURACY, DEFAULT, chosen
 from cl_bench.reports.tables.formats.latex import latex
 from cl_bench.reports.tables.formats.markdown import markdown
 from cl_bench.reports.tables.formats.terminal import print_table
@@ -38,11 +40,13 @@ def main(arguments: Sequence[str], program: str) -> None:
     given = parser.parse_args(arguments)
     name = given.what[0]
     if name not in NAMES:
-        _print_any(given.what, given.out)
+        _print_any(given.what, given.out, chosen(given.metrics) if given.metrics is not None else DEFAULT)
     elif len(given.what) < 3:
         parser.error(f"a table of the papers is written to a folder: table {name} FOLDER … OUT")
     elif given.out:
         parser.error(f"OUT is the last of table {name} FOLDER … OUT; --out is for the table of any runs")
+    elif given.metrics is not None:
+        parser.error("--metrics is for the table of any runs; a table of the papers has its own")
     else:
         *folders, out = map(tilde.path, given.what[1:])
         _write_papers(name, folders, out)
@@ -68,21 +72,25 @@ def print_sweep(paths: Sequence[Path]) -> None:
 def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        usage="%(prog)s FOLDER … [--out OUT], or %(prog)s NAME FOLDER … OUT",
+        usage="%(prog)s FOLDER … [--metrics NAME,…] [--out OUT], or %(prog)s NAME FOLDER … OUT",
         description="Prints a table of any runs: rows are what they differ in, columns what was measured. With a NAME, "
         "writes that table of the papers.",
-        epilog=f"NAME is one of {', '.join(NAMES)}.",
+        epilog=f"NAME is one of {', '.join(NAMES)}. Metrics are {ACCURACY} and {', '.join(METRICS)}.",
     )
     parser.add_argument("what", nargs="+", metavar="FOLDER", help="where the runs lie; several are read together")
     parser.add_argument("--out", type=tilde.path, help="also write it there, as sweep.md, .tex and .csv")
+    parser.add_argument("--metrics", metavar="NAME,…", help=f"a table of each ({','.join(DEFAULT)})")
     return parser
 
 
-def _print_any(given: Sequence[str], out: Path | None) -> None:
+def _print_any(given: Sequence[str], out: Path | None, metrics: Sequence[str]) -> None:
     for folder in given:
         if not tilde.path(folder).is_dir():
             raise UserError(f"There is no folder {folder}, and no table of that name; tables are {', '.join(NAMES)}.")
-    for table in swept(_read(map(tilde.path, given))):
+    tables = swept(_read(map(tilde.path, given)), metrics)
+    if not tables:
+        raise UserError(f"None of these runs has {' or '.join(metrics)}: each needs what its definition compares.")
+    for table in tables:
         print_table(table)
         if out:
             _write(table, out)

@@ -7,14 +7,13 @@ accuracy have a column of their own. A run with a list of λ from which nobody c
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.names import BOUNDS
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
 from cl_bench.reports.settings import differing, typed
+from cl_bench.reports.shown import ACCURACY, DEFAULT, higher_is_better, value_of
 from cl_bench.reports.tables.swept_notes import caption, notes
 from cl_bench.reports.tables.swept_places import Column, PlacedRun, column_names, position
 from cl_bench.reports.tables.table import Cell, Row, Table
@@ -25,7 +24,7 @@ _GROUPS = ("+method", "trainer", "merger", "backbone", "optim")  # a choice of e
 
 @dataclass(frozen=True)
 class _Contents:
-    """What the tables of accuracy and of forgetting have in common.
+    """What the tables of all metrics have in common.
 
     Attributes:
         placed: All runs, each with its place.
@@ -40,8 +39,12 @@ class _Contents:
     lists: int
 
 
-def swept(results: Sequence[Result]) -> list[Table]:
-    """Makes the table of the headline, and its table of forgetting if there is any.
+def swept(results: Sequence[Result], metrics: Sequence[str] = DEFAULT) -> list[Table]:
+    """Makes a table of each metric that any of the runs has.
+
+    Args:
+        results: The records.
+        metrics: As `shown.chosen` returns them.
 
     Raises:
         UserError: There are no records, or two for one place in the table that contradict each other. Names both.
@@ -61,8 +64,8 @@ def swept(results: Sequence[Result]) -> list[Table]:
     chosen_on = all(run.result["split"] == "validation" for run in runs)
     alike = _repeated_alike(placed)
     contents = _Contents(placed, (chosen_on or not (any(settings) or lists)) and alike, alike, lists)
-    both = [_table(contents, metric) for metric in ("accuracy", "forgetting")]
-    return [table for table in both if table.rows]
+    tables = [_table(contents, metric) for metric in metrics]
+    return [table for table in tables if table.rows]
 
 
 def _differing_groups(runs: Sequence[RecordedRun], columns: Sequence[Column]) -> list[str]:
@@ -101,17 +104,17 @@ def _table(contents: _Contents, metric: str) -> Table:
     names = column_names(list(dict.fromkeys(one.column for one in in_order)))
     values: dict[str, dict[str, dict[RecordedRun, float]]] = defaultdict(lambda: defaultdict(dict))
     for one in in_order:
-        if (value := _value(one.run, metric)) is not None:
+        if (value := value_of(one.run.result, metric)) is not None:
             values[one.row_name][names[one.column]][one.run] = value
     cells = {row: {column: _cell(runs) for column, runs in found.items()} for row, found in values.items()}
     bounds = {one.row_name for one in in_order if one.run.method in BOUNDS}
     most = max((len(cell.values) for found in cells.values() for cell in found.values()), default=1)
     return Table(
-        name="sweep" if metric == "accuracy" else "sweep_forgetting",
+        name="sweep" if metric == ACCURACY else f"sweep_{metric}",
         caption=caption(metric, [one.run for one in in_order], most),
         columns=tuple(names.values()),
         rows=tuple(Row(row, found, contents.competes and row not in bounds) for row, found in cells.items()),
-        higher_is_better=metric == "accuracy",
+        higher_is_better=higher_is_better(metric),
         notes=tuple(notes(names, in_order, contents.repeated_alike, contents.lists)),
     )
 
@@ -120,15 +123,6 @@ def _each_once(placed: Sequence[PlacedRun]) -> list[PlacedRun]:
     by_run = {one.run: one for one in placed}
     keys = {one.run: (one.column, typed(one.row), one.run.seed, repr(one.run.order)) for one in placed}
     return [by_run[run] for run in distinct(by_run, keys.__getitem__).values()]
-
-
-def _value(run: RecordedRun, metric: str) -> float | None:
-    result: Mapping[str, Any] = run.result
-    if metric == "accuracy":
-        accuracy: float | None = result["headline"]["value"]
-        return accuracy
-    forgetting: float | None = (result["metrics"].get(headline_kind(result)) or {}).get("forgetting_max_minus_last")
-    return forgetting
 
 
 def _cell(values: Mapping[RecordedRun, float]) -> Cell:

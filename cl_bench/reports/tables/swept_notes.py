@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import HOW_TO_CHOOSE
 from cl_bench.reports.settings import typed
+from cl_bench.reports.shown import meaning
 from cl_bench.reports.tables.recorded_notes import recorded_notes
 from cl_bench.reports.tables.rules import rules
 from cl_bench.reports.tables.swept_places import Column, PlacedRun
@@ -17,15 +18,12 @@ def caption(metric: str, runs: Sequence[RecordedRun], most: int) -> str:
     """Says what was measured, and over what the means are.
 
     Args:
-        metric: `accuracy` or `forgetting`.
+        metric: Its name.
         runs: All runs of the table.
         most: The largest number of runs in a cell.
     """
     splits = " or ".join(sorted({run.result["split"] for run in runs}))
-    what = {
-        "accuracy": f"Accuracy after the last task, in percent of the {splits} images",
-        "forgetting": "How far tasks but the last fell from their best accuracy (max minus last), in points",
-    }[metric]
+    what = meaning(metric, splits)
     seeds, orders = sorted({run.seed for run in runs}), {repr(run.order) for run in runs}
     over = f"seed{'s' * (len(seeds) > 1)} {_shortened([str(seed) for seed in seeds])}"
     over += f" and {len(orders)} orders of arrival" if len(orders) > 1 else ""

@@ -88,3 +88,32 @@ def test_a_real_list_of_scalings_is_in_no_table_by_its_first_and_a_sweep_ends_wi
         refused = reports(*arguments)
         assert refused.returncode == 2 and "2 runs with a list of λ of which none was chosen" in refused.stderr
         assert "merger.scaling=0.4" in refused.stderr and "scenario.validation_share=0.2" in refused.stderr
+
+
+def test_metrics_that_an_older_record_lacks_are_computed_from_its_matrices(tmp_path, capsys):
+    result = record("sequential_magmax", "cifar100_2", 5, 80.0)
+    assert "plasticity" not in result["metrics"]["task_agnostic"]
+    result["matrix"] = {"task_agnostic": [[10.0, 20.0], [90.0, 30.0], [70.0, 60.0]]}
+    result["finetuned"] = {"matrix": {"task_agnostic": [[10.0, 20.0], [100.0, 30.0], [10.0, 80.0]]}}
+    write(tmp_path / "runs", result)
+    wanted = ("mtil_transfer", "plasticity", "normalized_accuracy", "accuracy")
+    assert main(["table", str(tmp_path / "runs"), "--metrics", ",".join(wanted), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    for metric, value in zip(wanted, (30.0, 75.0, 100 * (0.7 + 0.75) / 2, 80.0), strict=True):
+        table = tmp_path / "out" / ("sweep.csv" if metric == "accuracy" else f"sweep_{metric}.csv")
+        assert [float(row["mean"]) for row in csv.DictReader(table.read_text().splitlines())] == pytest.approx([value])
+    assert "as a share of that of each task's own fine-tuned weights, in percent" in " ".join(told.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("transfer", "There is no metric 'transfer'. There are: accuracy, forgetting, average_accuracy,"),
+        (",", "--metrics names no metric"),
+        ("normalized_accuracy", "None of these runs has normalized_accuracy"),
+    ],
+)
+def test_metrics_that_are_not_there_get_one_message(tmp_path, capsys, typed, message):
+    write(tmp_path / "runs", record("sequential_magmax", "cifar100_2", 5, 80.0))
+    assert main(["table", str(tmp_path / "runs"), "--metrics", typed]) == 2
+    assert message in capsys.readouterr().err
