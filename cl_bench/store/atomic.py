@@ -95,6 +95,8 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
                 os.replace(path, replaced)
             os.replace(temporary, path)
     finally:
+        if replaced.exists() and not path.exists():
+            os.replace(replaced, path)
         for folder in (temporary, replaced):
             shutil.rmtree(folder, ignore_errors=True)
 

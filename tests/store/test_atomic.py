@@ -221,3 +221,27 @@ def test_files_that_only_look_temporary_stay(tmp_path: Path) -> None:
     before = names(tmp_path)
     atomic.write_bytes(tmp_path / "file", b"")
     assert names(tmp_path) == sorted([*before, "file"])
+
+
+@pytest.mark.parametrize("when", ["written", "moved"])
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch, when):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/old").touch()
+    replace = os.replace
+
+    def refuse(source, target):
+        if (source.parent / source.name / "new").exists():
+            raise OSError("no")
+        replace(source, target)
+
+    with pytest.raises(OSError, match="no"), atomic.new_folder(tmp_path / "there", replace=True) as new:
+        (new / "new").touch()
+        if when == "written":
+            raise OSError("no")
+        monkeypatch.setattr(atomic.os, "replace", refuse)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["old"]
+    monkeypatch.undo()
+    with atomic.new_folder(tmp_path / "there", replace=True) as new:
+        (new / "new").touch()
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["new"]
