@@ -1,6 +1,7 @@
 """The order in which classes, domains or data sets arrive."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -16,8 +17,9 @@ log = logging.getLogger(__name__)
 Item: TypeAlias = bool | int | float | str | None
 Order: TypeAlias = list[Item] | StrictInt | str | None
 """None: the data set's own order. An integer: a random order from this seed. `published`: the publications' order for
-this data set. A list: of names or, if not all its items are names, of numbers from 0. Any other text: the path of a
-YAML or JSON file that holds such a list."""
+this data set. `published_42`: the order of seed 42 in which others merged ready checkpoints of 8, 14 or 20 data sets. A
+list: of names or, if not all its items are names, of numbers from 0. Any other text: the path of a YAML or JSON file
+that holds such a list."""
 
 PUBLISHED = Path(__file__).with_name("orders.yaml")
 
@@ -51,6 +53,8 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
                 f"task_order=published: the publications have no order for {dataset}; use a seed or a list."
             )
         return _permutation(listed, names, some)
+    if isinstance(order, str) and (numbered := re.fullmatch(r"published_(\d+)", order)):
+        return _permutation(_merging_order(int(numbered[1]), names), names, some)
     items: Sequence[Item] = _read(Path(order).expanduser()) if isinstance(order, str) else order
     numbers = _permutation(items, names, some)
     if any(_position(item) is not None for item in items):
@@ -59,6 +63,17 @@ def resolve(order: Order, names: Sequence[str], dataset: str, kind: str, some: b
         taken = f"names of {what}" if are_names else f"positions of {what}, from 0"
         log.info("task_order: its numbers are taken as %s: %s", taken, _shortened([names[i] for i in numbers]))
     return numbers
+
+
+def _merging_order(seed: int, names: Sequence[str]) -> list[str]:
+    """The order in which others merged ready checkpoints of just these data sets."""
+    scenarios: dict[str, dict[int, list[str]]] = yaml.safe_load(PUBLISHED.read_text())["merging_orders"]
+    orders = next((of_seeds for of_seeds in scenarios.values() if set(next(iter(of_seeds.values()))) == set(names)), {})
+    if seed in orders:
+        return orders[seed]
+    which = f"there are published_{min(orders)} to published_{max(orders)}" if orders else "use a seed or a list"
+    known = "" if orders else f" but for {', '.join(scenarios)}"
+    raise UserError(f"task_order=published_{seed}: nobody has published such an order{known}; {which}.")
 
 
 def _read(path: Path) -> list[str]:

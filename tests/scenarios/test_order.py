@@ -2,15 +2,17 @@
 
 import json
 import logging
+import random
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from cl_bench.experiment.parts import build
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import order
-from tests.conftest import FEW_STEPS
+from tests.conftest import FEW_STEPS, ROOT
 
 TWELVE = sorted(map(str, range(12)))  # 0, 1, 10, 11, 2, …: as folders are sorted
 
@@ -114,3 +116,42 @@ def test_folders_called_by_numbers_arrive_as_they_are_called(run_py, tmp_path):
     assert "task_order: its numbers are taken as names of classes: 0, 1, 2, 3, 4" in run.stdout
     tasks = [task["name"] for task in json.loads((tmp_path / "run" / "result.json").read_text())["tasks"]]
     assert tasks == ["0, 1, 2, 3", "4, 5, 6, 7", "8, 9, 10, 11"]
+
+
+POOL = (
+    *("sun397", "cars", "resisc45", "eurosat", "svhn", "gtsrb", "mnist", "dtd", "flowers102", "pcam"),
+    *("fer2013", "oxford_iiit_pet", "stl10", "cifar100", "cifar10", "food101", "fashion_mnist", "emnist", "kmnist"),
+    "rendered_sst2",
+)
+
+
+@pytest.mark.parametrize(("scenario", "tasks"), [("eight", 8), ("fourteen", 14), ("twenty", 20)])
+def test_published_merging_orders_are_shuffles_of_the_pool_by_pythons_generator(scenario, tasks):
+    pool = POOL[:tasks]
+    names = list(OmegaConf.load(ROOT / f"conf/scenario/{scenario}_datasets.yaml").scenario.datasets)
+    assert sorted(names) == sorted(pool)
+    for seed in range(40, 52):
+        shuffled = list(pool)
+        random.Random(seed).shuffle(shuffled)
+        numbers = order.resolve(f"published_{seed}", names, "datasets", "dataset_order", some=True)
+        assert [names[i] for i in numbers] == shuffled
+
+
+@pytest.mark.parametrize(
+    ("names", "typed", "message"),
+    [
+        (
+            POOL,
+            "published_52",
+            "published_52: nobody has published such an order; there are published_40 to published_51",
+        ),
+        (
+            ["a", "b"],
+            "published_42",
+            "but for eight_datasets, fourteen_datasets, twenty_datasets; use a seed or a list",
+        ),
+    ],
+)
+def test_other_merging_orders_are_refused(names, typed, message):
+    with pytest.raises(UserError, match=message):
+        order.resolve(typed, names, "datasets", "dataset_order", some=True)
