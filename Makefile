@@ -14,8 +14,9 @@ SAY := printf '%s\n'
 # Where tables, figures and the page are written.
 REPORT ?= report
 TABLES := cil dil 8ds ablation
-SMALL := $(TABLES:%=sweep-table_%) sweep-lambda sweep-seeds sweep-task_order
-.PHONY: $(TABLES:%=table-%) $(TABLES:%=table-%-mini) $(SMALL)
+MORE_TABLES := opcm mtil
+SMALL := $(TABLES:%=sweep-table_%) $(MORE_TABLES:%=sweep-table_%) sweep-lambda sweep-seeds sweep-task_order
+.PHONY: $(foreach table,$(TABLES) $(MORE_TABLES),table-$(table) table-$(table)-mini) $(SMALL)
 
 help:  ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## /  make \1|/' | column -t -s '|'
@@ -84,15 +85,18 @@ table-cil:  ## one table of the papers, class-incremental; each has a twin on th
 table-dil:  ## the same, domain-incremental
 table-8ds:  ## the same, eight data sets
 table-ablation:  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
-tables: $(TABLES:%=table-%)  ## all four: many GPU days, see docs/reproduce.md
-tables-mini: $(TABLES:%=table-%-mini)  ## all four in small, on the embedded data
+table-opcm:  ## 8, 14 and 20 published experts merged in ten orders, see docs/ready_checkpoints.md; -mini: mini_eight's
+table-mtil:  ## MTIL's Transfer, Avg and Last on mtil and x_tail
+tables: $(TABLES:%=table-%)  ## the first four: many GPU days, see docs/reproduce.md
+tables-mini: $(TABLES:%=table-%-mini)  ## the first four in small, on the embedded data
 
 # Runs what is missing, as HYDRA="hydra/launcher=slurm …" may say, and then writes the table.
-$(TABLES:%=table-%): table-%: .venv/installed-sweeps
+$(TABLES:%=table-%) $(MORE_TABLES:%=table-%): table-%: .venv/installed-sweeps
 	$(BIN)/python run.py +sweep=table_$* $(HYDRA)
 	$(BIN)/python -m cl_bench.reports table $* multirun/table_$* $(REPORT)/tables
 
-$(TABLES:%=table-%-mini): table-%-mini: sweep-table_%
+sweep-table_opcm: mini-experts
+$(TABLES:%=table-%-mini) $(MORE_TABLES:%=table-%-mini): table-%-mini: sweep-table_%
 	$(BIN)/python -m cl_bench.reports table $*_mini multirun/table_$*_mini $(REPORT)/tables
 
 # In small, two jobs at a time and one thread each: for a model this small that is twice as fast as two threads.
@@ -158,8 +162,8 @@ mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen 
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
 
 mini-experts: .venv/installed  ## report/experts/: mini_eight's experts, trained and exported as Hugging Face folders (a minute)
-	$(BIN)/python run.py scenario=mini_eight trainer=independent hydra.run.dir=$(REPORT)/mini_experts
-	$(BIN)/python -m cl_bench.export $(REPORT)/mini_experts $(REPORT)/experts --overwrite
+	$(BIN)/python run.py scenario=mini_eight trainer=independent hydra.run.dir=report/mini_experts
+	$(BIN)/python -m cl_bench.export report/mini_experts report/experts --overwrite
 
 bench-data: .venv/installed  ## docs/bench_data.md: images per second from the prepared cache, files, ImageFolder (3 minutes)
 	$(BIN)/python -m benchmarks.data docs/bench_data.md

@@ -7,6 +7,7 @@ from pathlib import Path
 from cl_bench.reports.page.html import html
 from cl_bench.reports.page.pictures import pictures
 from cl_bench.reports.records import IN_TABLES, read_all
+from cl_bench.reports.tables.over_orders import all_tables_over_orders
 from cl_bench.reports.tables.papers import all_papers_tables
 from cl_bench.runtime import tilde
 from cl_bench.runtime.errors import UserError
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str], program: str) -> None:
     _check_replaceable(given.out)
     results = read_all(given.folder, _NEEDS)
     found = pictures(given.figures) if given.figures else []
-    atomic.write_text(given.out, html(results, given.folder, all_papers_tables(results), found))
+    tables = [*all_papers_tables(results), *all_tables_over_orders(results)]
+    atomic.write_text(given.out, html(results, given.folder, tables, found))
     print(f"written: {given.out}, {len(results)} runs")
 
 

@@ -6,7 +6,7 @@ It prints the table at the end of a sweep, too.
 import argparse
 import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,11 @@ from cl_bench.reports.records import IN_TABLES, read, read_all
 from cl_bench.reports.scaling import chosen_only
 from cl_bench.reports.scenario_names import name_scenarios
 from cl_bench.reports.shown import ACCURACY, DEFAULT, chosen
+from cl_bench.reports.tables import over_orders, papers
 from cl_bench.reports.tables.formats.latex import latex
 from cl_bench.reports.tables.formats.markdown import markdown
 from cl_bench.reports.tables.formats.terminal import print_table
 from cl_bench.reports.tables.formats.tidy import tidy
-from cl_bench.reports.tables.papers import NAMES, papers_table
 from cl_bench.reports.tables.swept import swept
 from cl_bench.reports.tables.table import Table
 from cl_bench.runtime import tilde
@@ -27,6 +27,7 @@ from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 
+NAMES = (*papers.NAMES, *over_orders.NAMES)
 _MOST_ROWS = 40  # at the end of a sweep
 
 
@@ -98,10 +99,16 @@ def _print_any(given: Sequence[str], out: Path | None, metrics: Sequence[str]) -
 
 def _write_papers(name: str, folders: Sequence[Path], out: Path) -> None:
     results = _read(folders)
-    for table in papers_table(name, results):
+    for table in named_tables(name, results):
         _write(table, out)
     if left_out := chosen_only(results)[1]:
         print(left_out)
+
+
+def named_tables(name: str, results: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Makes the table of a name, and what belongs to it."""
+    over = name in over_orders.NAMES
+    return over_orders.table_over_orders(name, results) if over else papers.papers_table(name, results)
 
 
 def _read(folders: Iterable[Path]) -> list[dict[str, Any]]:
