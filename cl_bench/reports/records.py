@@ -56,6 +56,8 @@ def _with_all_metrics(result: Result) -> dict[str, Any]:
     """Computes metrics that an older record lacks from its matrices."""
     finetuned = (result.get("finetuned") or {}).get("matrix") or {}
     with_metrics = _with_metrics(result, finetuned)
+    if result.get("finetuned"):
+        with_metrics["finetuned"] = {**result["finetuned"], **_with_metrics(result["finetuned"], finetuned)}
     if result.get("scalings"):
         with_metrics["scalings"] = [{**one, **_with_metrics(one, finetuned)} for one in result["scalings"]]
     return with_metrics
@@ -65,7 +67,7 @@ def _with_metrics(part: Mapping[str, Any], finetuned: Mapping[str, Any]) -> dict
     kept, matrices = part.get("metrics") or {}, part.get("matrix") or {}
     return {
         "metrics": {
-            kind: stored and {**(summarize(matrix, finetuned.get(kind)) if matrix else {}), **stored}
+            kind: None if stored is None else {**(summarize(matrix, finetuned.get(kind)) if matrix else {}), **stored}
             for kind, stored in kept.items()
             for matrix in [matrices.get(kind)]
         }

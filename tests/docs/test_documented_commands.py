@@ -47,11 +47,19 @@ OWN_IMAGES = {
     "cl-bench run scenario=folder dataset.root=path/to/images scenario.tasks=5 backbone=tiny_clip": "0 of 5 tasks",
     "cl-bench run scenario=folder_domains dataset.root=path/to/images backbone=tiny_clip": "0 of 2 tasks",
 }
+MINI_EXPERTS = {
+    "cl-bench run scenario=mini_eight trainer=independent hydra.run.dir=report/mini_experts": "0 of 8 tasks reused",
+    "cl-bench export report/mini_experts report/experts": "report/experts/handwritten",
+    "cl-bench run scenario=mini_eight trainer=imported trainer.weights=report/experts/%s merger=ties task_order=42": (
+        "mini_eight"
+    ),
+}
 OWN_MODELS = {
     "cl-bench merge merger=magmax merger.scaling=0.5 pretrained=base.safetensors "
     "'finetuned=[a.safetensors,b.safetensors]' out=merged.safetensors": "2 models merged",
     "cl-bench merge merger=ties pretrained=base.pt 'finetuned=[a.pt,b.pt]' out=merged.safetensors": "2 mod",
 }
+ALL_PRINT = (DEFAULT_RUN, ON_VALIDATION_IMAGES, OWN_IMAGES, MINI_EXPERTS, OWN_MODELS)
 # Run as typed where nothing has been run or fetched yet, and stopped by a message that says what is missing.
 STOPPED = {
     "cl-bench data": None,
@@ -88,7 +96,7 @@ _FETCH = re.compile(
 
 
 def _is_run(command):
-    return any(command in kind for kind in (DEFAULT_RUN, ON_VALIDATION_IMAGES, OWN_IMAGES, OWN_MODELS, STOPPED))
+    return any(command in kind for kind in (*ALL_PRINT, STOPPED))
 
 
 def _reason(command):
@@ -106,7 +114,7 @@ def test_every_command_is_run_or_composed_or_has_a_reason_why_not():
         if not (_is_run(command) or _is_composed(command) or command.startswith("make ") or _reason(command))
     ]
     assert not unknown, f"say in this file what becomes of them: {unknown}"
-    gone = {*DEFAULT_RUN, *ON_VALIDATION_IMAGES, *OWN_IMAGES, *OWN_MODELS, *STOPPED} - set(COMMANDS)
+    gone = {line for kind in (*ALL_PRINT, STOPPED) for line in kind} - set(COMMANDS)
     assert not gone, f"the documents no longer have these: {gone}"
     assert len(COMMANDS) >= 60 and sum(map(_is_run, COMMANDS)) >= 20 and sum(map(_is_composed, COMMANDS)) >= 18
 
@@ -149,6 +157,11 @@ def test_settings_are_chosen_on_validation_images(type_in, tmp_path):
     assert (
         len(records) == 20 and yaml.safe_load((folder / "optimization_results.yaml").read_text())["best_value"] == best
     )
+
+
+@pytest.mark.slow
+def test_the_miniatures_experts_are_trained_exported_and_imported(type_in):
+    _all_print(type_in, MINI_EXPERTS)
 
 
 def _write_digits(folder, classes, count):

@@ -19,6 +19,7 @@ SWEEPS = [path.stem for path in sorted((ROOT / "multirun_configs" / "sweep").glo
 METHODS = [path.stem for path in sorted((ROOT / "multirun_configs" / "method").glob("*.yaml"))]
 TRAINERS = [path.stem for path in sorted((ROOT / "conf" / "trainer").glob("*.yaml"))]
 TABLES = ("table_cil", "table_dil", "table_8ds", "table_ablation")
+OVER_ORDERS = ("table_opcm", "table_mtil")
 OF_THE_ISSUE = ("lambda", "seeds", *TABLES, "task_order")
 
 SCALING = {"RandMix": 1, "Average": 1, "MagMax": 0.5, "Ties": 0.55, "Last": 1, "CMM": 1}
@@ -66,7 +67,9 @@ def test_methods_name_their_trainer_and_merger(hydra, method):
         assert (config[group][part] == off) == (part == left_out)
 
 
-@pytest.mark.parametrize("name", [f"{sweep}{size}" for sweep in OF_THE_ISSUE for size in ("", "_mini")])
+@pytest.mark.parametrize(
+    "name", [f"{sweep}{size}" for sweep in (*OF_THE_ISSUE, *OVER_ORDERS) for size in ("", "_mini")]
+)
 def test_there_is_a_sweep_of_each_name_with_a_folder_of_that_name(hydra, name):
     config = of_sweep(name)
     assert config.hydra.mode.name == "MULTIRUN" and config.hydra.sweep.dir == f"multirun/{name}"
@@ -126,6 +129,17 @@ def test_the_tables_have_the_methods_and_scenarios_of_the_papers(hydra):
         assert {"ewc_magmax", "lwf_magmax", "sequential_ties"} <= values("table_ablation" + size, "+method")
     assert len(values("table_cil", "scenario")) == 14 and len(values("table_dil", "scenario")) == 5
     assert len(values("task_order", "task_order")) == len(values("seeds", "seed")) == 10
+
+
+def test_experts_are_merged_in_the_ten_published_orders(hydra):
+    published = {f"published_{seed}" for seed in range(42, 52)}
+    assert values("orders", "task_order") == values("table_opcm", "task_order") == published
+    assert values("table_opcm", "scenario") == {"eight_datasets", "fourteen_datasets", "twenty_datasets"}
+    assert values("table_opcm", "backbone") == {"vit_b_32", "vit_b_16", "vit_l_14"}
+    assert len(values("table_opcm_mini", "task_order")) == 10 and len(values("table_opcm_mini", "merger")) == 6
+    for sweep in ("orders", "table_opcm", "table_opcm_mini"):
+        assert job_config(sweep, jobs(sweep)[0])["trainer"]["_target_"] == "cl_bench.trainers.Imported"
+    assert values("table_mtil", "scenario") == {"mtil", "x_tail"}
 
 
 def test_the_sweep_over_trainers_has_them_all(hydra):
