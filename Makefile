@@ -85,8 +85,10 @@ table-cil:  ## one table of the papers, class-incremental; each has a twin on th
 table-dil:  ## the same, domain-incremental
 table-8ds:  ## the same, eight data sets
 table-ablation:  ## the same, other mergers on sequential weights, MagMax on EWC's and LwF's, CMM's parts
-table-opcm:  ## 8, 14 and 20 published experts merged in ten orders, see docs/ready_checkpoints.md; -mini: mini_eight's
+table-opcm:  ## 8, 14 and 20 published experts, merged in ten orders: docs/ready_checkpoints.md
+table-opcm-mini:  ## the same in small, with the embedded data's experts (five minutes)
 table-mtil:  ## MTIL's Transfer, Avg and Last on mtil and x_tail
+table-mtil-mini:  ## the same in small, on the embedded data
 tables: $(TABLES:%=table-%)  ## the first four: many GPU days, see docs/reproduce.md
 tables-mini: $(TABLES:%=table-%-mini)  ## the first four in small, on the embedded data
 
