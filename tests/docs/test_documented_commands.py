@@ -1,6 +1,8 @@
 """Every command of README, docs and `--help` runs as typed, or composes as typed, or says here why it is not run.
 
 No setting is added to any of them: a test that types more than the user does hides what the user would see.
+
+Over 300 lines: the lists of commands and the tests that type them in are read side by side.
 """
 
 import json
