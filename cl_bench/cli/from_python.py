@@ -112,6 +112,8 @@ def _with_arrays(node: Any, name: str = "") -> Any:
     """The same with arrays for matrices and for accuracies after each task."""
     if name in ("matrix", "accuracy_after_task") and node is not None:
         return {kind: None if values is None else np.array(values, dtype=float) for kind, values in node.items()}
+    if name == "retention" and node is not None:
+        return {**node, "matrix": np.array(node["matrix"], dtype=float)}
     if isinstance(node, dict) and name != "config":
         return {key: _with_arrays(value, key) for key, value in node.items()}
     if isinstance(node, list):

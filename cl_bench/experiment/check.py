@@ -9,6 +9,7 @@ import torch
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import few_shot, rehearsal
 from cl_bench.experiment.experts.finding import find_experts
+from cl_bench.experiment.retention import retained_scenario
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
 from cl_bench.experiment.together import check_split, check_together, make_trainer, rehearse_merger
@@ -41,6 +42,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     data = [config.get("dataset"), config.get("task_order"), node]
     scenario = memo(["scenario", data], lambda: make_scenario(config, memo))
     check_split(settings, scenario)
+    retained_scenario(config, scenario, memo)
     backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
     find_experts(config, scenario, backbone, settings.store_dir, memo)
 

@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 
 def evaluate_pretrained(run: Run) -> None:
     """Evaluates θ₀: the zero-shot row."""
-    counts = counted(run, run.evaluator, run.parts.pretrained)
-    _note(run, MatrixRow([counts] * len(run.parts.scalings), None), "zero-shot")
+    counts, scalings = counted(run, run.evaluator, run.parts.pretrained), len(run.parts.scalings)
+    retained = [counted(run, run.retention, run.parts.pretrained)] * scalings if run.retention else []
+    _note(run, MatrixRow([counts] * scalings, None, retained), "zero-shot")
 
 
 def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
@@ -27,9 +28,13 @@ def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     settings = run.parts.evaluation
     row = MatrixRow([], None)
     if settings.when == "every_task" or task.number == len(run.tasks) - 1:
-        merged = [counted(run, run.evaluator, model) for model in run.merged.with_each_scaling()]
+        merged, retained = list[Counts](), list[Counts]()
+        for model in run.merged.with_each_scaling():
+            merged.append(counted(run, run.evaluator, model))
+            if run.retention:
+                retained.append(counted(run, run.retention, model))
         apart = settings.finetuned and not run.parts.experts and not _merged_is_finetuned(run.parts)
-        row = MatrixRow(merged, counted(run, run.evaluator, learned.weights) if apart else None)
+        row = MatrixRow(merged, counted(run, run.evaluator, learned.weights) if apart else None, retained)
     if settings.finetuned and run.parts.has_expert_of_each_task:
         row = row._replace(finetuned=own_accuracy(run, task.number, learned.weights))
     reused = " (reused)" if learned.record["reused"] else ""

@@ -19,6 +19,7 @@ from cl_bench.experiment import rehearsal
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.head import head_identity, left_out, scenario_head
+from cl_bench.experiment.retention import Retained, check_encoder_changes, retained
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
 from cl_bench.experiment.scenario_name import are_ours
 from cl_bench.experiment.settings import RunSettings, part, read_settings
@@ -34,7 +35,7 @@ from cl_bench.trainers.imported import Imported
 log = logging.getLogger(__name__)
 
 _TRAINING = ("backbone", "scenario", "trainer", "optim", "lightning")  # whose classes shape the trained weights
-_NUMBERS = (*_TRAINING, "merger", "evaluation")
+_NUMBERS = (*_TRAINING, "merger", "evaluation", "retention")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Parts(RunSettings):
         experts: Whose weights are read instead, task by task; none where tasks are trained.
         training: Plain data that differ whenever the trained weights do; their hash is the stream's fingerprint.
         code: What `source_code.code_of` says of all classes that shape the run's numbers.
+        retained: Data sets that are never trained on, but evaluated; None where none is named.
     """
 
     logger: Logger
@@ -62,6 +64,7 @@ class Parts(RunSettings):
     pretrained: dict[str, Tensor]
     training: dict[str, Any]
     code: dict[str, Any]
+    retained: Retained | None
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -76,6 +79,12 @@ class Parts(RunSettings):
     def evaluator(self, split: str) -> Evaluator:
         """Evaluates encoders on the `test` or the `validation` images."""
         return self.evaluator_of(self.head, *self.scenario.evaluated(split))
+
+    def retention_evaluator(self) -> Evaluator | None:
+        """Evaluates encoders on the data sets that are never trained on; None where none is named."""
+        if self.retained is None:
+            return None
+        return self.evaluator_of(self.retained.head, *self.retained.scenario.evaluated("test"))
 
     def evaluator_of(self, head: Tensor, samples: Samples, class_masks: Tensor) -> Evaluator:
         """Evaluates encoders with a head on some images, whose groups are rows of the masks."""
@@ -122,10 +131,13 @@ def build(config: Mapping[str, Any]) -> Parts:
     head = _make_head(settings, scenario, backbone)
     meaningless = left_out(head, scenario, config)
     rehearsal.backbone(backbone, head)
+    never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)
     experiences = check_together(settings, scenario, trainer)
     if distributed.is_main():
         rehearse_merger(config, settings, backbone, trainer)
+    pretrained = trainer.weights()
+    check_encoder_changes(never_trained_on, pretrained)
     return Parts(
         **vars(settings),
         logger=logger,
@@ -136,13 +148,14 @@ def build(config: Mapping[str, Any]) -> Parts:
         trainer=trainer,
         experiences=experiences,
         experts=experts,
-        pretrained=trainer.weights(),
+        pretrained=pretrained,
         training=(
             _what_experts_stand_for(config, scenario, backbone, experts)
             if experts
             else _what_shapes_weights(config, settings, code, scenario, backbone, trainer)
         ),
         code=code,
+        retained=never_trained_on,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from cl_bench import store
 from cl_bench.evaluation import Counts
 from cl_bench.evaluation.accuracies import KINDS, accuracies
-from cl_bench.experiment import earlier_result, scaling_grid
+from cl_bench.experiment import earlier_result, retention, scaling_grid
 from cl_bench.experiment.experts import record as experts
 from cl_bench.experiment.merged_file import write_merged
 from cl_bench.experiment.parts import Parts
@@ -58,6 +58,8 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
       the λ that was chosen on validation images, or else the first one. `scalings` has them for each λ.
     - `finetuned`: the same for the weights of each task before merging. Experts that others trained are evaluated on
       their own task alone, so that below zero-shot only the diagonal of its matrix has values.
+    - `retention`: the merged model's accuracy on the test images of data sets that are never trained on, each among its
+      own classes; null where none is named.
     - `experts`: whose weights were read; null where tasks were trained. `accuracy` is each one's own.
     - `notes`: what a reader of the numbers has to know.
     - `merged_model`: the file of the merged model beside the record, and its SHA-256; null where none was asked for.
@@ -87,6 +89,9 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "scalings": scaling_grid.record(run, validation),
         "merged_model": None,
         "finetuned": _finetuned(parts, run.finetuned, number),
+        "retention": retention.described(
+            parts.evaluation.retention, [row.retained[reported] if row.retained else None for row in run.rows]
+        ),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
         "notes": experts.notes(parts),
         "tasks": _tasks(parts.scenario, images),

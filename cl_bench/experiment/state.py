@@ -43,6 +43,7 @@ class MatrixRow(NamedTuple):
 
     merged: Sequence[Counts]  # one for each λ
     finetuned: Counts | None  # the task's own weights θ_t, before merging
+    retained: Sequence[Counts] = ()  # one for each λ, on the data sets that are never trained on
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Run:
         kept: How much another run of the same configuration would find, for a message when this one is stopped.
         merged: The merged model.
         evaluator: Evaluates encoder weights on the images of `evaluation.split`.
+        retention: The same on the test images of data sets that are never trained on; None where none is named.
         bars: Progress on the terminal.
         rows: The first is zero-shot, the i-th what was found after the i-th task.
         records: `LearnedTask.record` of each task so far.
@@ -72,6 +74,7 @@ class Run:
     kept: Kept
     merged: MergedModel
     evaluator: Evaluator
+    retention: Evaluator | None
     bars: ProgressBars
     weights: Weights
     rows: list[MatrixRow] = field(default_factory=list)
@@ -116,6 +119,7 @@ def begin(config: Mapping[str, Any]) -> Run:
         kept=kept,
         merged=MergedModel(parts, meter),
         evaluator=parts.evaluator(parts.evaluation.split),
+        retention=parts.retention_evaluator(),
         bars=ProgressBars(len(parts.experiences)),
         weights=parts.pretrained,
     )

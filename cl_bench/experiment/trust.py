@@ -60,6 +60,7 @@ _WITHIN = {
     "merger": _MERGER,
     "optim": _class("optimizer", Optimizer, "torch.optim"),
     "scenario": _DATASET,
+    "retention": _DATASET,
 }
 _UNPICKLES = (Avalanche,)  # their readers unpickle files of the data set unchecked
 

@@ -6,6 +6,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from cl_bench.launching import retention
+
 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """Resolves a configuration and adds under `choices` what was chosen of each group.
@@ -15,7 +17,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 
     Raises:
         HydraException: Two settings contradict each other.
-        UserError: A name was added that is nearly a setting's, and nothing would read it.
+        UserError: A name was added that is nearly a setting's, and nothing would read it; or `evaluation.retention`
+            names what is no data set.
     """
     from cl_bench.launching.command_line import check_names
     from cl_bench.store.plain import text_keys
@@ -25,6 +28,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     choices = HydraConfig.get().runtime.choices
     plain["choices"] = {group: choice for group, choice in choices.items() if "/" not in group}
     check_names(plain)
+    if nodes := retention.settings(config):
+        plain["retention"] = nodes
     return plain
 
 

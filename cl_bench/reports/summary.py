@@ -33,6 +33,8 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
     for note in result.get("notes", ()):
         console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if kept := result.get("retention"):
+        console.print(_retention(kept), soft_wrap=True, markup=False)
     if is_unchosen(result):
         console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
     elif result["scalings"] and result["training"]:
@@ -102,6 +104,11 @@ def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:
     equals = [f"λ = {one['scaling']:g}" for one in scalings if one["validation"] == best["validation"]][1:]
     also = f", as {'has' if len(equals) == 1 else 'have'} {' and '.join(equals)}: the first of them" if equals else ""
     return f"* chosen on validation images, where it has {best['validation']:.2f}{also}; this is what is reported"
+
+
+def _retention(kept: Mapping[str, Any]) -> str:
+    change = f"{kept['change']:+.2f} against zero-shot"
+    return f"retention: {kept['last']:.2f} on {', '.join(kept['datasets'])}, which were never trained on ({change})"
 
 
 def _effort(result: Mapping[str, Any]) -> str:

@@ -79,6 +79,14 @@ class _Expert(TypedDict, total=False):
     accuracy: dict[str, Number] | None
 
 
+class _Retention(TypedDict, total=False):
+    datasets: list[Name]
+    matrix: Matrix
+    zero_shot: float
+    last: float
+    change: float
+
+
 class _Training(TypedDict, total=False):
     seconds: Number
     steps: int
@@ -116,6 +124,7 @@ class _Record(TypedDict, total=False):
     accuracy_after_task: dict[str, list[Number] | None]
     scalings: list[_Scaling] | None
     finetuned: Settings | None
+    retention: _Retention | None
     experts: list[_Expert] | None
     notes: list[Name]
     tasks: list[_Task]

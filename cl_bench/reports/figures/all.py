@@ -16,6 +16,7 @@ from cl_bench.reports.figures import (
     interpolation,
     merge_cost,
     pruning,
+    retention,
     sign_conflicts,
     task_shares,
     tsne,
@@ -30,6 +31,7 @@ from cl_bench.runtime.errors import UserError, shortened
 _FIGURES = (
     accuracy_over_time,
     accuracy_over_scaling,
+    retention,
     sign_conflicts,
     pruning,
     task_shares,

@@ -1,0 +1,61 @@
+"""Accuracy over time on data sets that are never trained on, beside zero-shot."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cl_bench.analyses.source import describe
+from cl_bench.reports.figures.drawing import Drawing, columns, number_tasks, set_title
+from cl_bench.reports.figures.records import Records
+from cl_bench.reports.figures.style import REFERENCE, looks
+from cl_bench.reports.names import in_order, method_label
+from cl_bench.reports.records import Result
+from cl_bench.reports.scaling import is_unchosen
+from cl_bench.reports.scenario_names import scenario_name
+
+NEEDS = "a run of several tasks with evaluation=every_task and evaluation.retention"
+
+
+def drawings(records: Records) -> Iterator[Drawing]:
+    """One figure per scenario and set of data sets: a line per method, from the run of its smallest seed."""
+    for scenario in records.scenarios:
+        found = [r for r in records.results if scenario_name(r) == scenario and _is_complete(r) and not is_unchosen(r)]
+        for datasets in list(dict.fromkeys(tuple(result["retention"]["datasets"]) for result in found))[:1]:
+            alike = [result for result in found if tuple(result["retention"]["datasets"]) == datasets]
+            yield _drawing(scenario, ", ".join(datasets), _first_of_each(alike))
+
+
+def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawing:
+    figure, ((axis,),) = columns(1, 1, 3.6, 2.6)
+    tasks = 1
+    for name, look in looks(in_order(first)).items():
+        means = _means(first[name])
+        tasks = max(tasks, len(means) - 1)
+        axis.plot(range(1, len(means)), means[1:], label=name, **look)
+    axis.axhline(_means(next(iter(first.values())))[0], label="zero-shot", **REFERENCE)
+    axis.set(xlabel="after training task", ylabel="accuracy (%)")
+    number_tasks(axis, 1, tasks)
+    axis.legend()
+    set_title(figure, f"{scenario}: {datasets}")
+    return Drawing(
+        scenario,
+        figure,
+        f"{scenario}: mean accuracy of the merged model on the test images of {datasets}, which are never trained on, "
+        "after each training task; one run of each method.",
+    )
+
+
+def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
+    first: dict[str, Result] = {}
+    for result in sorted(results, key=lambda result: result["seed"]):
+        first.setdefault(method_label(describe(result)), result)
+    return first
+
+
+def _means(result: Result) -> Any:
+    return np.array(result["retention"]["matrix"], dtype=float).mean(axis=1)
+
+
+def _is_complete(result: Result) -> bool:
+    return bool(result.get("retention")) and len(_means(result)) > 2 and bool(np.isfinite(_means(result)).all())
