@@ -81,9 +81,9 @@ def test_the_lines_of_the_guide_load_it_with_open_clip_and_timm(tmp_path, monkey
     tower = open_clip.create_model("ViT-B-32-quickgelu").visual.eval()
     save_file(tower.state_dict(), "merged.safetensors", {"format": "pt"})
     images = torch.randn(2, 3, 224, 224, generator=torch.manual_seed(1))
-    guide = (ROOT / "docs/usage.md").read_text()
+    guide = (ROOT / "README.md").read_text() + (ROOT / "docs/usage.md").read_text()
     lines = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "merged.safetensors" in code]
-    assert len(lines) == 2
+    assert len(lines) == 3
     for code in lines:
         names = {"images": images}
         exec(code, names)
