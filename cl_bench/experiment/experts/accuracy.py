@@ -10,11 +10,13 @@ import logging
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cl_bench.evaluation import Counts
 from cl_bench.experiment.state import Run
+from cl_bench.images.images import Pixels
 from cl_bench.images.samples import Samples
 from cl_bench.runtime import distributed, source_code
 from cl_bench.scenarios import Scenario
@@ -98,13 +100,17 @@ def canonical_order(head: Tensor, mask: Tensor) -> Tensor:
 
 
 def _images(scenario: Scenario, samples: Samples) -> list[list[str]]:
-    """The data sets and splits that images come from."""
+    """What images come from: data sets and splits, or else images that only their contents name."""
     known = {
         id(images.pixels): [data.identity, split]
         for data in scenario.datasets
         for split, images in (("train", data.train), ("test", data.test))
     }
-    return [known[id(source)] for source in samples.sources]
+    return [known.get(id(source)) or [_contents(source)] for source in samples.sources]
+
+
+def _contents(source: Pixels) -> str:
+    return _sha256(torch.from_numpy(source)) if isinstance(source, np.ndarray) else source.identity
 
 
 def _sha256(*tensors: Tensor) -> str:

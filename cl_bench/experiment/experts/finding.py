@@ -1,13 +1,14 @@
 """The experts of a run, from its configuration."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cl_bench.backbones import Backbone
 from cl_bench.experiment.experts.checked import Expert, check, warn
 from cl_bench.experiment.experts.located import Located, locate
+from cl_bench.experiment.experts.published import published
 from cl_bench.experiment.experts.sources import Source, sources
 from cl_bench.experiment.settings import group_settings
 from cl_bench.runtime import distributed
@@ -63,4 +64,19 @@ def _wanted(config: Mapping[str, Any], scenario: Scenario, backbone: Backbone) -
             raise UserError("trainer.weights is missing: name the model, such as trainer.weights=merged.safetensors.")
         return [Source("all tasks", (validated(weights, str, "trainer.weights"),))]
     tasks = [experience.name for experience in scenario.test_stream]
-    return sources(validated(weights, Sources | None, "trainer.weights"), tasks, backbone.name)
+    wanted = sources(validated(weights, Sources | None, "trainer.weights"), tasks, backbone.name)
+    _check_parts(wanted, scenario)
+    return wanted
+
+
+def _check_parts(wanted: Sequence[Source], scenario: Scenario) -> None:
+    """Refuses published experts of another part of a data set, such as EMNIST's letters for its digits."""
+    known = published()
+    theirs = {source.task for source in wanted if source.places[0].startswith(f"{known.owner}/")}
+    for data in scenario.datasets:
+        classes = known.classes.get(data.name, len(data.class_names))
+        if data.name in theirs and classes != len(data.class_names):
+            raise UserError(
+                f"{data.name}: the published experts are for {classes} classes, but here it has "
+                f"{len(data.class_names)}: name an expert of these in trainer.weights."
+            )

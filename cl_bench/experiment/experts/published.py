@@ -18,6 +18,7 @@ class Published(BaseModel):
     owner: str
     patterns: dict[str, Annotated[str, Field(pattern="%s")]]
     names: dict[str, str]
+    classes: dict[str, int]
     test_images: dict[str, Literal["apart", "mixed"]]
 
     def name(self, dataset: str) -> str:
