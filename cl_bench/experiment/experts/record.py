@@ -37,7 +37,7 @@ def described(parts: Parts, own: Sequence[Counts | None]) -> list[dict[str, Any]
 
 def notes(parts: Parts) -> list[str]:
     """Says which test images the experts may have been trained on, and which validation images."""
-    return [*on_test_images(parts.experts), *_on_validation_images(parts)]
+    return [*on_test_images(parts.experts), *_on_validation_images(parts)] if parts.experts else []
 
 
 def _own(parts: Parts, counts: Counts, task: int) -> dict[str, float | None]:
@@ -75,7 +75,7 @@ def on_test_images(experts: Sequence[Expert]) -> Iterator[str]:
 
 def _on_validation_images(parts: Parts) -> Iterator[str]:
     chooses = len(parts.scalings) > 1 and "validation" in parts.scenario.streams
-    if parts.experts and (chooses or parts.evaluation.split == "validation"):
+    if chooses or parts.evaluation.split == "validation":
         yield (
             "Validation images are training images that are set aside here, but the weights that were read may have "
             "been trained on them."
