@@ -3,7 +3,10 @@
 import json
 
 import pytest
+import torch
 
+from cl_bench.evaluation import Counts
+from cl_bench.experiment.retention import described
 from tests.conftest import FEW_IMAGES, SHORT
 
 GLYPHS = "evaluation.retention=[glyphs]"
@@ -89,3 +92,19 @@ def test_what_cannot_be_is_refused_in_one_message_before_anything_is_trained(run
     done = run_py("lightning=cpu", *arguments)
     assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("store/streams/*"))
+
+
+def test_means_are_over_data_sets_whatever_their_sizes_and_null_where_nothing_was_evaluated():
+    def counts(*correct_of):
+        correct, total = (torch.tensor(numbers) for numbers in zip(*correct_of, strict=True))
+        return Counts(torch.zeros_like(correct), correct, total)
+
+    rows = [counts((5, 10), (10, 100)), None, counts((8, 10), (40, 100))]
+    assert described(["few", "many"], rows) == {
+        "datasets": ["few", "many"],
+        "matrix": [[50.0, 10.0], [None, None], [80.0, 40.0]],
+        "zero_shot": 30.0,
+        "last": 60.0,
+        "change": 30.0,
+    }
+    assert described([], [None]) is None

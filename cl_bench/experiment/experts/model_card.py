@@ -46,7 +46,7 @@ def _licence(card: Path) -> str | None:
 def _is_ours(facts: Path) -> bool:
     try:
         content = json.loads(_text(facts))
-        return isinstance(content, dict) and content.get("our_split", True) is True
+        return isinstance(content, dict) and content.get("our_split") is True
     except (ValueError, RecursionError):
         return False
 

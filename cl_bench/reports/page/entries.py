@@ -9,6 +9,7 @@ from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
 from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.reports.shown import value_of
 from cl_bench.reports.task_names import task_names
 
 _HIDDEN = ("logger", "paths", "debug", "save_merged", "method")  # where things lay, and what the entry says
@@ -35,8 +36,8 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
         "split": result["split"],
         "kind": kind,
         "tasks": len(result["tasks"]),
-        "accuracy": None if unchosen else _rounded(result["headline"]["value"]),
-        "forgetting": None if unchosen else _rounded(result["metrics"][kind]["forgetting_max_minus_last"]),
+        "accuracy": None if unchosen else _rounded(value_of(result, "accuracy")),
+        "forgetting": None if unchosen else _rounded(value_of(result, "forgetting")),
         "seconds": _rounded(sum(result["seconds"].values())),
         "memory": _rounded(max(filter(None, result["peak_memory_mib"].values()), default=None)),
         "scalings": [

@@ -162,27 +162,31 @@ def _one_each(
     columns: Mapping[str, tuple[str, str, str]],
     runs: Sequence[RecordedRun],
     metrics: Sequence[str],
-    value: Callable[[Result], float | None],
+    value: Callable[[Result, str], float | None],
 ) -> dict[str, Cell]:
-    """The cells of what does not depend on the order: one value where all runs agree, else one of each."""
+    """The cells of what nobody merged: each value once, since runs in other orders find the same."""
     cells = {}
     for column, (scenario, backbone, metric) in columns.items():
         here = [run.result for run in runs if (run.scenario, _backbone(run)) == (scenario, backbone)]
-        found = dict.fromkeys(round(number, 6) for result in here if (number := value(result)) is not None)
-        if found and metric == ACCURACY:
+        found = dict.fromkeys(round(number, 6) for result in here if (number := value(result, metric)) is not None)
+        if found:
             cells[column] = Cell(tuple(found))
     return cells
 
 
-def _zero_shot(result: Result) -> float | None:
+def _zero_shot(result: Result, metric: str) -> float | None:
+    """What θ₀ would have if it were the model after every task; it has no backward transfer."""
     row = result["matrix"][headline_kind(result)][0]
-    return None if None in row else float(sum(row) / len(row))
+    before_they_are_learned = row[1:] if metric == "mtil_transfer" else row
+    if metric == "backward_transfer" or None in row or not before_they_are_learned:
+        return None
+    return float(sum(before_they_are_learned) / len(before_they_are_learned))
 
 
-def _experts(result: Result) -> float | None:
+def _experts(result: Result, metric: str) -> float | None:
     """The accuracy of each task's own weights on its own task, averaged over tasks."""
-    if result["choices"]["trainer"] not in ("imported", "independent"):
-        return None  # weights that have learned earlier tasks, too
+    if metric != ACCURACY or result["choices"]["trainer"] not in ("imported", "independent"):
+        return None  # other trainers' weights have learned earlier tasks, too
     of_kinds = (result.get("finetuned") or {}).get("metrics") or {}
     found: float | None = (of_kinds.get(headline_kind(result)) or {}).get("plasticity")
     return found
@@ -213,6 +217,8 @@ def _notes(name: str, runs: Sequence[RecordedRun]) -> Iterator[str]:
             "The orders published_42 to published_51 are those of NUFILT and MINGLE. OPCM's own cannot be had: these "
             "are as many, not the same."
         )
+    if name.startswith("opcm") and any(isinstance(run.order, int) for run in runs):
+        yield "Orders that are numbers are drawn from that seed; nobody has published them."
     if ours := [scenario for scenario in _OUR_SPLITS if any(run.scenario == scenario for run in runs)]:
         yield (
             f"{' and '.join(ours)}: sun397, eurosat, dtd, aircraft and caltech101 are split as they are here, not as "

@@ -11,6 +11,7 @@ from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.scenario_names import scenario_position
+from cl_bench.reports.shown import value_of
 from cl_bench.reports.tables.flags import flags
 from cl_bench.reports.tables.layouts import LAYOUTS, Layout
 from cl_bench.reports.tables.published import Reference, references, sources
@@ -123,8 +124,7 @@ def _cells(layout: Layout, runs: Sequence[RecordedRun], metric: str) -> dict[tup
 def _values(layout: Layout, run: RecordedRun, metric: str) -> dict[str, float | None]:
     """A run's numbers, by column."""
     kind = headline_kind(run.result)
-    forgetting = run.result["metrics"][kind]["forgetting_max_minus_last"]
-    overall = run.result["headline"]["value"] if metric == "accuracy" else forgetting
+    overall = value_of(run.result, metric)
     if not layout.columns_are_datasets:
         return {run.scenario: overall}
     if metric != "accuracy":

@@ -27,7 +27,7 @@ def test_what_an_expert_is_comes_from_its_files(tmp_path):
     expert = check(tmp_path / "dtd", experts.moved(1, 0.05))
     assert expert.relative_change == pytest.approx(0.05, rel=1e-4)
     assert (expert.task, expert.source, expert.licence, expert.ours) == ("dtd", "typed", "mit", False)
-    (tmp_path / "dtd" / "cl_bench.json").write_text("{}")
+    (tmp_path / "dtd" / "cl_bench.json").write_text('{"our_split": true}')
     assert check(tmp_path / "dtd", experts.moved(1, 0.05)).ours
 
 
@@ -90,7 +90,19 @@ def test_a_licence_is_what_the_cards_front_matter_says(tmp_path, card, licence):
     assert checked.model_card.read(tmp_path / "model.safetensors").licence == licence
 
 
-@pytest.mark.parametrize(("content", "ours"), [(json.dumps({"a": 1}), True), ("[]", False), ("{", False), ("", False)])
+@pytest.mark.parametrize(
+    ("content", "ours"),
+    [
+        (json.dumps({"our_split": True}), True),
+        (json.dumps({"our_split": False}), False),
+        (json.dumps({"our_split": "yes"}), False),
+        (json.dumps({"a": 1}), False),
+        ("{}", False),
+        ("[]", False),
+        ("{", False),
+        ("", False),
+    ],
+)
 def test_only_what_was_exported_counts_as_ours(tmp_path, content, ours):
     (tmp_path / "cl_bench.json").write_text(content)
     assert checked.model_card.read(tmp_path).ours is ours

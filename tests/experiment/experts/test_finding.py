@@ -60,5 +60,5 @@ def test_published_experts_of_another_part_of_a_data_set_are_refused(find, monke
 
 def test_an_expert_of_ours_says_so_by_what_lies_beside_it(find, tmp_path):
     before = find("trainer=imported")
-    (tmp_path / "experts" / "greek" / "cl_bench.json").write_text("{}")
+    (tmp_path / "experts" / "greek" / "cl_bench.json").write_text('{"our_split": true}')
     assert find("trainer=imported") == (*before[:2], replace(before[2], ours=True))

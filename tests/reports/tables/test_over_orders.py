@@ -76,8 +76,20 @@ def test_mtil_has_its_metrics_as_columns_and_says_whose_splits(tmp_path):
         "Avg": (pytest.approx(62.5), pytest.approx(57.5)),
         "Last": (65.0, 60.0),
     }
+    # θ₀ is the same after every task: Transfer leaves out the first to be learned, so it has a value for each order.
+    assert rows(table)["Zero-shot"] == {"Transfer": (30.0, 10.0), "Avg": (20.0,), "Last": (20.0,)}
+    assert not any("drawn from that seed" in note for note in table.notes)
     assert "Individual experts" not in rows(table)  # these weights have learned earlier tasks, too
     assert any("no published number" in note for note in table.notes)
+
+
+def test_orders_that_are_seeds_are_said_to_be_nobodys(tmp_path):
+    result = several("ties", 42, scenario="mini_eight")
+    result["config"]["scenario"]["dataset_order"] = 42
+    write(tmp_path, [result])
+    accuracy, _ = table_over_orders("opcm_mini", read_all(tmp_path))
+    assert "Orders that are numbers are drawn from that seed; nobody has published them." in accuracy.notes
+    assert not any("NUFILT" in note for note in accuracy.notes)
 
 
 def test_what_some_runs_do_differently_is_said_but_not_their_order(tmp_path):
