@@ -198,7 +198,8 @@ def _caption(runs: Sequence[RecordedRun], metrics: Sequence[str]) -> str:
     if len(metrics) > 1:
         what = "MTIL's Transfer (before tasks are learned), Avg (over all times) and Last"
     else:
-        what = "Mean accuracy after the last task" if metrics[0] == ACCURACY else METRICS[metrics[0]].caption
+        caption = "mean accuracy after the last task" if metrics[0] == ACCURACY else METRICS[metrics[0]].caption
+        what = caption[:1].lower() + caption[1:]
     return f"Data sets one after another: {what}; accuracies are among {among}, in percent, with equal weights"
 
 
