@@ -7,12 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cl_bench.experiment import run
+from cl_bench.experiment import learning, run
 from cl_bench.experiment.parts import build
+from cl_bench.experiment.state import begin
 from cl_bench.launching.launch import launch
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import read_result
-from tests.conftest import FEW_IMAGES, FEW_STEPS, FEW_TESTED
+from tests.conftest import FEW_IMAGES, FEW_STEPS, FEW_TESTED, SHORT
 
 
 @pytest.fixture
@@ -225,3 +226,12 @@ def test_the_change_is_of_the_weights_that_a_task_started_from(do, configure, tm
         change = sum(((weights[name] - tensor).double() ** 2).sum() for name, tensor in pretrained.items()) ** 0.5
         norm = sum((tensor.double() ** 2).sum() for tensor in pretrained.values()) ** 0.5
         assert record["relative_change"] == pytest.approx(float(change / norm), rel=1e-6)
+
+
+def test_of_two_runs_that_want_a_task_the_one_that_waited_loads_it(configure, monkeypatch):
+    first, second = (begin(configure(*SHORT)) for _ in range(2))
+    trained = learning.learn(first, first.tasks[0])
+    monkeypatch.setattr(learning, "_train", None)  # the second has been waiting for the first one's lock
+    loaded = learning.learn(second, second.tasks[0])
+    assert not trained.record["reused"] and loaded.record["reused"]
+    assert all(torch.equal(loaded.weights[name], tensor) for name, tensor in trained.weights.items())

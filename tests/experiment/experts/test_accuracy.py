@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from cl_bench.experiment.experts import accuracy
 from cl_bench.experiment.experts.accuracy import canonical_order, own_accuracy
@@ -64,3 +65,12 @@ def test_what_it_depends_on_is_in_its_name(begun, tmp_path):
     for task, name in enumerate(("digits", "greek")):
         own_accuracy(fewer, task, experts.moved(THREE.index(name), 0.3))
     assert len([*folder.glob("*.json")]) == len(found) + 2
+
+
+def test_another_expert_of_the_same_task_is_measured_itself(begun, tmp_path):
+    first = own_accuracy(begun(*THREE), 0, experts.moved(0, 0.3))
+    save_file(experts.pretrained(), tmp_path / "experts" / THREE[0] / "model.safetensors")
+    run = begun(*THREE)
+    second, whole = own_accuracy(run, 0, experts.pretrained()), run.evaluator(experts.pretrained())
+    assert second.matrix_row("task_aware")[0] == whole.matrix_row("task_aware")[0]
+    assert second.matrix_row("task_aware")[0] != first.matrix_row("task_aware")[0]
