@@ -51,8 +51,8 @@ def retained_scenario(config: Mapping[str, Any], scenario: Scenario, memo: Memo 
     images, names = ({getattr(data, key) for data in scenario.datasets} for key in ("images_identity", "name"))
     if known := [name for name, data in found.items() if data.images_identity in images or data.name in names]:
         raise UserError(
-            f"evaluation.retention={known[0]}: this data set is trained on, so it says nothing of what never is; "
-            "leave it out."
+            f"evaluation.retention={known[0]}: a data set of this name, or with the same images, is trained on, so it "
+            "says nothing of what never is; leave it out."
         )
     _warn_of_same_reader(nodes, config)
     return SeveralDatasets(dict(found))

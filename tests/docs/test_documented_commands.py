@@ -96,7 +96,7 @@ NOT_RUN = {
 _FETCH = re.compile(
     r"data(sets)? download \w+ --data-dir data|path/to/\w+ is no folder|images is no folder"
     r"|backbone\.pretrained=|Avalanche cannot make it from data|lightning=cpu uses the CPU"
-    r"|The weights of (these tasks|a task) are missing"
+    r"|The weights of (these tasks|a task) are missing|The finished model is missing"
 )
 
 

@@ -80,7 +80,7 @@ def test_two_processes_find_the_same_and_tables_and_figures_show_it(run_py, comm
         (("evaluation.retention=[glyph]",), "evaluation.retention names 'glyph', which is no data set; there are: "),
         (("evaluation.retention=glyphs",), "is no list of data sets; type evaluation.retention=[glyphs]."),
         (("evaluation.retention=[glyphs,glyphs]",), "evaluation.retention names a data set twice"),
-        (("evaluation.retention=[digits]", "+dataset.test=90"), "this data set is trained on"),
+        (("evaluation.retention=[digits]", "+dataset.test=90"), "or with the same images, is trained on"),
         (("evaluation.retention=[dtd]",), "DTD: data/dtd/dtd/images is missing."),
         (
             (GLYPHS, "trainer=head_only"),

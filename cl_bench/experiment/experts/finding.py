@@ -9,7 +9,7 @@ from cl_bench.backbones import Backbone
 from cl_bench.experiment.experts.checked import Expert, check, warn
 from cl_bench.experiment.experts.located import Located, locate
 from cl_bench.experiment.experts.published import published
-from cl_bench.experiment.experts.sources import Source, sources
+from cl_bench.experiment.experts.sources import ALL_TASKS, Source, sources
 from cl_bench.experiment.settings import group_settings
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError, each
@@ -62,7 +62,7 @@ def _wanted(config: Mapping[str, Any], scenario: Scenario, backbone: Backbone) -
     if trainer.one_for_all:
         if weights in (None, "???"):
             raise UserError("trainer.weights is missing: name the model, such as trainer.weights=merged.safetensors.")
-        return [Source("all tasks", (validated(weights, str, "trainer.weights"),))]
+        return [Source(ALL_TASKS, (validated(weights, str, "trainer.weights"),))]
     tasks = [experience.name for experience in scenario.test_stream]
     wanted = sources(validated(weights, Sources | None, "trainer.weights"), tasks, backbone.name)
     _check_parts(wanted, scenario)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cl_bench.experiment.experts.sources import Source
+from cl_bench.experiment.experts.sources import ALL_TASKS, Source
 from cl_bench.runtime.errors import Missing
 from cl_bench.store import hub
 
@@ -75,15 +75,21 @@ def _hub_name(source: Source) -> str | None:
 
 
 def _where_they_belong(lost: Sequence[_Lost]) -> str:
-    lines = ["The weights of these tasks are missing:" if len(lost) > 1 else "The weights of a task are missing:"]
+    is_finished = lost[0].source.task == ALL_TASKS
+    whose = "these tasks" if len(lost) > 1 else "a task"
+    lines = ["The finished model is missing:" if is_finished else f"The weights of {whose} are missing:"]
     names = [name for one in lost if (name := _hub_name(one.source))]
     for one in lost:
-        lines.append(f"  {one.source.task}: {' or '.join(map(shlex.quote, one.source.places))}")
+        task = "" if is_finished else f"{one.source.task}: "
+        lines.append(f"  {task}{' or '.join(map(shlex.quote, one.source.places))}")
     if names:
         first = next(one for one in lost if _hub_name(one.source))
         lines.append(f"The hub said: {first.reason}")
         lines.append("Without a network, fetch them elsewhere and copy these folders of the hub's cache to here:")
         lines += [f"  {hub.cache_folder(name)}" for name in names]
+    if is_finished:
+        lines.append("trainer.weights may name any file or folder of this machine.")
+    elif names:
         lines.append("or put each one's files into a folder of its task's name: trainer.weights=experts/%s")
     else:
         lines.append(

@@ -8,6 +8,9 @@ from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.runtime.spelling import nearest_first
 from cl_bench.trainers.imported import Sources
 
+ALL_TASKS = "all tasks"
+"""Stands for the task of a finished model."""
+
 _EXAMPLES = "trainer.weights=experts/%s reads experts/NAME for the task NAME; a list names one place for each task"
 
 

@@ -103,10 +103,10 @@ def test_a_finished_model_is_evaluated_beside_the_pretrained_one(run_py, tmp_pat
     for wrong, text in (
         (("trainer.weights=merged.safetensors", "merger=ties"), "merger=ties"),
         ((), "trainer.weights is missing"),
-        (("trainer.weights=gone.safetensors",), "gone.safetensors"),
+        (("trainer.weights=gone.safetensors",), "The finished model is missing:\n  gone.safetensors\n"),
     ):
         done = run_py(*finished, *wrong)
-        assert done.returncode == 2 and text in done.stderr
+        assert done.returncode == 2 and text in done.stderr and "%s" not in done.stderr
 
 
 def test_a_run_that_is_killed_while_it_evaluates_goes_on(begin_run_py, run_py, imported, tmp_path):
