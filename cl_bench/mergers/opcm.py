@@ -113,7 +113,7 @@ class OPCM(MatrixMerger):
         """M_T of one parameter, and (T,) the squared length of each M_t."""
         if parts := self.parts(stack):
             last, squares = zip(*side_by_side(self._steps_summed, parts), strict=True)
-            merged, so_far = torch.cat(last).to(stack.pretrained), torch.stack(squares).sum(0)
+            merged, so_far = torch.cat(last).to(stack.pretrained).view_as(stack.pretrained), torch.stack(squares).sum(0)
         else:
             numbers = range(1, len(stack.vectors) + 1)
             merged = combine_rest(stack.vectors, self._rest)

@@ -48,6 +48,7 @@ class SVC(Around):
         ValueError: ``alpha`` is not above 0, or ``matrices`` is unknown.
     """
 
+    version = 2  # since then, kernels of convolutions are matrices
     sees_tasks = True
 
     def __init__(
@@ -73,8 +74,9 @@ class SVC(Around):
             return merged.vector
         assert merged.vectors is not None
         parts = 3 if self._split_qkv and is_fused_attention(merged.name, merged.pretrained) else 1
-        pairs = zip(merged.vector.chunk(parts), merged.vectors.chunk(parts, dim=1), strict=True)
-        return torch.cat([self._calibrated(matrix, vectors) for matrix, vectors in pairs]).to(merged.pretrained)
+        matrices, vectors = merged.vector.flatten(1).chunk(parts), merged.vectors.flatten(2).chunk(parts, dim=1)
+        changed = torch.cat([self._calibrated(*pair) for pair in zip(matrices, vectors, strict=True)])
+        return changed.to(merged.pretrained).view_as(merged.pretrained)
 
     def _calibrated(self, matrix: Tensor, vectors: Tensor) -> Tensor:
         left, values, right = singular(matrix)

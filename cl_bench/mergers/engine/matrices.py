@@ -1,7 +1,7 @@
 """Rules for weight matrices: which parameters are matrices, and what becomes of the rest."""
 
 from abc import abstractmethod
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -14,13 +14,20 @@ Matrices = Literal["all", "no_embeddings", "linear"]
 """Which parameters are merged as matrices. "all": whatever has two dimensions. "no_embeddings": the same, except where
 the name contains ``embed`` or ``text_projection``; so open_clip's ``proj`` is a matrix, and its
 ``positional_embedding`` is not. "linear": the weights of linear layers, which have two dimensions and a name that ends
-in ``weight`` and does not contain ``embed``; so neither of the two is a matrix."""
+in ``weight`` and does not contain ``embed``; so neither of the two is a matrix.
+
+The kernel of a convolution, (out, in, k, k) with a name that ends in ``weight``, counts as the matrix (out, in · k · k)
+that is multiplied by each patch of its input. That is an extension of ours: the publications speak of linear layers.
+A kernel with in = 3 reads pixels and is none: a vision transformer's patch embedding, which the publications merge as
+the rest, or the stem of a convolutional network. One with in = 1 is none either: as a rule it belongs to a depthwise
+convolution, each row of which reads a channel of its own."""
 
 Rest = Literal["average", "sum", "halving", "pretrained"]
 """What becomes of every other parameter. "average": the mean of the task vectors. "sum": their sum. "halving":
 τ ← (τ + τ_t) / 2 task by task, so that the last task counts for a half. "pretrained": it stays as in the pre-trained
 model."""
 
+_NO_MATRIX_OF_CHANNELS = (1, 3)
 _OUTSIDE_LAYERS = ("class_embedding", "logit_scale")
 
 
@@ -34,6 +41,8 @@ class MatrixMerger(StackMerger):
         matrices: See ``Matrices``.
         rest: See ``Rest``.
     """
+
+    version: ClassVar[int] = 2  # since then, kernels of convolutions are matrices
 
     def __init__(self, scaling: float, split_qkv: bool, matrices: Matrices, rest: Rest) -> None:
         super().__init__(scaling)
@@ -49,7 +58,8 @@ class MatrixMerger(StackMerger):
     def combine_stack(self, stack: Stack) -> Tensor:
         """Merges a matrix by the rule, and anything else as ``rest`` says."""
         if parts := self.parts(stack):
-            return torch.cat(list(side_by_side(self.combine_matrices, parts))).to(stack.pretrained)
+            merged = torch.cat(list(side_by_side(self.combine_matrices, parts)))
+            return merged.to(stack.pretrained).view_as(stack.pretrained)
         return combine_rest(stack.vectors, self._rest)
 
     def parts(self, stack: Stack) -> tuple[Tensor, ...]:
@@ -57,7 +67,7 @@ class MatrixMerger(StackMerger):
         if not is_matrix(stack.name, stack.pretrained, self._matrices):
             return ()
         fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
-        return stack.vectors.chunk(3 if fused else 1, dim=1)
+        return stack.vectors.flatten(2).chunk(3 if fused else 1, dim=1)
 
 
 def check_matrices(matrices: str) -> None:
@@ -72,11 +82,15 @@ def check_matrices(matrices: str) -> None:
 
 def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:
     """Whether a parameter is merged as a matrix. One without elements is not."""
-    if tensor.dim() != 2 or tensor.numel() == 0:
+    if tensor.numel() == 0 or not (tensor.dim() == 2 or _is_kernel(name, tensor)):
         return False
     if matrices == "linear":
         return name.endswith("weight") and "embed" not in name
     return matrices == "all" or ("embed" not in name and "text_projection" not in name)
+
+
+def _is_kernel(name: str, tensor: Tensor) -> bool:
+    return tensor.dim() == 4 and name.endswith("weight") and tensor.shape[1] not in _NO_MATRIX_OF_CHANNELS
 
 
 def is_outside_layers(name: str) -> bool:

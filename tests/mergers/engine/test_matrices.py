@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cl_bench.mergers import DOP, OPCM, TSV, IsoC, IsoCTS, Wudi
+from cl_bench.mergers import DOP, OPCM, SVC, TSV, Average, BaseMerger, IsoC, IsoCTS, Wudi
 from cl_bench.mergers.engine.blocks import Stack
 from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, is_fused_attention, is_matrix, is_outside_layers
 from tests.mergers.matrix_models import FUSED, OUTSIDE_LAYERS, SHAPES, WIDTH, by_hand, encoders
@@ -77,9 +77,30 @@ def test_kinds_of_matrices_are_told_by_their_names(
     assert is_matrix(name, torch.zeros(shape), "all")
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (0, 3), (3, 0), (2, 3, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(), (3,), (0, 3), (3, 0), (0, 4, 3, 3), (2, 3, 1, 1), (768, 3, 16, 16), (8, 1, 3, 3), (4, 4, 3)]
+)
 def test_what_is_never_a_matrix(shape: tuple[int, ...]) -> None:
     assert not any(is_matrix("weight", torch.zeros(shape), matrices) for matrices in get_args(Matrices))
+
+
+@pytest.mark.parametrize(
+    ("name", "linear", "no_embedding", "every"),
+    [
+        ("layer1.0.conv1.weight", True, True, True),
+        ("blocks.0.se.conv_reduce.weight", True, True, True),
+        ("patch_embed2.proj.weight", False, False, True),
+        ("pos_embed", False, False, False),
+        ("relative_position_bias", False, False, False),
+    ],
+)
+@pytest.mark.parametrize("shape", [(8, 6, 3, 3), (4, 2, 1, 1)])
+def test_a_kernel_over_channels_is_a_matrix_and_a_table_of_four_dimensions_is_none(
+    name: str, shape: tuple[int, ...], linear: bool, no_embedding: bool, every: bool
+) -> None:
+    assert is_matrix(name, torch.zeros(shape), "linear") == linear
+    assert is_matrix(name, torch.zeros(shape), "no_embeddings") == no_embedding
+    assert is_matrix(name, torch.zeros(shape), "all") == every
 
 
 @pytest.mark.parametrize(
@@ -126,6 +147,17 @@ def test_number_of_threads_changes_no_bit(merger: MatrixMerger) -> None:
         assert torch.get_num_threads() == threads
     torch.set_num_threads(before)
     assert all(torch.equal(results[0][name], results[1][name]) for name in pretrained)
+
+
+@pytest.mark.parametrize("merger", [*METHODS, SVC(Average())], ids=lambda merger: type(merger).__name__)
+def test_a_kernel_is_merged_as_the_matrix_that_it_multiplies_patches_by(merger: BaseMerger) -> None:
+    generator = torch.Generator().manual_seed(1)
+    kernels = [{"conv.weight": torch.randn(6, 4, 3, 2, generator=generator, dtype=torch.float64)} for _ in range(4)]
+    matrices = [{"conv.weight": model["conv.weight"].reshape(6, 24)} for model in kernels]
+    merged = merger.merge(kernels[0], kernels[1:])["conv.weight"]
+    assert torch.equal(merged, merger.merge(matrices[0], matrices[1:])["conv.weight"].reshape(6, 4, 3, 2))
+    tables = [{"conv": model["conv.weight"]} for model in kernels]  # the same numbers, but the rest
+    assert not torch.allclose(merged, merger.merge(tables[0], tables[1:])["conv"])
 
 
 @pytest.mark.parametrize("merger", METHODS, ids=lambda merger: type(merger).__name__)
