@@ -12,7 +12,13 @@ from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.retention import retained_scenario
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
-from cl_bench.experiment.together import check_split, check_together, make_trainer, rehearse_merger
+from cl_bench.experiment.together import (
+    check_split,
+    check_together,
+    make_trainer,
+    rehearse_merger,
+    with_task_weights,
+)
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.instantiate import bound
 from cl_bench.runtime.memo import Memo
@@ -52,8 +58,9 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
         rehearsal.scenario(scenario)
         rehearsal.backbone(backbone, head)
         trainer = make_trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))
-        check_together(settings, scenario, trainer)
-        rehearse_merger(config, settings, backbone, trainer)
+        experiences = check_together(settings, scenario, trainer)
+        with_task_weights(config, settings, experiences)
+        rehearse_merger(config, settings, backbone, trainer, experiences)
 
     parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")
     memo(["together", data, [config.get(part) for part in parts]], rehearse)

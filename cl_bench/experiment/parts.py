@@ -15,7 +15,7 @@ from torch import Tensor
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Evaluator, Kind
 from cl_bench.evaluation.accuracies import KINDS
-from cl_bench.experiment import rehearsal
+from cl_bench.experiment import rehearsal, task_weights
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.head import head_identity, left_out, scenario_head
@@ -23,7 +23,13 @@ from cl_bench.experiment.retention import Retained, check_encoder_changes, retai
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
 from cl_bench.experiment.scenario_name import are_ours
 from cl_bench.experiment.settings import RunSettings, part, read_settings
-from cl_bench.experiment.together import check_split, check_together, make_trainer, rehearse_merger
+from cl_bench.experiment.together import (
+    check_split,
+    check_together,
+    make_trainer,
+    rehearse_merger,
+    with_task_weights,
+)
 from cl_bench.images.samples import Samples
 from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.errors import UserError
@@ -134,8 +140,9 @@ def build(config: Mapping[str, Any]) -> Parts:
     never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)
     experiences = check_together(settings, scenario, trainer)
+    settings = with_task_weights(config, settings, experiences)
     if distributed.is_main():
-        rehearse_merger(config, settings, backbone, trainer)
+        rehearse_merger(config, settings, backbone, trainer, experiences)
     pretrained = trainer.weights()
     check_encoder_changes(never_trained_on, pretrained)
     return Parts(
@@ -152,7 +159,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         training=(
             _what_experts_stand_for(config, scenario, backbone, experts)
             if experts
-            else _what_shapes_weights(config, settings, code, scenario, backbone, trainer)
+            else _what_shapes_weights(config, settings, code, scenario, backbone, trainer, experiences)
         ),
         code=code,
         retained=never_trained_on,
@@ -194,6 +201,7 @@ def _what_shapes_weights(
     scenario: Scenario,
     backbone: Backbone,
     trainer: TaskTrainer,
+    experiences: Sequence[Experience],
 ) -> dict[str, Any]:
     """`Parts.training`; what is merged counts only where training looks at it."""
     training = {
@@ -210,7 +218,7 @@ def _what_shapes_weights(
     }
     if trainer.starts_from == "merged" or trainer.refines:
         training |= {
-            "merger": config["merger"],
+            "merger": task_weights.without_null(task_weights.in_order(config["merger"], [e.name for e in experiences])),
             "frozen_parameters": backbone.frozen_parameters,
             "running_statistics": settings.running_statistics,
             "code": code,

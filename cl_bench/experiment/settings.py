@@ -1,6 +1,6 @@
 """What a configuration says without data and models, and how a group of it becomes a part."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, FiniteFloat, StrictBool
 
 from cl_bench.evaluation import Settings
+from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
@@ -30,7 +31,7 @@ class RunSettings:
         prepared_dir: Where decoded images are kept.
         devices: What computes, and how.
         evaluation: What is evaluated, and when.
-        merger: The merger, with the first λ.
+        merger: The merger, with the first λ; without weights that are given by the tasks' names, until these are known.
         scalings: All λ with which the merged model is evaluated.
         running_statistics: What becomes of normalization layers' statistics in the merged model.
         optimization: How a task is optimized.
@@ -86,8 +87,14 @@ def group_settings(config: Mapping[str, Any], group: str) -> Mapping[str, Any]:
     return node
 
 
-def read_merger(node: Mapping[str, Any]) -> tuple[tuple[float, ...], BaseMerger]:
-    """All λ that are asked for, since `merger.scaling` may be a list, and the merger with the first."""
+def read_merger(node: Mapping[str, Any], tasks: Sequence[str] | None = None) -> tuple[tuple[float, ...], BaseMerger]:
+    """All λ that are asked for, since `merger.scaling` may be a list, and the merger with the first.
+
+    Args:
+        node: The settings of the merger.
+        tasks: See `task_weights.in_order`.
+    """
+    node = task_weights.in_order(node, tasks)
     if not isinstance(node.get("scaling"), list):
         merger = part({"merger": node}, "merger", BaseMerger)
         return (merger.scaling,), merger

@@ -1,6 +1,7 @@
 """Parts that depend on each other: they are made with what the others say, and have to go together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
@@ -82,9 +83,26 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
     return experiences
 
 
-def rehearse_merger(config: Mapping[str, Any], settings: RunSettings, backbone: Backbone, trainer: TaskTrainer) -> None:
+def with_task_weights(
+    config: Mapping[str, Any], settings: RunSettings, experiences: Sequence[Experience]
+) -> RunSettings:
+    """The same with a merger that has the weights of tasks, now that these are known; checks them."""
+    return replace(settings, merger=read_merger(group_settings(config, "merger"), _names(experiences))[1])
+
+
+def rehearse_merger(
+    config: Mapping[str, Any],
+    settings: RunSettings,
+    backbone: Backbone,
+    trainer: TaskTrainer,
+    experiences: Sequence[Experience],
+) -> None:
     """Has the merger merge in small, if it is the user's own, before anything is trained."""
-    node = group_settings(config, "merger")
+    node, tasks = group_settings(config, "merger"), _names(experiences)
     rehearsal.merger(
-        lambda: read_merger(node)[1], trainer.weights(), backbone.frozen_parameters, settings.running_statistics
+        lambda: read_merger(node, tasks)[1], trainer.weights(), backbone.frozen_parameters, settings.running_statistics
     )
+
+
+def _names(experiences: Sequence[Experience]) -> list[str]:
+    return [experience.name for experience in experiences]

@@ -14,6 +14,7 @@ from rich import progress
 from safetensors import SafetensorError
 from torch import Tensor
 
+from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
@@ -91,17 +92,24 @@ def _settings(config: Mapping[str, Any]) -> MergeSettings:
     for name in ("pretrained", "finetuned", "out"):
         if config.get(name, "???") == "???":
             raise UserError(f"{name} is missing; {typed('merge')} --help shows an example.")
-    merger: Any = config.get("merger")
+    finetuned: list[Path] = validated(config["finetuned"], list[Path], "finetuned")
+    merger = task_weights.in_order(config.get("merger"), _names(finetuned))
     return MergeSettings(
         merger=made(BaseMerger, merger, "merger"),
         pretrained=validated(config["pretrained"], Path, "pretrained"),
-        finetuned=validated(config["finetuned"], list[Path], "finetuned"),
+        finetuned=finetuned,
         out=validated(config["out"], Path, "out"),
         statistics=validated(config.get("statistics"), list[dict[str, Path]], "statistics"),
         running_statistics=validated(config.get("running_statistics"), RunningStatistics, "running_statistics"),
         frozen_parameters=validated(config.get("frozen_parameters"), Annotated[int, Field(ge=0)], "frozen_parameters"),
         overwrite=validated(config["overwrite"], bool, "overwrite"),
     )
+
+
+def _names(finetuned: list[Path]) -> list[str]:
+    """What weights call the models: their files' names without the ending, or whole paths where two are alike."""
+    stems = [path.stem for path in finetuned]
+    return stems if len(set(stems)) == len(stems) else list(map(str, finetuned))
 
 
 def _check_out(settings: MergeSettings) -> None:

@@ -1,18 +1,26 @@
 """Average: the mean of the models."""
 
+import math
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
+from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
 
 
 class Average(Merger):
     """θ_0 + λ · ((θ_1 + … + θ_T) / T - θ_0); with λ = 1 the mean of the models.
 
+    With weights w_t it is the weighted mean over the tasks so far, (w_1 · θ_1 + … + w_T · θ_T) / (w_1 + … + w_T); while
+    these weights are 0, θ_0.
+
     The memory is one number per element.
 
     Source: Wortsman et al., "Model soups", ICML 2022, arXiv 2203.05482 (uniform soup).
+
+    The weights are those of mergekit's ``linear`` (arXiv 2403.13257), normalized as by default there.
 
     Differs from the publication in: MagMax's published code for domain-incremental streams multiplies the *sum* by 1/2,
     a default that nobody changed, and so moves T/2 times as far; here it is always the mean. As released, it is
@@ -20,19 +28,26 @@ class Average(Merger):
 
     Args:
         scaling: λ.
+        weights: w_t of each task, in order; None for the plain mean.
+
+    Raises:
+        ValueError: A weight is negative, or all are 0; or, while merging, there are more tasks than weights.
     """
 
     state: ClassVar = {"sum_of_weights": None}
 
-    def __init__(self, scaling: float = 1.0) -> None:
+    def __init__(self, scaling: float = 1.0, weights: TaskWeights = None) -> None:
         super().__init__(scaling)
+        check_weights(weights)
+        self.weights = weights
 
     def fold(self, state: State, block: TaskBlock) -> None:
-        """sum ← sum + θ_t."""
+        """sum ← sum + θ_t, or w_t · θ_t."""
         (total,) = state
-        total.add_(block.weights)
+        total.add_(block.weights if self.weights is None else block.weights * weight_of(self.weights, block.task))
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
-        """sum / T - θ_0."""
+        """sum / T - θ_0, or that with the sum of the weights instead of T."""
         (total,) = state
-        return (total / block.tasks).sub_(block.pretrained)
+        divisor = block.tasks if self.weights is None else math.fsum(self.weights[: block.tasks])
+        return (total / divisor).sub_(block.pretrained) if divisor else torch.zeros_like(total)

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers import TaskBlock, TaskVector
-from cl_bench.mergers.engine.sparse import SparseMerger
+from cl_bench.mergers import State, TaskBlock, TaskVector
+from cl_bench.mergers.engine.sparse import ElectedByWeight, SparseMerger
+from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
 from cl_bench.mergers.numerics.selection import kth_largest
 
 
@@ -20,14 +21,18 @@ class Ties(SparseMerger):
        sign of the sum of all elements' elected signs, negative if that is 0 too.
     3. Merge: per element, the mean of the kept values that have the elected sign; 0 where none has it.
 
-    The memory is two sums and two counts per element, whatever the number of tasks.
+    With weights w_t the kept values are multiplied by them after step 1. These then elect, and step 3 has their sum,
+    divided by the sum of the weights of the values that agree. The memory is two sums and two counts per element,
+    whatever the number of tasks; with weights it is four sums.
 
     Source: Yadav et al., "TIES-Merging", NeurIPS 2023, arXiv 2306.01708; λ and the scope as published with
-    "MagMax", arXiv 2407.06322.
+    "MagMax", arXiv 2407.06322. The weights are those of mergekit's ``ties`` (arXiv 2403.13257), normalized by
+    default there.
 
     Differs from the publication in: the authors' code keeps k + 1 elements instead of k. It adds the kept values in the
     order of the tasks, and here those of each sign are added first; a sum that cancels exactly in one order may leave a
-    rounding error in the other.
+    rounding error in the other. mergekit takes a sum of 0 for positive, trims each parameter by itself, and allows
+    negative weights, with which a task has a negative share of a mean.
 
     Args:
         scaling: λ.
@@ -35,9 +40,11 @@ class Ties(SparseMerger):
         trim_scope: What N counts: "encoder", the elements of the task vector; "whole_model", these and the
             ``frozen_parameters`` zeros beside them, which is how the published results were made (0.2
             of CLIP ViT-B/16 with its text tower keeps 34.7 % of the image encoder).
+        weights: w_t of each task, in order; None where all tasks count alike.
 
     Raises:
-        ValueError: ``density`` is not in (0, 1], or ``trim_scope`` is unknown.
+        ValueError: ``density`` is not in (0, 1], ``trim_scope`` is unknown, a weight is negative, or all are 0; or,
+            while merging, there are more tasks than weights.
     """
 
     def __init__(
@@ -45,6 +52,7 @@ class Ties(SparseMerger):
         scaling: float = 0.55,
         density: Annotated[float, Field(gt=0, le=1)] = 0.2,
         trim_scope: Literal["encoder", "whole_model"] = "whole_model",
+        weights: TaskWeights = None,
     ) -> None:
         super().__init__(scaling, "ties")
         if not 0 < density <= 1:
@@ -53,6 +61,10 @@ class Ties(SparseMerger):
             raise ValueError(f"trim_scope must be 'encoder' or 'whole_model', not {trim_scope!r}")
         self.density = density
         self.trim_scope = trim_scope
+        check_weights(weights)
+        self.weights, self._by_weight = weights, ElectedByWeight()
+        if weights is not None:
+            self._combination, self.state = self._by_weight, ElectedByWeight.state  # type: ignore[misc]
 
     def look(self, vector: TaskVector) -> float:
         """The trimming threshold: the k-th largest magnitude."""
@@ -65,6 +77,13 @@ class Ties(SparseMerger):
             return (block.abs().to(vector.dtype) for block in vector.blocks())
 
         return kth_largest(magnitudes, keep, vector.dtype)
+
+    def fold(self, state: State, block: TaskBlock) -> None:
+        """Combines what is kept, times the task's weight, with what was kept of the tasks before."""
+        if self.weights is None:
+            super().fold(state, block)
+        else:
+            self._by_weight.fold_weighted(state, self.sparsify(block), weight_of(self.weights, block.task))
 
     def sparsify(self, block: TaskBlock) -> Tensor:
         """The values that reach the threshold."""

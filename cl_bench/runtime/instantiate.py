@@ -125,7 +125,7 @@ def _without(module: ModuleType, name: str) -> str:
 
 def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: dict[str, Any], where: str) -> None:
     """Replaces each argument by its validated value, or raises a UserError that names it."""
-    known_ones, hints = parameters(target), _hints(target)
+    known_ones, annotations = parameters(target), hints(target)
     for argument, value in arguments.items():
         if argument not in known_ones and not _is_open_ended(known_ones):
             known = nearest_first(argument, (p for p in known_ones if p not in given))
@@ -133,8 +133,8 @@ def _check_given(target: Callable[..., Any], arguments: dict[str, Any], given: d
                 f"{where}.{argument} is not a setting of {choice(where, target)}; "
                 f"its settings are: {', '.join(known) or 'none'}."
             )
-        if argument in hints:
-            arguments[argument] = validated(value, hints[argument], f"{where}.{argument}")
+        if argument in annotations:
+            arguments[argument] = validated(value, annotations[argument], f"{where}.{argument}")
 
 
 def _check_takes(target: Callable[..., Any], given: Mapping[str, Any], where: str) -> None:
@@ -202,14 +202,15 @@ def parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return found
 
 
-def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    hints: dict[str, Any] = {}
+def hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of its arguments by name, as far as they can be resolved."""
+    found: dict[str, Any] = {}
     for constructor in _constructors(target):
         try:
-            hints = get_type_hints(constructor, include_extras=True) | hints
+            found = get_type_hints(constructor, include_extras=True) | found
         except NameError:  # a type that only type checkers import
             continue
-    return hints
+    return found
 
 
 def arguments_of(path: str) -> list[str]:

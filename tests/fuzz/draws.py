@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cl_bench.runtime.instantiate import _hints, located, parameters
+from cl_bench.runtime.instantiate import hints, located, parameters
 from tests.conftest import ROOT, configuration
 from tests.fuzz.values import told_apart, typed
 
@@ -156,7 +156,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any],
     """Of every constructor in the configuration: each parameter that may be set, with values for it."""
     for where, node in _nodes(config, ""):
         target, program = located(node, where), _GIVEN.get(where, ())
-        hints = _hints(target)
+        annotations = hints(target)
         for name, parameter in parameters(target).items():
             setting = f"{where}.{name}"
             if (
@@ -167,7 +167,7 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[list[Any],
                 continue
             if isinstance(node.get(name), Mapping):
                 continue
-            yield setting, told_apart(name, hints.get(name, Any))
+            yield setting, told_apart(name, annotations.get(name, Any))
 
 
 _GIVEN = {

@@ -90,9 +90,37 @@ class Elected:
         total = positive_sum + negative_sum
         # The mask is a float, 1 or 0, as in MagMax.
         positive_wins = total.ge_(0) if block.glance > 0 else total.gt_(0)
-        positive_mean = positive_sum / positive_count.clamp(min=1)
-        negative_mean = negative_sum / negative_count.clamp(min=1)
+        positive_mean = positive_sum / self.divisor(positive_count)
+        negative_mean = negative_sum / self.divisor(negative_count)
         return negative_mean.lerp_(positive_mean, positive_wins)
+
+    def divisor(self, count: Tensor) -> Tensor:
+        """What a sum is divided by, 1 where nothing was added."""
+        return count.clamp(min=1)
+
+
+class ElectedByWeight(Elected):
+    """The same of values that are multiplied by their task's weight; their mean is by the sum of these weights."""
+
+    state: ClassVar[Mapping[str, torch.dtype | None]] = {
+        "positive_sum": None,
+        "negative_sum": None,
+        "positive_weight": None,
+        "negative_weight": None,
+    }
+
+    def fold_weighted(self, state: State, kept: Tensor, weight: float) -> None:
+        """Adds the kept values, times the weight, to the sum of their sign, and the weight to that of the weights."""
+        positive_sum, negative_sum, positive_weight, negative_weight = state
+        positive, negative = kept.clamp(min=0).mul_(weight), kept.clamp(max=0).mul_(weight)
+        positive_sum.add_(positive)
+        negative_sum.add_(negative)
+        positive_weight.add_(positive.gt_(0).mul_(weight))
+        negative_weight.add_(negative.lt_(0).mul_(weight))
+
+    def divisor(self, count: Tensor) -> Tensor:
+        """The sum of the weights, 1 where nothing was added."""
+        return count.where(count > 0, 1)
 
 
 CombinationName = Literal["sum", "mean", "ties"]
