@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader
 
 from cl_bench.evaluation.counting import Counts, TaskAccuracy
 from cl_bench.images import batches
@@ -47,13 +48,18 @@ class Evaluator:
         self._encoder = copy.deepcopy(encoder).eval().requires_grad_(False).to(device)
         self._head, self._masks = head.to(device, copy=True), class_masks.to(device)
         self._transform, self._device, self._autocast = transform, device, autocast
+        self._samples, self._batch_size, self._workers = samples, batch_size, workers
         self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers)
 
     @torch.inference_mode()
-    def __call__(self, weights: Mapping[str, Tensor]) -> Counts:
+    def __call__(self, weights: Mapping[str, Tensor], task: int | None = None) -> Counts:
         """Counts for an encoder with these weights or, where `head` is the only entry, for another (C, D) head.
 
         All ranks use the weights of rank 0.
+
+        Args:
+            weights: Of the model.
+            task: Whose images are looked at, from 0; None for those of all tasks. Other tasks then have no images.
         """
         if distributed.is_main() and weights.keys() == {"head"}:
             self._head.copy_(weights["head"])
@@ -61,13 +67,17 @@ class Evaluator:
             self._encoder.load_state_dict(weights)
         distributed.copy_from_main([*self._encoder.state_dict().values(), self._head])
         accuracy = TaskAccuracy(len(self._masks)).to(self._device)
-        for batch in self._loader:
+        for batch in self._loader if task is None else self._of_task(task):
             images = batches.to_images(on_device(batch, self._device), self._transform)
             with self._autocast():
                 features = batches.encoded(self._encoder, images)
             logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
             accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks)
         return accuracy.compute()
+
+    def _of_task(self, task: int) -> DataLoader[batches.Batch]:
+        order = batches.EvaluationOrder(self._samples, self._batch_size, task)
+        return batches.loader(self._samples, order, self._transform, self._workers)
 
 
 def on_device(batch: batches.Batch, device: torch.device) -> batches.Batch:

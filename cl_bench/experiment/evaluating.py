@@ -4,6 +4,8 @@ import logging
 import textwrap
 
 from cl_bench.evaluation import Counts, Evaluator, Kind
+from cl_bench.experiment import task_models
+from cl_bench.experiment.counting import counted
 from cl_bench.experiment.experts.accuracy import own_accuracy
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import LearnedTask, MatrixRow, Run, Task
@@ -11,7 +13,6 @@ from cl_bench.loggers import log_metrics
 from cl_bench.mergers import Last
 from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.runtime import distributed
-from cl_bench.trainers import Weights
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +29,9 @@ def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     settings = run.parts.evaluation
     row = MatrixRow([], None)
     if settings.when == "every_task" or task.number == len(run.tasks) - 1:
-        merged, retained = list[Counts](), list[Counts]()
-        for model in run.merged.with_each_scaling():
-            merged.append(counted(run, run.evaluator, model))
-            if run.retention:
-                retained.append(counted(run, run.retention, model))
-        apart = settings.finetuned and not run.parts.experts and not _merged_is_finetuned(run.parts)
-        row = MatrixRow(merged, counted(run, run.evaluator, learned.weights) if apart else None, retained)
+        row = _merged_row(run)
+        if settings.finetuned and not run.parts.experts and not _merged_is_finetuned(run.parts):
+            row = row._replace(finetuned=counted(run, run.evaluator, learned.weights))
     if settings.finetuned and run.parts.has_expert_of_each_task:
         row = row._replace(finetuned=own_accuracy(run, task.number, learned.weights))
     reused = " (reused)" if learned.record["reused"] else ""
@@ -42,10 +39,24 @@ def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     run.bars.advance()
 
 
-def counted(run: Run, evaluator: Evaluator, weights: Weights) -> Counts:
-    """Counts what a model gets right."""
-    with run.meter.stage("evaluation"):
-        return evaluator(weights)
+def merged_counts(run: Run, evaluator: Evaluator) -> list[Counts]:
+    """What the merged model, or those of all tasks so far, get right with each λ."""
+    if run.parts.merger.per_task:
+        return [one.counts for one in task_models.evaluated(run, evaluator)]
+    return [counted(run, evaluator, model) for model in run.merged.with_each_scaling()]
+
+
+def _merged_row(run: Run) -> MatrixRow:
+    """What the merged model gets right with each λ; each is made once for all that is counted."""
+    if run.parts.merger.per_task:
+        found = task_models.evaluated(run, run.evaluator)
+        return MatrixRow([one.counts for one in found], None, candidates=[one.candidates for one in found])
+    merged, retained = list[Counts](), list[Counts]()
+    for model in run.merged.with_each_scaling():
+        merged.append(counted(run, run.evaluator, model))
+        if run.retention:
+            retained.append(counted(run, run.retention, model))
+    return MatrixRow(merged, None, retained)
 
 
 def _merged_is_finetuned(parts: Parts) -> bool:
@@ -68,9 +79,9 @@ def _note(run: Run, row: MatrixRow, name: str) -> None:
 
 
 def _accuracies(parts: Parts, row: MatrixRow) -> str:
-    """The accuracies of a row; of a grid of λ, only the kind of the headline."""
+    """The accuracies of a row; of a grid of λ, only the kind that decides between them."""
     if len(parts.scalings) > 1:
-        kind: Kind = "task_aware" if "task_aware" in parts.scenario.headline else "task_agnostic"
+        kind: Kind = "task_aware" if "task_aware" in parts.deciding else "task_agnostic"
         pairs = zip(parts.scalings, row.merged, strict=False)
         return "".join(f"λ {scaling:g}: {counts.pooled(kind):5.2f}  " for scaling, counts in pairs)
     return "".join(

@@ -24,16 +24,17 @@ class MergedModel:
 
     Attributes:
         keeps_models: Whether the merge needs all tasks' weights again, which should then be files.
+        tasks: How many tasks are in it.
     """
 
     def __init__(self, parts: Parts, meter: Meter) -> None:
         self._running, self._scalings, self._meter = _running_merge(parts), parts.scalings, meter
         self.keeps_models = self._running.keeps_models
-        self._tasks = 0
+        self.tasks = 0
 
     def add(self, weights: Weights, statistics: Mapping[str, Weights]) -> None:
         """Folds in a task's vector."""
-        self._tasks += 1
+        self.tasks += 1
         if distributed.is_main():
             with self._meter.stage("merging"), self._named_errors():
                 self._running.add(weights, statistics)
@@ -56,13 +57,21 @@ class MergedModel:
                 model = next(models)
             yield model
 
+    def for_task(self, task: int, scaling: float, candidate: float | None) -> Weights:
+        """The model of one task, numbered from 1, where each has its own; see `RunningMerge.merged_for`."""
+        with self._meter.stage("merging"), self._named_errors():
+            if not distributed.is_main():
+                return {}
+            self._running.merger.scaling = scaling
+            return self._running.merged_for(task, candidate)
+
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except ValueError as error:  # a merger says so where values leave the range of numbers
             raise UserError(
-                f"{choice('merger', type(self._running.merger))} cannot merge task {self._tasks}: {error}"
+                f"{choice('merger', type(self._running.merger))} cannot merge task {self.tasks}: {error}"
             ) from error
 
 

@@ -19,6 +19,7 @@ from cl_bench.experiment import rehearsal, task_weights
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts
 from cl_bench.experiment.head import head_identity, left_out, scenario_head
+from cl_bench.experiment.per_task import left_out_by
 from cl_bench.experiment.retention import Retained, check_encoder_changes, retained
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
 from cl_bench.experiment.scenario_name import are_ours
@@ -78,6 +79,12 @@ class Parts(RunSettings):
         return tuple(kind for kind in KINDS if kind not in self.left_out)
 
     @property
+    def deciding(self) -> str:
+        """Path of the accuracy that λ is chosen by: the headline, or the task-aware one where that is null."""
+        headline = self.scenario.headline
+        return headline.replace("task_agnostic", "task_aware") if "task_agnostic" in self.left_out else headline
+
+    @property
     def has_expert_of_each_task(self) -> bool:
         """Whether each task's weights are read, and not those of one model for all of them."""
         return isinstance(self.trainer, Imported) and not self.trainer.one_for_all
@@ -135,7 +142,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         experts = find_experts(config, scenario, backbone, settings.store_dir)
     _prepare_images(settings, scenario, backbone)
     head = _make_head(settings, scenario, backbone)
-    meaningless = left_out(head, scenario, config)
+    meaningless = left_out(head, scenario, config) | left_out_by(settings.merger)
     rehearsal.backbone(backbone, head)
     never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)

@@ -12,7 +12,7 @@ import torch
 from cl_bench import store
 from cl_bench.evaluation import Counts
 from cl_bench.evaluation.accuracies import KINDS, accuracies
-from cl_bench.experiment import earlier_result, retention, scaling_grid
+from cl_bench.experiment import earlier_result, per_task, retention, scaling_grid
 from cl_bench.experiment.experts import record as experts
 from cl_bench.experiment.merged_file import write_merged
 from cl_bench.experiment.parts import Parts
@@ -63,7 +63,9 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     - `experts`: whose weights were read; null where tasks were trained. `accuracy` is each one's own.
     - `notes`: what a reader of the numbers has to know.
     - `merged_model`: the file of the merged model beside the record, and its SHA-256; null where none was asked for.
-    - `left_out`: which kind of accuracy is null in all of these, and why.
+    - `left_out`: which kind of accuracy is null in all of these, and why; where the headline is of it, that is null.
+    - `per_task`: null unless the merger makes a model for each task. `chosen` has what validation images chose for each
+      task, null where there was nothing to choose by. θ₀ answers for tasks that have not arrived.
     - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
       classes of its data set.
     - `datasets`: `sha256` is the hash of images and class names, `images` that of the images alone; `shots` says how
@@ -87,13 +89,14 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "left_out": parts.left_out,
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
+        "per_task": _per_task(run, reported),
         "merged_model": None,
         "finetuned": _finetuned(parts, run.finetuned, number),
         "retention": retention.described(
             parts.evaluation.retention, [row.retained[reported] if row.retained else None for row in run.rows]
         ),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
-        "notes": experts.notes(parts),
+        "notes": [*experts.notes(parts), *per_task.notes(parts.merger)],
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {
@@ -121,6 +124,12 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
+
+
+def _per_task(run: Run, reported: int) -> dict[str, Any] | None:
+    if not run.parts.merger.per_task:
+        return None
+    return {"chosen": list(run.rows[-1].candidates[reported]) if run.rows[-1].candidates else []}
 
 
 def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:

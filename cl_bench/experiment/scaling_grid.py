@@ -6,13 +6,14 @@ from typing import Any
 
 from cl_bench.evaluation import Counts
 from cl_bench.evaluation.accuracies import accuracies
-from cl_bench.experiment.evaluating import counted
+from cl_bench.experiment.counting import counted
+from cl_bench.experiment.evaluating import merged_counts
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import Run
 
 
 def on_validation(run: Run) -> list[float] | None:
-    """The headline of the last merged model on validation images, for each λ.
+    """The headline, or what decides in its place, of the last merged model on validation images, for each λ.
 
     None where there is nothing to choose: one λ only, or a scenario that sets no images aside.
     """
@@ -23,8 +24,8 @@ def on_validation(run: Run) -> list[float] | None:
     if parts.evaluation.split == "test":
         evaluator = parts.evaluator("validation")
         first = [counted(run, evaluator, parts.pretrained)] * len(parts.scalings)
-        last = [counted(run, evaluator, model) for model in run.merged.with_each_scaling()]
-    return [_headline(parts, models) for models in zip(first, last, strict=True)]
+        last = merged_counts(run, evaluator)
+    return [_deciding(parts, models) for models in zip(first, last, strict=True)]
 
 
 def chosen(validation: Sequence[float] | None) -> int:
@@ -51,13 +52,13 @@ def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]]
 
 
 def at(record: Mapping[str, Any], path: str) -> Any:
-    """The value in a record at a path such as `accuracy.task_agnostic`."""
-    return reduce(lambda part, key: part[key], path.split("."), record)
+    """The value in a record at a path such as `accuracy.task_agnostic`; None where part of the path is null."""
+    return reduce(lambda part, key: None if part is None else part[key], path.split("."), record)
 
 
-def _headline(parts: Parts, models: Sequence[Counts]) -> float:
-    headline: float = at(accuracies(models, _tasks(parts), parts.kinds), parts.scenario.headline)
-    return headline
+def _deciding(parts: Parts, models: Sequence[Counts]) -> float:
+    accuracy: float = at(accuracies(models, _tasks(parts), parts.kinds), parts.deciding)
+    return accuracy
 
 
 def _tasks(parts: Parts) -> int:

@@ -44,6 +44,7 @@ class MatrixRow(NamedTuple):
     merged: Sequence[Counts]  # one for each λ
     finetuned: Counts | None  # the task's own weights θ_t, before merging
     retained: Sequence[Counts] = ()  # one for each λ, on the data sets that are never trained on
+    candidates: Sequence[Sequence[float | None]] = ()  # for each λ and task what was chosen, see `TaskModels`
 
 
 @dataclass

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.image_tower import no_image_tower
+from cl_bench.experiment.per_task import check_per_task
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
 from cl_bench.mergers import Last
 from cl_bench.runtime.errors import UserError
@@ -67,6 +68,7 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
     experiences = trainer.experiences(scenario)
+    check_per_task(settings, scenario, trainer, experiences)
     trained = [] if isinstance(trainer, Imported) else experiences
     if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):
         raise UserError(

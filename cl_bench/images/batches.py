@@ -121,10 +121,11 @@ class TrainingOrder(Order):
 
 
 class EvaluationOrder(Order):
-    """Every image once over all processes, without padding."""
+    """Every image, or every one of a group, once over all processes, without padding."""
 
-    def __init__(self, samples: Samples, batch_size: int) -> None:
-        mine = torch.tensor(range(distributed.rank(), len(samples), distributed.world_size()), dtype=torch.int64)
+    def __init__(self, samples: Samples, batch_size: int, group: int | None = None) -> None:
+        wanted = torch.ones_like(samples.groups) if group is None else samples.groups == group
+        mine = wanted.nonzero().flatten()[distributed.rank() :: distributed.world_size()]
         self.most_images = min(batch_size, len(mine))
         self._batches = mine.split(batch_size)  # one empty batch if there are fewer images than processes
 

@@ -65,6 +65,7 @@ def merge_files(config: Mapping[str, Any]) -> None:
     begin = time.perf_counter()
     process.limit_threads()
     settings = _settings(config)
+    _check_merger(settings.merger)
     _check_out(settings)
     _check_statistics(settings)
     try:
@@ -110,6 +111,14 @@ def _names(finetuned: list[Path]) -> list[str]:
     """What weights call the models: their files' names without the ending, or whole paths where two are alike."""
     stems = [path.stem for path in finetuned]
     return stems if len(set(stems)) == len(stems) else list(map(str, finetuned))
+
+
+def _check_merger(merger: BaseMerger) -> None:
+    if merger.per_task:
+        raise UserError(
+            f"{choice('merger', type(merger))} makes a model for each task, and this command writes one for all; "
+            "choose another merger. From Python, cl_bench.mergers.RunningMerge has merged_for(task)."
+        )
 
 
 def _check_out(settings: MergeSettings) -> None:

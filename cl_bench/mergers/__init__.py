@@ -14,6 +14,7 @@ from cl_bench.mergers.engine.around import Around, Merged, Whole
 from cl_bench.mergers.engine.base import BaseMerger
 from cl_bench.mergers.engine.blocks import MergeBlock, Stack, State, TaskBlock, TaskVector, Weights
 from cl_bench.mergers.engine.folding import Merger
+from cl_bench.mergers.engine.per_task import PerTaskMerger, TaskPart
 from cl_bench.mergers.engine.running_merge import RunningMerge
 from cl_bench.mergers.engine.stacking import StackMerger
 from cl_bench.runtime.discovery import classes
@@ -28,6 +29,16 @@ MERGERS = classes(__name__, BaseMerger)
 
 globals().update({merger.__name__: merger for merger in MERGERS.values()})
 
-__all__ = ["MERGERS", "Around", "BaseMerger", "MergeBlock", "Merged", "Merger", "RunningMerge", "Stack", "StackMerger"]
-__all__ += ["State", "TaskBlock", "TaskVector", "Weights", "Whole"]
+__all__ = [
+    "MERGERS",
+    "Around",
+    "BaseMerger",
+    "MergeBlock",
+    "Merged",
+    "Merger",
+    "PerTaskMerger",
+    "RunningMerge",
+    "Stack",
+]
+__all__ += ["StackMerger", "State", "TaskBlock", "TaskPart", "TaskVector", "Weights", "Whole"]
 __all__ += sorted(merger.__name__ for merger in MERGERS.values())

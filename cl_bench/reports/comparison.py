@@ -1,8 +1,8 @@
 """Two sets of runs, pair by pair.
 
-The two runs of a pair have their images, kind and number of tasks, order of arrival and seed in common. They have their
-method in common, too, unless each set has but one: so two methods are compared, or all methods before and after a
-change. Differences are B − A of the headline accuracy, in points.
+The two runs of a pair have their images, kind and number of tasks, order of arrival, seed and kind of accuracy in
+common. They have their method in common, too, unless each set has but one: so two methods are compared, or all methods
+before and after a change. Differences are B − A of the headline accuracy, in points.
 
 The test is Student's paired t over seeds. With three or five seeds a test of ranks can never be significant (the
 smallest two-sided p of Wilcoxon's is 0.25 and 0.06), while t uses how large the differences are, and gives the
@@ -89,7 +89,8 @@ def compared(a: Iterable[RecordedRun], b: Iterable[RecordedRun]) -> tuple[list[C
     both = " → ".join(dict.fromkeys(name for names in methods for name in names.values())) if one_each else None
 
     def key(run: RecordedRun) -> Key:
-        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed)
+        accuracy = run.result["headline"]["name"].removeprefix("accuracy.").removeprefix("metrics.")
+        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed), accuracy
 
     first, second = distinct(a, key), distinct(b, key)
     if not first.keys() & second.keys():
@@ -116,7 +117,7 @@ def changes(pairs: Iterable[tuple[RecordedRun, RecordedRun]]) -> dict[str, list[
 
 def _obstacles(first: dict[Key, RecordedRun], second: dict[Key, RecordedRun]) -> Iterator[str]:
     """For each part of the keys in which A and B have nothing in common, what each has."""
-    for part, name in enumerate(("method", "scenario", "images", "order", "seed")):
+    for part, name in enumerate(("method", "scenario", "images", "order", "seed", "accuracy")):
         a, b = (sorted({key[part] for key in runs}) for runs in (first, second))
         if not set(a) & set(b):
             yield f"{name}: {_few(a)} in A, {_few(b)} in B"

@@ -1,7 +1,7 @@
 """Which numbers of a run a table shows: its accuracy, and any of the metrics of its accuracy matrix."""
 
 from cl_bench.evaluation.metrics import METRICS
-from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.headline import headline_kind, is_null
 from cl_bench.reports.records import Result
 from cl_bench.runtime.errors import UserError
 
@@ -35,6 +35,8 @@ def chosen(typed: str) -> tuple[str, ...]:
 
 def value_of(result: Result, metric: str) -> float | None:
     """A run's number; None where it has none. Metrics are those of the headline's kind of accuracy."""
+    if metric != RETENTION and is_null(result):
+        return None
     if metric == ACCURACY:
         accuracy: float | None = result["headline"]["value"]
         return accuracy

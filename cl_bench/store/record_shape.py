@@ -49,7 +49,7 @@ class _Config(TypedDict, total=False):
 
 class _Headline(TypedDict, total=False):
     name: Name
-    value: float
+    value: Number
 
 
 class _Task(TypedDict, total=False):
@@ -105,6 +105,10 @@ class _Scaling(TypedDict, total=False):
     chosen: bool
 
 
+class _PerTask(TypedDict, total=False):
+    chosen: list[Number]
+
+
 class _Devices(TypedDict, total=False):
     kind: str
     count: int
@@ -125,6 +129,7 @@ class _Record(TypedDict, total=False):
     scalings: list[_Scaling] | None
     finetuned: Settings | None
     retention: _Retention | None
+    per_task: _PerTask | None
     experts: list[_Expert] | None
     notes: list[Name]
     tasks: list[_Task]
@@ -159,6 +164,8 @@ def check(record: Mapping[str, Any], path: Path, needs: Sequence[str] = ()) -> N
         key = ".".join(str(part) for part in first["loc"])
         raise _damaged(path, f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
     headline = record.get("headline", {}).get("name", "")
+    if "task_agnostic" in (record.get("left_out") or {}):
+        headline = headline.replace("task_agnostic", "task_aware")
     for one in (record.get("scalings") or ()) if needs else ():
         if not (_has(one, ["scaling"]) and _has(one, headline.split("."))):
             raise _damaged(path, f"scalings: one of them has no scaling, or no {headline}")

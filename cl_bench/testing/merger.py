@@ -1,16 +1,16 @@
 """What every merger owes, whoever wrote it: this project's own mergers pass the same checks."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from cl_bench.mergers import BaseMerger, RunningMerge
 from cl_bench.mergers.engine import blocks
 from cl_bench.testing.assertions import assert_constructed, assert_refused, assert_same, kinds
 from cl_bench.testing.made_up import SHAPES, Weights, exact_models, made_up_statistics, rough_models
+from cl_bench.testing.merged import merge, merged_of
 
 Make = Callable[[], BaseMerger]
 
@@ -20,7 +20,8 @@ _SCALINGS = (0.3, 1.0, -2.0)
 def check_merger(make: Make, any_order: bool = False) -> None:
     """Checks that a merger keeps what every merger promises.
 
-    It takes about a second, on small random models that are the same each time, and needs neither pytest nor data.
+    It takes about a second, on small random models that are the same each time, and needs neither pytest nor data. Of
+    a ``PerTaskMerger`` it checks the last task's model.
 
     - Merging leaves its inputs alone. The result has the names, shapes and types of the pre-trained model.
     - Tasks that changed nothing leave the pre-trained model as it is; tasks that changed it do not.
@@ -62,7 +63,7 @@ def check_merger(make: Make, any_order: bool = False) -> None:
 def _check_inputs_and_result(make: Make) -> None:
     models = exact_models(tasks=3, seed=1)
     before = [{name: tensor.clone() for name, tensor in model.items()} for model in models]
-    merged = _merge(make(), models)
+    merged = merge(make(), models)
     for model, kept in zip(models, before, strict=True):
         assert_same(model, kept, "The merger changes the weights that it is given; change your own copies")
     assert kinds(merged) == kinds(models[0]), (
@@ -77,13 +78,13 @@ def _check_inputs_and_result(make: Make) -> None:
 
 def _check_task_vectors(make: Make) -> None:
     pretrained, *finetuned = rough_models(300, torch.float32)
-    unchanged = _merge(make(), [pretrained] * (1 + len(finetuned)))
+    unchanged = merge(make(), [pretrained] * (1 + len(finetuned)))
     for name, tensor in pretrained.items():
         assert torch.allclose(unchanged[name], tensor, rtol=0, atol=1e-5), (
             f"Tasks that changed nothing move {name!r} by up to {float((unchanged[name] - tensor).abs().max()):.3g}; "
             "return the merged task vector, to which the pre-trained weights are added for you"
         )
-    merged = _merge(_scaled(make, 1.0), [pretrained, *finetuned])
+    merged = merge(_scaled(make, 1.0), [pretrained, *finetuned])
     assert any(not torch.equal(merged[name], tensor) for name, tensor in pretrained.items()), (
         "Tasks that changed the weights leave the pre-trained model as it is; fold has to change the state in place, "
         "as in state[0].add_(block.vector)"
@@ -93,24 +94,24 @@ def _check_task_vectors(make: Make) -> None:
 def _check_buffers(make: Make) -> None:
     pretrained = {"w": torch.zeros(2), "count": torch.tensor(3), "mask": torch.tensor([True, False])}
     finetuned = {"w": torch.ones(2), "count": torch.tensor(9), "mask": torch.tensor([False, False])}
-    merged = _merge(make(), [pretrained, finetuned])
+    merged = merge(make(), [pretrained, finetuned])
     for name in ("count", "mask"):
         what = f"{name!r} is no floating-point weight and has to be a copy of the pre-trained model's"
         assert_same({name: merged[name]}, {name: pretrained[name]}, what)
         assert merged[name].data_ptr() != pretrained[name].data_ptr(), what
     for model in ({}, {"steps": torch.tensor(1)}, {"w": torch.zeros(0)}):
         what = f"A model without weights, {model}, has to come back as it is"
-        assert_same(_merge(make(), [model, model, model]), model, what)
+        assert_same(merge(make(), [model, model, model]), model, what)
 
 
 def _check_scaling(make: Make) -> None:
     for tasks in range(1, 6):
         models = exact_models(tasks, seed=10 + tasks)
         what = "With scaling=0 the result has to be the pre-trained model; leave λ to Merger.apply"
-        assert_same(_merge(_scaled(make, 0.0), models), models[0], what)
-        whole = _merge(_scaled(make, 1.0), models)
-        for scaling in _SCALINGS:
-            merged = _merge(_scaled(make, scaling), models)
+        assert_same(merge(_scaled(make, 0.0), models), models[0], what)
+        whole = merge(_scaled(make, 1.0), models)
+        for scaling in () if make().per_task else _SCALINGS:  # what a task takes may depend on λ
+            merged = merge(_scaled(make, scaling), models)
             for name in SHAPES:
                 expected = models[0][name] + scaling * (whole[name] - models[0][name])
                 assert torch.allclose(merged[name], expected, rtol=1e-5, atol=1e-5), (
@@ -123,28 +124,28 @@ def _check_task_by_task(make: Make) -> None:
     for tasks, scaling in itertools.product(range(1, 6), _SCALINGS):
         models, merger = exact_models(tasks, seed=20 + tasks), _scaled(make, scaling)
         running = RunningMerge(merger, models[0])
-        assert_same(running.merged(), models[0], "Before the first task, the merged model is not the pre-trained one")
+        assert_same(merged_of(running), models[0], "Before the first task, the merged model is not the pre-trained one")
         for number in range(1, tasks + 1):
             running.add(models[number], made_up_statistics(merger, models[0], number))
             assert running.tasks == number, f"After {number} tasks, RunningMerge.tasks is {running.tasks}"
             assert_same(
-                _merge(_scaled(make, scaling), models[: number + 1], one_by_one=True),
-                running.merged(),
+                merge(_scaled(make, scaling), models[: number + 1], one_by_one=True),
+                merged_of(running),
                 f"Merging {number} tasks at once gives other bits than merging them one by one; keep in the state all "
                 "that the result needs",
             )
         what = f"Merging a list of {tasks} tasks gives other bits than merging them one by one"
-        assert_same(_merge(_scaled(make, scaling), models), running.merged(), what)
+        assert_same(merge(_scaled(make, scaling), models), merged_of(running), what)
 
 
 def _check_again(make: Make) -> None:
     models, merger = exact_models(tasks=3, seed=2), make()
     what = "The same merge gives other bits the second time; keep nothing on self, and draw from block.generator"
-    assert_same(_merge(merger, models), _merge(merger, models), what)
+    assert_same(merge(merger, models), merge(merger, models), what)
     running = RunningMerge(merger, models[0])
     for number in (1, 2, 3):
         running.add(models[number], made_up_statistics(merger, models[0], number))
-    assert_same(running.merged(), running.merged(), what)
+    assert_same(merged_of(running), merged_of(running), what)
 
 
 def _check_resume(make: Make) -> None:
@@ -164,7 +165,7 @@ def _check_resume_after(make: Make, stop: int, tasks: int) -> None:
             running.add(models[number], made_up_statistics(merger, models[0], number))
     what = f"A merge of {tasks} tasks that was saved after {stop} and resumed"
     assert resumed.tasks == whole.tasks, f"{what} has {resumed.tasks} tasks"
-    assert_same(resumed.merged(), whole.merged(), f"{what} gives other bits; keep all that it needs in the state")
+    assert_same(merged_of(resumed), merged_of(whole), f"{what} gives other bits; keep all that it needs in the state")
     assert_same(resumed.state_dict(), whole.state_dict(), f"{what} has another state")
 
 
@@ -173,7 +174,7 @@ def _check_blocks(make: Make) -> None:
         models, merged = rough_models(203, dtype), []
         for size in (1, 7, 64, 2**18):
             with _blocks_of(size):
-                merged.append(_merge(_scaled(make, 0.7), models))
+                merged.append(merge(_scaled(make, 0.7), models))
             assert_same(
                 merged[-1],
                 merged[0],
@@ -188,7 +189,7 @@ def _check_threads(make: Make) -> None:
     try:
         for number in (1, 3):
             torch.set_num_threads(number)
-            merged[number] = _merge(_scaled(make, 0.7), models)
+            merged[number] = merge(_scaled(make, 0.7), models)
     finally:
         torch.set_num_threads(threads)
     assert_same(
@@ -203,9 +204,9 @@ def _check_layouts(make: Make) -> None:
     ordinary = [{"weight": model["weight"].view(59, 17)} for model in rough_models(1003, torch.float32)]
     transposed = [{"weight": model["weight"].t().contiguous().t()} for model in ordinary]
     wrapped = [{"weight": torch.nn.Parameter(model["weight"])} for model in ordinary]
-    expected = _merge(_scaled(make, 0.7), ordinary)
+    expected = merge(_scaled(make, 0.7), ordinary)
     for kind, models in (("transposed in memory", transposed), ("parameters of a module", wrapped)):
-        merged = _merge(_scaled(make, 0.7), models)
+        merged = merge(_scaled(make, 0.7), models)
         assert_same(merged, expected, f"Weights that are {kind} give other bits; make contiguous copies")
         assert not merged["weight"].requires_grad, "The merged weights require a gradient; detach them"
 
@@ -214,9 +215,9 @@ def _check_half_types(make: Make) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         half = rough_models(501, dtype)
         single = [{"weight": model["weight"].float()} for model in half]
-        rounded = {"weight": _merge(_scaled(make, 0.7), single)["weight"].to(dtype)}
+        rounded = {"weight": merge(_scaled(make, 0.7), single)["weight"].to(dtype)}
         assert_same(
-            _merge(_scaled(make, 0.7), half),
+            merge(_scaled(make, 0.7), half),
             rounded,
             f"Weights of {dtype} have to be merged in float32 and rounded once, at the end; compute in block.vector's "
             "type",
@@ -227,8 +228,8 @@ def _check_mixed_types(make: Make) -> None:
     values = torch.randint(-40, 40, (80,), generator=torch.Generator().manual_seed(0)) / 4
     finetuned = [{"a": values[:40].roll(t), "b": values[40:].roll(t)} for t in range(3)]
     pretrained = {"a": torch.zeros(40, dtype=torch.float64), "b": torch.zeros(40, dtype=torch.bfloat16)}
-    merged = _merge(_scaled(make, 1.0), [pretrained, *finetuned])
-    uniform = _merge(_scaled(make, 1.0), [{name: torch.zeros(40) for name in "ab"}, *finetuned])
+    merged = merge(_scaled(make, 1.0), [pretrained, *finetuned])
+    uniform = merge(_scaled(make, 1.0), [{name: torch.zeros(40) for name in "ab"}, *finetuned])
     assert kinds(merged) == kinds(pretrained), f"The merged model has {kinds(merged)}, not {kinds(pretrained)}"
     for name, tensor in merged.items():
         expected = uniform[name].to(tensor.dtype).float()
@@ -259,29 +260,22 @@ def _check_refusals(make: Make) -> None:
 
 def _check_refusal(make: Make, why: str, named: str, pretrained: Weights, good: Weights, bad: Weights) -> None:
     merger = make()
-    assert_refused(why, named, _merge, merger, [pretrained, good, bad])
+    assert_refused(why, named, merge, merger, [pretrained, good, bad])
     running = RunningMerge(merger, pretrained)
     running.add(good, made_up_statistics(merger, pretrained, 1))
-    merged, state = running.merged(), running.state_dict()
+    merged, state = merged_of(running), running.state_dict()
     assert_refused(why, named, running.add, bad, made_up_statistics(merger, pretrained, 2))
     what = f"A task whose model {why} is refused, but leaves a trace; check it before anything is changed"
     assert running.tasks == 1, what
-    assert_same(running.merged(), merged, what)
+    assert_same(merged_of(running), merged, what)
     assert_same(running.state_dict(), state, what)
 
 
 def _check_any_order(make: Make) -> None:
     pretrained, *finetuned = rough_models(203, torch.float64)
-    merged = [_merge(make(), [pretrained, *order])["weight"] for order in itertools.permutations(finetuned)]
+    merged = [merge(make(), [pretrained, *order])["weight"] for order in itertools.permutations(finetuned)]
     same = all(torch.allclose(other, merged[0], rtol=1e-9, atol=1e-9) for other in merged)
     assert same, "The order of the tasks changes the result; leave any_order out if it may"
-
-
-def _merge(merger: BaseMerger, models: Sequence[Weights], one_by_one: bool = False) -> dict[str, Tensor]:
-    """θ_0 and the tasks' weights merged, with the statistics that the merger asks for."""
-    pretrained, *finetuned = models
-    statistics = (made_up_statistics(merger, pretrained, number) for number in itertools.count(1))
-    return merger.merge(pretrained, iter(finetuned) if one_by_one else finetuned, statistics=statistics)
 
 
 def _scaled(make: Make, scaling: float) -> BaseMerger:

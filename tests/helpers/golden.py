@@ -194,7 +194,7 @@ def _merged(settings: Mapping[str, Any]) -> list[list[float]]:
     running = RunningMerge(merger, pretrained, 1000, "average")
     for task, weights in enumerate(finetuned):
         running.add(weights, {key: _statistic(key, pretrained, task) for key in merger.requires})
-    merged = running.merged()
+    merged = running.merged_for(1) if merger.per_task else running.merged()
     return [
         _summary(merged[name] - pretrained[name] for name in SHAPES),
         _summary(merged[name] for name in merged if name not in SHAPES),

@@ -66,7 +66,7 @@ class Around(BaseMerger):
         scaling: λ, beside that of ``of``.
 
     Raises:
-        ValueError: ``of`` is no merger.
+        ValueError: ``of`` is no merger, or makes a model for each task.
     """
 
     kind = "around"
@@ -81,6 +81,8 @@ class Around(BaseMerger):
         super().__init__(scaling)
         if not isinstance(of, BaseMerger):
             raise ValueError(f"of must be a merger, not {of!r}")
+        if of.per_task:
+            raise ValueError(f"of must merge one model for all tasks; {type(of).__name__} makes one for each")
         self.of, self.requires = of, of.requires
 
     @property

@@ -43,6 +43,9 @@ class BaseMerger(ABC):
     requires: frozenset[str] = frozenset()
     """Statistics that a trainer must leave behind for this rule, such as ``second_moments``."""
 
+    per_task: ClassVar[bool] = False
+    """Whether it makes a model for each task instead of one for all, see ``PerTaskMerger``."""
+
     restarts: bool = False
     """Whether the rule can go on from other weights than it has merged so far."""
 
@@ -96,7 +99,7 @@ class BaseMerger(ABC):
         Raises:
             ValueError: No model is given, or one model instead of a list; names or shapes differ; a tensor has a type
                 that is no weight where θ_0 has one, as quantized weights have; a value is NaN or infinite, or becomes
-                too large for its type; or statistics that the rule requires are missing.
+                too large for its type; statistics that the rule requires are missing; or the rule is ``per_task``.
         """
         if isinstance(finetuned, (Mapping, nn.Module, str, os.PathLike)):
             kind = type(finetuned).__name__
@@ -156,6 +159,10 @@ class Running(ABC):
     @abstractmethod
     def merged_with_each(self, scalings: Iterable[float]) -> Iterator[dict[str, Tensor]]:
         """See ``RunningMerge.merged_with_each``."""
+
+    def merged_for(self, task: int, candidate: float | None = None) -> dict[str, Tensor]:
+        """See ``RunningMerge.merged_for``."""
+        raise ValueError(f"{type(self.merger).__name__} makes one model for all tasks: RunningMerge.merged()")
 
     @abstractmethod
     def vectors(self) -> Callable[[str], Tensor]:

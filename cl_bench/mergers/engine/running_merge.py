@@ -64,9 +64,21 @@ class RunningMerge:
         """Returns the merged weights of all tasks so far, in new tensors; before the first task, θ_0.
 
         Raises:
-            ValueError: A merged value leaves the range of the parameter's type.
+            ValueError: A merged value leaves the range of the parameter's type; or the rule is ``per_task``.
         """
         return self._running.merged()
+
+    def merged_for(self, task: int, candidate: float | None = None) -> dict[str, Tensor]:
+        """Returns the model of one task, in new tensors, where the rule is ``per_task``.
+
+        Args:
+            task: Its number, from 1.
+            candidate: One of ``PerTaskMerger.candidates``; None for what the rule's own settings say.
+
+        Raises:
+            ValueError: As ``merged``; the task was not added; or the rule makes one model for all tasks.
+        """
+        return self._running.merged_for(task, candidate)
 
     def finish(self) -> dict[str, Tensor]:
         """Returns what ``merged`` does, in the room that the state makes for it: nothing can be added any more.

@@ -43,7 +43,7 @@ def trial(
         for model in models[1:]:
             squares = {name: (model[name] - tensor).square() for name, tensor in _floating(pretrained).items()}
             running.add(model, dict.fromkeys(merger.requires, squares))
-        merged = running.merged()
+        merged = running.merged_for(1) if merger.per_task else running.merged()
     for name, tensor in merged.items():
         check_values("merged", name, tensor)
     for sums, model in zip(before, models, strict=True):

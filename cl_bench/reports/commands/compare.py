@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cl_bench.reports.comparison import Comparison, changes, compared
+from cl_bench.reports.headline import as_answered
 from cl_bench.reports.records import IN_TABLES, read_all
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import chosen_only, scaling_of
@@ -37,7 +38,8 @@ def main(arguments: Sequence[str], program: str) -> None:
     left_out = chosen_only(together)[1]
     if left_out and not (a and b):
         raise UserError(f"There is nothing to compare. {left_out}")
-    found, unpaired = compared(map(RecordedRun.of, a), map(RecordedRun.of, b))
+    runs = [[RecordedRun.of(as_answered(result)) for result in side] for side in (a, b)]
+    found, unpaired = compared(*runs)
     console = Console(width=None if os.isatty(1) else _WIDTH, highlight=False)
     console.print(_table(found))
     console.print(*_remarks(found, unpaired), *filter(None, [left_out]), sep="\n", soft_wrap=True, markup=False)

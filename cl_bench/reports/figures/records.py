@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cl_bench.analyses.source import SCHEMA, describe, kind
+from cl_bench.reports.headline import with_headline
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.runtime.commands import typed
@@ -31,7 +32,7 @@ class Records:
     """All records and analyses of a folder.
 
     Attributes:
-        results: Records of runs that were evaluated on test images.
+        results: Records of runs that were evaluated on test images, and have a headline.
         analyses: What `cl_bench.analyses` measured of runs, each with its file under `path`.
     """
 
@@ -52,7 +53,7 @@ class Records:
             {**_read(path), _SCENARIO: names[path.parents[1] / "result.json"]}
             for path in sorted(folder.glob("**/analyses/*.json"))
         ]
-        return cls([result for result in results if result["split"] == "test"], analyses)
+        return cls(with_headline(result for result in results if result["split"] == "test")[0], analyses)
 
     @property
     def scenarios(self) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cl_bench.reports.headline import headline_at, headline_kind
+from cl_bench.reports.headline import headline_at, headline_kind, is_null
 from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
@@ -21,7 +21,8 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
 
     A run with several λ from which nobody chose has each of them, and no accuracy of its own.
     """
-    choices, kind, scalings = result["choices"], headline_kind(result), result["scalings"]
+    choices, kind = result["choices"], headline_kind(result)
+    scalings = None if is_null(result) else result["scalings"]  # whose accuracies belong beside no others
     unchosen = is_unchosen(result)
     place = Path(result["path"]).parent.relative_to(folder)
     return {

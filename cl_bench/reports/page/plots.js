@@ -64,10 +64,11 @@ function drawAfter(place) {
   if (!reported.length) return say(place, "No λ was chosen in these runs: the plot over λ has each.");
   const traces = reported.map((run, i) => {
     const after = details(run.index).after[run.kind];
+    const name = plain(run.accuracy === null ? `${runName(run)}, ${run.kind.replace("_", "-")}` : runName(run));
     return {
-      ...style(i), name: plain(runName(run)), mode: "lines+markers",
+      ...style(i), name, mode: "lines+markers",
       x: after.map((_, task) => (after.length === 2 ? task * run.tasks : task)), y: after,
-      hovertemplate: `%{y:.2f} % after %{x} tasks<extra>${plain(runName(run))}</extra>`,
+      hovertemplate: `%{y:.2f} % after %{x} tasks<extra>${name}</extra>`,
     };
   });
   return draw(place, traces, layout("tasks learned", "accuracy (%)"));

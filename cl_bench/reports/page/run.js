@@ -62,7 +62,7 @@ function openRun(index) {
       `Accuracy matrix, ${model}, ${spoken[kind]}`, model === "merged" && kind === run.kind, matrixTable(matrix, all),
     )));
   const facts = [
-    ["accuracy", all.unchosen ? `of each λ, below: none was chosen. ${all.unchosen}.` : `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
+    ["accuracy", all.unchosen ? `of each λ, below: none was chosen. ${all.unchosen}.` : run.accuracy === null ? "none among all classes" : `${shown(run.accuracy)} % (${run.kind.replace("_", "-")}, ${run.split} images)`],
     ["method", `${run.method}: ${run.trainer} + ${run.merger}${run.scaling === null ? "" : `, λ = ${run.scaling}`}`],
     ...Object.entries(all.left_out).map(([kind, reason]) => [`${kind.replace("_", "-")} left out`, reason]),
     ...all.notes.map((note) => ["note", note]),

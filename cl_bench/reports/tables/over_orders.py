@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.evaluation.metrics import METRICS
-from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.headline import headline_kind, with_headline
 from cl_bench.reports.names import BOUNDS, method_position
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
@@ -53,7 +53,7 @@ def all_tables_over_orders(results: Sequence[Result]) -> list[Table]:
     found = []
     for name in NAMES:
         of_sweep = [r for r in results if f"table_{name}" in Path(r.get("path", "")).absolute().parts]
-        if chosen_only(_fitting(of_sweep))[0]:
+        if chosen_only(with_headline(_fitting(of_sweep))[0])[0]:
             found += table_over_orders(name, of_sweep)
     return found
 
@@ -65,11 +65,14 @@ def table_over_orders(name: str, results: Sequence[Result]) -> list[Table]:
         UserError: None of the records fits, or two of them cannot be told apart.
     """
     layout = _LAYOUTS[name.removesuffix("_mini")]
-    chosen, left_out = chosen_only(_fitting(results))
+    fitting, without = with_headline(_fitting(results))
+    chosen, left_out = chosen_only(fitting)
+    missing = [*filter(None, [left_out, without])]
     if not chosen:
-        raise UserError(f"Table {name} is of runs on several data sets. {left_out or 'There is none of these here.'}")
+        why = " ".join(missing) or "There is none of these here."
+        raise UserError(f"Table {name} is of runs on several data sets. {why}")
     runs = sorted(distinct(map(RecordedRun.of, chosen), _identity).values(), key=_position)
-    notes = [*_notes(name, runs), *recorded_notes(runs), *filter(None, [left_out])]
+    notes = [*_notes(name, runs), *recorded_notes(runs), *missing]
     parts = [layout.metrics] if layout.in_one else [(metric,) for metric in layout.metrics]
     return [table for metrics in parts if (table := _table(name, runs, metrics, notes)).rows]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.headline import headline_kind, with_headline
 from cl_bench.reports.names import BOUNDS, method_position, papers_name
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
@@ -35,7 +35,7 @@ def all_papers_tables(results: Sequence[Result]) -> list[Table]:
     found = []
     for name in NAMES:
         of_sweep = [r for r in results if f"table_{name}" in Path(r.get("path", "")).absolute().parts]
-        if chosen_only(_fitting(_layout(name), of_sweep))[0]:
+        if chosen_only(with_headline(_fitting(_layout(name), of_sweep))[0])[0]:
             found += papers_table(name, of_sweep)
     return found
 
@@ -49,15 +49,16 @@ def papers_table(name: str, results: Sequence[Result]) -> list[Table]:
         UserError: None of the records fits the table, or two of them cannot be told apart.
     """
     layout = _layout(name)
-    chosen, left_out = chosen_only(_fitting(layout, results))
-    if not chosen and left_out:
-        raise UserError(f"There is nothing else for table {name}. {left_out}")
+    fitting, without = with_headline(_fitting(layout, results))
+    chosen, left_out = chosen_only(fitting)
+    notes = tuple(filter(None, (left_out, without)))
+    if not chosen and notes:
+        raise UserError(f"There is nothing else for table {name}. {' '.join(notes)}")
     if not chosen:
         kinds = " or ".join(sorted(layout.kinds))
         raise UserError(f"Table {name} is of {kinds} runs on test images, and there is none among these records.")
     runs = sorted(distinct(map(RecordedRun.of, chosen), _identity).values(), key=_position)
     both = [_table(name, layout, runs, metric) for metric in ("accuracy", "forgetting")]
-    notes = (left_out,) if left_out else ()
     return [replace(table, notes=(*table.notes, *notes)) for table in both if table.rows]
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cl_bench.reports.headline import as_answered
 from cl_bench.reports.names import BOUNDS
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
@@ -49,7 +50,7 @@ def swept(results: Sequence[Result], metrics: Sequence[str] = DEFAULT) -> list[T
     Raises:
         UserError: There are no records, or two for one place in the table that contradict each other. Names both.
     """
-    each = [one for result in results for one in one_per_scaling(result)]
+    each = [one for result in results for one in one_per_scaling(as_answered(result))]
     if not each:
         raise UserError("There are no runs for a table.")
     runs = [RecordedRun.of(one) for one in each]
