@@ -76,10 +76,10 @@ class MergedModel:
 
 
 def _running_merge(parts: Parts) -> RunningMerge:
-    """At θ₀: on the CPU, since most mergers only read files; on the GPU where all tasks' matrices are multiplied."""
+    """At θ₀: on the CPU, since most mergers only read files; on the GPU where the merger has more to compute."""
     frozen, statistics = parts.backbone.frozen_parameters, parts.running_statistics
     running = RunningMerge(parts.merger, parts.pretrained, frozen, statistics)
-    if parts.devices.kind != "cuda" or not running.keeps_models:
+    if parts.devices.kind != "cuda" or not parts.merger.gains_from_a_gpu:
         return running
     pretrained = {name: tensor.to(parts.devices.device) for name, tensor in parts.pretrained.items()}
     return RunningMerge(parts.merger, pretrained, frozen, statistics)

@@ -6,15 +6,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers import Stack
-from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, is_outside_layers
+from cl_bench.mergers import State
+from cl_bench.mergers.engine.matrices import Matrices, Rest, is_outside_layers
+from cl_bench.mergers.engine.matrix_folding import MatrixFold
+from cl_bench.mergers.engine.model_folding import TaskParameter
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.singular import singular
 
 OutsideLayers = Literal["pretrained", "first", "merged"]
 
 
-class DOP(MatrixMerger):
+class DOP(MatrixFold):
     """Dual orthogonal projection: a compromise between what is merged and the next task, found by Adam.
 
     For each weight matrix, τ = τ_1 after the first task. Then, for each next task, with x_1 = τ, which stands for
@@ -44,7 +46,7 @@ class DOP(MatrixMerger):
         decay: β; 1 keeps c as it is.
         energy: Share of the sum of singular values below which the leading ones stay: kept are those with
             (σ_1 + … + σ_k) / Σσ < energy.
-        split_qkv: See ``MatrixMerger``.
+        split_qkv: See ``MatrixFold``.
         matrices: See ``Matrices``.
         rest: See ``Rest``.
         outside_layers: What becomes of the class embedding, and of ``logit_scale`` where there is one: "pretrained",
@@ -54,7 +56,7 @@ class DOP(MatrixMerger):
         ValueError: A share is not in [0, 1], ``steps`` or ``learning_rate`` is negative, or a choice is unknown.
     """
 
-    version = 2  # since then, the class embedding is treated as released
+    version = 3  # 2: the class embedding is treated as released; 3: it folds
 
     def __init__(
         self,
@@ -81,21 +83,18 @@ class DOP(MatrixMerger):
         self._stability, self._decay, self._energy = stability, decay, energy
         self._outside_layers = outside_layers
 
-    def combine_stack(self, stack: Stack) -> Tensor:
+    def fold(self, state: State, parameter: TaskParameter, seen: tuple[float, ...]) -> None:
         """As every matrix method, but for what is outside of layers; one task alone stays as it is."""
-        if self._outside_layers == "merged" or not is_outside_layers(stack.name):
-            return super().combine_stack(stack)
-        first = stack.vectors[0]
-        return first if self._outside_layers == "first" or len(stack.weights) == 1 else torch.zeros_like(first)
+        (merged,) = state
+        if self._outside_layers == "merged" or not is_outside_layers(parameter.name):
+            super().fold(state, parameter, seen)
+        elif parameter.task == 1:
+            merged.copy_(parameter.vector)
+        elif self._outside_layers == "pretrained":
+            merged.zero_()
 
-    def combine_matrices(self, vectors: Tensor) -> Tensor:
-        """Task by task, τ ← the compromise of τ and τ_t."""
-        merged = vectors[0]
-        for vector in vectors[1:]:
-            merged = self._compromise(merged, vector)
-        return merged
-
-    def _compromise(self, merged: Tensor, vector: Tensor) -> Tensor:
+    def fold_matrix(self, merged: Tensor, vector: Tensor, parameter: TaskParameter) -> Tensor:
+        """The compromise of M_{t-1} and τ_t."""
         targets = _target(merged, self._energy), _target(vector, self._energy)
         weights, stability = (merged + vector).div_(2), self._stability
         adam = torch.optim.Adam([weights], lr=self._learning_rate)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cl_bench.mergers.engine.model_folding import TaskParameter
+
 WIDTH = 4
 SHAPES = {
     "class_embedding": (WIDTH,),
@@ -23,6 +25,10 @@ OUTSIDE_LAYERS = ("class_embedding", "logit_scale")
 FUSED, FULL, WIDE = (name for name in SHAPES if name.endswith(("in_proj_weight", "c_fc.weight", "c_proj.weight")))
 NO_MATRICES = {"all": (), "no_embeddings": ("positional_embedding",), "linear": ("positional_embedding", "proj")}
 """What has two dimensions and is no matrix, by `Matrices`."""
+
+
+PARAMETER = TaskParameter(FULL, torch.empty(0), 2, {}, torch.Generator())
+"""What a rule that folds a matrix is told of it, for rules that do not ask."""
 
 
 def encoders(tasks: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> list[dict[str, Tensor]]:

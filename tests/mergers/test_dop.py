@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cl_bench.mergers import DOP
-from tests.mergers.matrix_models import OUTSIDE_LAYERS, SHAPES, by_hand, encoders, low_rank
+from tests.mergers.matrix_models import OUTSIDE_LAYERS, PARAMETER, SHAPES, by_hand, encoders, low_rank
 
 SETTINGS: dict[str, Any] = {"steps": 4, "learning_rate": 0.01, "decay": 0.5}
 
@@ -51,6 +51,13 @@ def dop(vectors: Tensor, steps: int, learning_rate: float, decay: float, energy:
     return merged
 
 
+def folded(merger: DOP, vectors: Tensor) -> Tensor:
+    merged = vectors[0]
+    for vector in vectors[1:]:
+        merged = merger.fold_matrix(merged, vector, PARAMETER)
+    return merged
+
+
 def matrices(tasks: int, m: int, n: int, seed: int) -> Tensor:
     return torch.stack([low_rank(min(m, n), m, n, seed + t) for t in range(tasks)])
 
@@ -65,13 +72,13 @@ def matrices(tasks: int, m: int, n: int, seed: int) -> Tensor:
 )
 def test_agrees_with_autograd(tasks: int, m: int, n: int, seed: int, energy: float) -> None:
     vectors = matrices(tasks, m, n, seed)
-    result = DOP(energy=energy, **SETTINGS).combine_matrices(vectors.clone())
+    result = folded(DOP(energy=energy, **SETTINGS), vectors)
     torch.testing.assert_close(result, dop(vectors, energy=energy, **SETTINGS), rtol=1e-3, atol=1e-3)
 
 
 def test_gradients_as_small_as_the_epsilon_of_adam() -> None:
     vectors = matrices(2, 5, 4, seed=9) * 1e-3
-    result = DOP(steps=5, learning_rate=1e-3, decay=1.0).combine_matrices(vectors.clone())
+    result = folded(DOP(steps=5, learning_rate=1e-3, decay=1.0), vectors)
     torch.testing.assert_close(result, dop(vectors, 5, 1e-3, 1.0), rtol=1e-6, atol=0)
 
 
@@ -105,7 +112,7 @@ def test_the_compromise_is_better_than_the_mean(stability: float) -> None:
     vectors = torch.stack([low_rank(2, 8, 8, seed=seed) for seed in (2, 3)])
     losses = []
     for steps in (0, 500):
-        result = DOP(steps=steps, learning_rate=0.01, stability=stability, decay=1.0).combine_matrices(vectors)
+        result = folded(DOP(steps=steps, learning_rate=0.01, stability=stability, decay=1.0), vectors)
         one, other = (float(distance(result, target, 0.99999)) for target in vectors)
         losses.append(stability * one + (1 - stability) * other)
     assert losses[1] < 0.9 * losses[0]
@@ -114,8 +121,7 @@ def test_the_compromise_is_better_than_the_mean(stability: float) -> None:
 def test_more_stability_stays_nearer_to_the_first() -> None:
     vectors = matrices(2, 5, 6, seed=4)
     results = [
-        DOP(steps=300, learning_rate=0.01, stability=share, decay=1.0).combine_matrices(vectors)
-        for share in (0.0, 0.5, 1.0)
+        folded(DOP(steps=300, learning_rate=0.01, stability=share, decay=1.0), vectors) for share in (0.0, 0.5, 1.0)
     ]
     distances = [float(distance(result, vectors[0], 1.0)) for result in results]
     assert all(farther > 2 * nearer for farther, nearer in itertools.pairwise(distances))
@@ -124,13 +130,13 @@ def test_more_stability_stays_nearer_to_the_first() -> None:
 @pytest.mark.parametrize("decay", [0.0, 0.999, 1.0])
 def test_copies_of_a_task_stay_as_they_are(decay: float) -> None:
     vector = low_rank(3, 5, 4, seed=5).float()
-    assert torch.equal(DOP(learning_rate=0.1, decay=decay).combine_matrices(torch.stack([vector] * 3)), vector)
-    assert not DOP(decay=decay).combine_matrices(torch.zeros(3, 2, 2)).any()
+    assert torch.equal(folded(DOP(learning_rate=0.1, decay=decay), torch.stack([vector] * 3)), vector)
+    assert not folded(DOP(decay=decay), torch.zeros(3, 2, 2)).any()
 
 
 def test_beside_a_task_that_changed_nothing_the_other_wins_where_it_has_learned_something() -> None:
     vector = low_rank(4, 5, 4, seed=6)
-    result = DOP(steps=2000, learning_rate=0.01).combine_matrices(torch.stack([torch.zeros_like(vector), vector]))
+    result = folded(DOP(steps=2000, learning_rate=0.01), torch.stack([torch.zeros_like(vector), vector]))
     assert distance(result, vector, 0.99999) < 1e-4 * distance(vector / 2, vector, 0.99999)
 
 

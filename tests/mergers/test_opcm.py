@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cl_bench.mergers import OPCM, RunningMerge
-from tests.mergers.matrix_models import FULL, OUTSIDE_LAYERS, SHAPES, WIDTH, by_hand, encoders, low_rank
+from tests.mergers.matrix_models import FULL, OUTSIDE_LAYERS, PARAMETER, SHAPES, WIDTH, by_hand, encoders, low_rank
 
 
 def opcm(models: list[dict[str, Tensor]], alpha: float, split: bool, outside_layers: str) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ def test_the_merged_vector_is_as_long_as_the_tasks_on_average() -> None:
 
 def test_what_the_merged_model_has_taken_is_taken_from_new_tasks() -> None:
     first, second = low_rank(WIDTH, 8, WIDTH, seed=2), low_rank(WIDTH, 8, WIDTH, seed=3)
-    together = OPCM(alpha=1.0).combine_matrices(torch.stack([first, second]))
+    together = OPCM(alpha=1.0).fold_matrix(first, second, PARAMETER)
     left, _, right = torch.linalg.svd(first, full_matrices=False)
     added = together - first
     assert float((left.T @ added @ right.T).abs().max()) < 1e-9
@@ -105,7 +105,7 @@ def test_what_the_merged_model_has_taken_is_taken_from_new_tasks() -> None:
 
 def test_a_copy_of_the_first_task_adds_nothing_to_its_matrices() -> None:
     vector = low_rank(WIDTH, 8, WIDTH, seed=4)
-    torch.testing.assert_close(OPCM(alpha=0.0).combine_matrices(torch.stack([vector, vector])), vector)
+    torch.testing.assert_close(OPCM(alpha=0.0).fold_matrix(vector, vector, PARAMETER), vector)
 
 
 def test_one_task_keeps_its_weights() -> None:

@@ -84,6 +84,7 @@ class Around(BaseMerger):
         if of.per_task:
             raise ValueError(f"of must merge one model for all tasks; {type(of).__name__} makes one for each")
         self.of, self.requires = of, of.requires
+        self.gains_from_a_gpu = self.sees_tasks or of.gains_from_a_gpu
 
     @property
     def memory(self) -> str:

@@ -49,6 +49,9 @@ class BaseMerger(ABC):
     restarts: bool = False
     """Whether the rule can go on from other weights than it has merged so far."""
 
+    gains_from_a_gpu: bool = False
+    """Whether it computes so much that reading files and copying to a GPU do not count."""
+
     def __init__(self, scaling: float) -> None:
         if not math.isfinite(scaling):
             raise ValueError(f"scaling must be a finite number, not {scaling}")

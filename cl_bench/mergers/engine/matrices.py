@@ -47,8 +47,7 @@ class MatrixMerger(StackMerger):
     def __init__(self, scaling: float, split_qkv: bool, matrices: Matrices, rest: Rest) -> None:
         super().__init__(scaling)
         check_matrices(matrices)
-        if rest not in ("average", "sum", "halving", "pretrained"):
-            raise ValueError(f"rest must be 'average', 'sum', 'halving' or 'pretrained', not {rest!r}")
+        check_rest(rest)
         self._split_qkv, self._matrices, self._rest = split_qkv, matrices, rest
 
     @abstractmethod
@@ -64,10 +63,8 @@ class MatrixMerger(StackMerger):
 
     def parts(self, stack: Stack) -> tuple[Tensor, ...]:
         """Returns the task vectors (T, m, n) of each matrix in a parameter; none if ``rest`` merges it."""
-        if not is_matrix(stack.name, stack.pretrained, self._matrices):
-            return ()
-        fused = self._split_qkv and is_fused_attention(stack.name, stack.pretrained)
-        return stack.vectors.flatten(2).chunk(3 if fused else 1, dim=1)
+        number = parts_of(stack.name, stack.pretrained, self._matrices, self._split_qkv)
+        return stack.vectors.flatten(2).chunk(number, dim=1) if number else ()
 
 
 def check_matrices(matrices: str) -> None:
@@ -78,6 +75,23 @@ def check_matrices(matrices: str) -> None:
     """
     if matrices not in get_args(Matrices):
         raise ValueError(f"matrices must be 'all', 'no_embeddings' or 'linear', not {matrices!r}")
+
+
+def check_rest(rest: str) -> None:
+    """Checks that this is one of ``Rest``.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if rest not in get_args(Rest):
+        raise ValueError(f"rest must be 'average', 'sum', 'halving' or 'pretrained', not {rest!r}")
+
+
+def parts_of(name: str, tensor: Tensor, matrices: Matrices, split_qkv: bool) -> int:
+    """The number of matrices, one below the other, that a parameter is merged as; 0 if it is none."""
+    if not is_matrix(name, tensor, matrices):
+        return 0
+    return 3 if split_qkv and is_fused_attention(name, tensor) else 1
 
 
 def is_matrix(name: str, tensor: Tensor, matrices: Matrices) -> bool:

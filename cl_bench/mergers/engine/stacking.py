@@ -27,6 +27,7 @@ class StackMerger(BaseMerger):
     """
 
     kind = "stacking"
+    gains_from_a_gpu = True
     version: ClassVar[int] = 1
     """Rises when what a class computes changes; here, what all stacking rules share. See ``Merger.version``."""
 

@@ -75,7 +75,7 @@ class _Parameter:
 
     def __init__(self, task: Task, name: str, shape: torch.Size, seed: int, look_for_nan: bool) -> None:
         self._task, self._name, self._shape = task, name, shape
-        self._values, self._generator = flat(task.weights[name]), _generator(seed, task.number, name)
+        self._values, self._generator = flat(task.weights[name]), task_generator(seed, task.number, name)
         self._look_for_nan = look_for_nan and not task.has_finite_values
 
     def block(self, span: slice, start: Tensor, vector: Tensor) -> TaskBlock:
@@ -94,7 +94,7 @@ def _part(statistic: Tensor | None, span: slice, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if statistic is None else flat(statistic)[span].to(like)
 
 
-def _generator(seed: int, task: int, parameter: str) -> torch.Generator:
+def task_generator(seed: int, task: int, parameter: str) -> torch.Generator:
     """A generator for one task and parameter, so that neither order nor interruption changes a draw."""
     digest = hashlib.sha256(f"{seed}/{task}/{parameter}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
