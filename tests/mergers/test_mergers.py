@@ -50,6 +50,7 @@ from cl_bench.mergers import (
     TallMasks,
     TaskArithmetic,
     Ties,
+    WeightWeaving,
     Wudi,
 )
 from cl_bench.runtime.errors import UserError
@@ -122,6 +123,10 @@ def rescale(vectors: Tensor) -> Tensor:
     return merged * (vectors.norm(dim=1).mean() / merged.norm() if merged.any() else 0)
 
 
+def weight_weaving(vectors: Tensor) -> Tensor:
+    return (vectors.sum(0) + 0.5 * magmax(vectors) + 1.5 * magmax(vectors)) / (len(vectors) + 2)
+
+
 class Method(NamedTuple):
     merger: Callable[[float], BaseMerger]
     # (T, elements) float64 -> (elements,); None: the method's own test has it
@@ -166,6 +171,7 @@ METHODS = {
     "tall_masks": Method(TallMasks, None, False, own_copies=True),
     "lines": Method(lambda scaling: Lines(MagMax(0.5), 0.0, None, scaling), lines, True),
     "rescale": Method(lambda scaling: Rescale(TaskArithmetic(0.5), "model", scaling), rescale, True, any_order=True),
+    "weight_weaving": Method(lambda scaling: WeightWeaving(MagMax(1.0), [0.5, 1.5], scaling), weight_weaving, True),
     "svc": Method(
         lambda scaling: SVC(Ties(1.0, 0.4, "encoder"), 0.5, scaling, matrices="all"),
         None,
