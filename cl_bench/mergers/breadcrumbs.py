@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers import TaskBlock
+from cl_bench.mergers.engine.blocks import BLOCK_ELEMENTS
 from cl_bench.mergers.engine.sparse import SparseMerger
+from cl_bench.mergers.numerics.selection import kth_largest_of_each
 
 
 class Breadcrumbs(SparseMerger):
@@ -17,7 +18,7 @@ class Breadcrumbs(SparseMerger):
     next k = ⌊density · n⌋ (at least one) are kept, with all that equal the first or the last of them in magnitude,
     and the rest becomes 0.
 
-    The memory is one number per element, and a sorted copy of the largest parameter.
+    The memory is one number per element, and the magnitudes of the largest parameter.
 
     Source: Davari and Belilovsky, "Model Breadcrumbs", ECCV 2024, arXiv 2312.06795. The paper's β and γ
     are 1 - outliers - density and 1 - outliers; the defaults are where the authors' search begins.
@@ -56,7 +57,8 @@ class Breadcrumbs(SparseMerger):
         magnitudes = block.vector.abs()
         removed = int(self.outliers * magnitudes.numel())
         kept = max(1, int(self.density * magnitudes.numel()))
-        # NumPy puts only these two in their places, and keeps no indices of the others.
-        places = [magnitudes.numel() - removed - kept, magnitudes.numel() - removed - 1]
-        smallest, largest = np.partition(magnitudes.cpu().numpy(), places)[places].tolist()
+        blocks = magnitudes.split(BLOCK_ELEMENTS)
+        smallest, largest = kth_largest_of_each(
+            lambda: zip(blocks, blocks, strict=True), [removed + kept, removed + 1], magnitudes.dtype
+        )
         return magnitudes.copy_(magnitudes.ge(smallest).logical_and_(magnitudes.le(largest))).mul_(block.vector)

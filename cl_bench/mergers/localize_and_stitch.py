@@ -1,6 +1,5 @@
 """Localize-and-Stitch: of each task vector a tenth, and the mean where these tenths overlap."""
 
-from collections.abc import Iterator
 from typing import Annotated, ClassVar
 
 import torch
@@ -8,7 +7,6 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock, TaskVector
-from cl_bench.mergers.numerics.selection import kth_largest
 
 
 class LocalizeAndStitch(Merger):
@@ -42,12 +40,8 @@ class LocalizeAndStitch(Merger):
 
     def look(self, vector: TaskVector) -> float:
         """The k-th largest magnitude, the bound of the region."""
-
-        def magnitudes() -> Iterator[Tensor]:
-            return (block.abs().to(vector.dtype) for block in vector.blocks())
-
         keep = max(1, int(self.density * vector.elements))
-        return kth_largest(magnitudes, keep, vector.dtype) if vector.elements else 0.0
+        return vector.kth_largest_magnitude(keep) if vector.elements else 0.0
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """sum ← sum + τ_t and count ← count + 1 in the region."""

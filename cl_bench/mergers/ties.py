@@ -1,6 +1,5 @@
 """TIES: trim, elect signs, and average the values that agree."""
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,7 +8,6 @@ from torch import Tensor
 from cl_bench.mergers import State, TaskBlock, TaskVector
 from cl_bench.mergers.engine.sparse import ElectedByWeight, SparseMerger
 from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
-from cl_bench.mergers.numerics.selection import kth_largest
 
 
 class Ties(SparseMerger):
@@ -70,13 +68,7 @@ class Ties(SparseMerger):
         """The trimming threshold: the k-th largest magnitude."""
         frozen = vector.frozen_parameters if self.trim_scope == "whole_model" else 0
         keep = max(1, int(self.density * (vector.elements + frozen)))
-        if keep >= vector.elements:
-            return 0.0
-
-        def magnitudes() -> Iterator[Tensor]:
-            return (block.abs().to(vector.dtype) for block in vector.blocks())
-
-        return kth_largest(magnitudes, keep, vector.dtype)
+        return 0.0 if keep >= vector.elements else vector.kth_largest_magnitude(keep)
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """Combines what is kept, times the task's weight, with what was kept of the tasks before."""

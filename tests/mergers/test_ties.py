@@ -74,3 +74,37 @@ def test_the_majority_sign_is_the_whole_models_task_by_task_too() -> None:
         running.add(model)
     at_once = Ties(1.0, 1.0).merge(models[0], models[1:])
     assert running.merged()["undecided"].tolist() == at_once["undecided"].tolist() == [1, 1]
+
+
+def test_few_parameters_are_folded_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The majority sign is known last, and only parameters with kept values that cancel wait for it."""
+    random = torch.Generator().manual_seed(3)
+    models = [{name: torch.randn(50, generator=random) for name in ("a", "b", "cancels")} for _ in range(4)]
+    for model, value in zip(models, (0.0, 1.0, -1.0, 0.0), strict=True):
+        model["cancels"][:] = value
+    folded: list[int] = []
+    fold = Ties.fold
+
+    def counting(self, state, block):  # type: ignore[no-untyped-def]
+        folded.append(block.task)
+        fold(self, state, block)
+
+    running = RunningMerge(Ties(1.0, 0.9, "encoder"), models[0])
+    for model in models[1:]:
+        running.add(model)
+    monkeypatch.setattr(Ties, "fold", counting)
+    merged = Ties(1.0, 0.9, "encoder").merge(models[0], models[1:])
+    assert len(folded) == 3 * (3 + 1)
+    assert all(torch.equal(merged[name], running.merged()[name]) for name in models[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_threshold_of_a_model_with_many_elements(dtype: torch.dtype) -> None:
+    """Enough of them for a sample, in parameters of different scales, the larger ones last."""
+    random = torch.Generator().manual_seed(4)
+    vectors = {f"p{i}": 10.0**i * torch.randn(70_000 * (i + 1), generator=random, dtype=dtype) for i in range(4)}
+    merged = Ties(1.0, 0.3, "encoder").merge({n: torch.zeros_like(v) for n, v in vectors.items()}, [vectors])
+    whole = torch.cat(list(vectors.values())).abs()
+    threshold = whole.sort(descending=True).values[int(0.3 * len(whole)) - 1]
+    for name, vector in vectors.items():
+        torch.testing.assert_close(merged[name], vector.where(vector.abs() >= threshold, 0), rtol=0, atol=0)

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cl_bench.mergers.numerics.selection import bracketed, kth_largest
+
 Weights = Mapping[str, Tensor]
 """A model: the names of its parameters and buffers with their tensors."""
 
@@ -93,7 +95,8 @@ class TaskVector:
     """A whole task vector, which a rule may walk through block by block, as often as it needs.
 
     Attributes:
-        blocks: Starts a new walk. A block is valid until the next one.
+        blocks: Starts a new walk. A block is valid until the next one, and may be changed.
+        sample: Draws one element in ``SAMPLED``, seeded, without a walk.
         elements: Number of elements of all parameters.
         frozen_parameters: Number of parameters of the published model that were not trained and are not here.
         dtype: The widest working type among the blocks.
@@ -101,10 +104,19 @@ class TaskVector:
     """
 
     blocks: Callable[[], Iterator[Tensor]]
+    sample: Callable[[], Tensor]
     elements: int
     frozen_parameters: int
     dtype: torch.dtype
     statistics: Mapping[str, Weights]
+
+    def kth_largest_magnitude(self, k: int) -> float:
+        """The magnitude that k elements reach; k is from 1 to the number of elements."""
+
+        def magnitudes() -> Iterator[Tensor]:
+            return (block.abs_().to(self.dtype) for block in self.blocks())
+
+        return kth_largest(magnitudes, k, self.dtype, bracketed(self.sample().abs_(), k / self.elements))
 
 
 def working_dtype(tensor: Tensor) -> torch.dtype:

@@ -62,6 +62,10 @@ class Merger(BaseMerger):
     """A method that looks at each block of the state before any is combined; ``combine`` gets the sum of its answers as
     ``block.glance``."""
 
+    def needs_glance(self, state: State) -> bool:
+        """Whether ``combine`` needs ``block.glance`` for this block; where none does, folding once is enough."""
+        return True
+
     @property
     def memory(self) -> str:
         """Numbers per element of the model."""
@@ -122,7 +126,6 @@ class Folding(Running):
         So θ_0, state and result cross the memory once, not once per task, and the state is that of a block. A rule that
         looks at whole task vectors reads all of them beforehand. One with a faster way to the same bits takes that.
         """
-        way = fast.way_of(self.merger)
         share = 0.0 if self.merger.look is None else 0.5  # of the work, that is done when all tasks were looked at
 
         def look(number: int) -> Task:
@@ -135,24 +138,17 @@ class Folding(Running):
             on_progress(share / len(models))
         self.tasks = len(tasks)
         parameters, elements = self.pretrained.parameters, max(self.pretrained.elements, 1)
-        glance = sum(side_by_side(partial(self._seen_at_once, tasks), parameters))
         model = self.new_model()
 
-        def merge(name: str) -> None:
-            result = room_for(model[name])
-            if way is not None and result.device.type == "cpu":
-                start, weights = self.pretrained.weights[name], [task.weights[name] for task in tasks]
-                fast.write(way, self.merger, start, weights, result)
-            else:
-                for span, start, folded in self._blocks(tasks, name, look_for_nan=way is None):
-                    state = self._zeros(start)
-                    for block in folded:
-                        self.merger.fold(state, block)
-                    result.view(-1)[span] = self.merger.apply(state, MergeBlock(start, self.tasks, glance))
-            self._settle(name, result, model[name], tasks)
+        def merge(names: Sequence[str], glance: float | None) -> Iterator[tuple[float, bool]]:
+            write = partial(self._write_at_once, tasks, model, glance)
+            for name, (seen, waits) in zip(names, side_by_side(write, names), strict=True):
+                on_progress(0.0 if waits else (1 - share) * model[name].numel() / elements)
+                yield seen, waits
 
-        for name, _ in zip(parameters, side_by_side(merge, parameters), strict=True):
-            on_progress((1 - share) * model[name].numel() / elements)
+        seen = list(merge(parameters, None))
+        waiting = [name for name, (_, waits) in zip(parameters, seen, strict=True) if waits]
+        list(merge(waiting, sum(part for part, _ in seen)))
         return model
 
     def merged(self) -> dict[str, Tensor]:
@@ -216,16 +212,34 @@ class Folding(Running):
         look = self.merger.look
         return task if look is None else task._replace(glance=look(task_vector(self.pretrained, task)))
 
-    def _seen_at_once(self, tasks: Sequence[Task], name: str) -> float:
-        """What the rule sees in the state of one parameter, which is made for this and thrown away, to save memory."""
-        look_back, seen = self.merger.look_back, 0.0
-        if look_back is not None:
-            for _, start, folded in self._blocks(tasks, name):
+    def _write_at_once(
+        self, tasks: Sequence[Task], model: Weights, glance: float | None, name: str
+    ) -> tuple[float, bool]:
+        """Writes one parameter, if it can be written without a glance that is not known yet.
+
+        The state is made for this and thrown away, to save memory.
+
+        Returns:
+            What ``look_back`` sees in this parameter, and whether it has to be written again with all that it sees.
+        """
+        merger, result, seen, waits = self.merger, room_for(model[name]), 0.0, False
+        way = fast.way_of(merger)
+        if way is not None and result.device.type == "cpu":
+            start, weights = self.pretrained.weights[name], [task.weights[name] for task in tasks]
+            fast.write(way, merger, start, weights, result)
+        else:
+            for span, start, folded in self._blocks(tasks, name, look_for_nan=way is None):
                 state = self._zeros(start)
                 for block in folded:
-                    self.merger.fold(state, block)
-                seen += look_back(state)
-        return seen
+                    merger.fold(state, block)
+                if glance is None and merger.look_back is not None:
+                    seen += merger.look_back(state)
+                    waits = waits or merger.needs_glance(state)
+                if not waits:
+                    result.view(-1)[span] = merger.apply(state, MergeBlock(start, self.tasks, glance or 0.0))
+        if not waits:
+            self._settle(name, result, model[name], tasks)
+        return seen, waits
 
     def _glance_back(self) -> float:
         """What the rule sees in the kept state."""

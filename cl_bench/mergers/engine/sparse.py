@@ -24,6 +24,9 @@ class Combination(Protocol):
     def look_back(self) -> Callable[[State], float] | None:
         """As ``Merger.look_back``."""
 
+    def needs_glance(self, state: State) -> bool:
+        """As ``Merger.needs_glance``."""
+
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """Returns the merged task vector of one block."""
 
@@ -37,6 +40,10 @@ class Sum:
     def fold(self, state: State, kept: Tensor) -> None:
         """sum ← sum + kept."""
         state[0].add_(kept)
+
+    def needs_glance(self, state: State) -> bool:
+        """Never: there is none."""
+        return False
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The sum itself."""
@@ -83,6 +90,11 @@ class Elected:
         """The sum of the elements' elected signs."""
         positive, negative, *_ = state
         return float((positive + negative).sign_().sum(dtype=torch.float64))
+
+    def needs_glance(self, state: State) -> bool:
+        """Whether kept values of both signs cancel in an element; where nothing was kept, either sign gives 0."""
+        positive, negative, *_ = state
+        return bool(positive.add(negative).eq_(0).mul_(positive).any())
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The mean of the kept values of the elected sign."""
@@ -161,6 +173,10 @@ class SparseMerger(Merger):
         kept = self.sparsify(block)
         for span in spans(len(kept)):  # saves memory where blocks are whole parameters
             self._combination.fold(tuple(part[span] for part in state), kept[span])
+
+    def needs_glance(self, state: State) -> bool:
+        """As the combination does."""
+        return self._combination.needs_glance(state)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """As the combination does."""

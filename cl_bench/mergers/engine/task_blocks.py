@@ -9,6 +9,7 @@ from torch import Tensor
 from cl_bench.mergers.engine.blocks import TaskBlock, TaskVector, flat, spans, working_dtype
 from cl_bench.mergers.engine.checks import check_values
 from cl_bench.mergers.engine.pretrained import Pretrained, Task
+from cl_bench.mergers.numerics.selection import places
 
 
 def starts(pretrained: Pretrained, name: str, whole: bool = False) -> Iterator[tuple[slice, Tensor]]:
@@ -60,12 +61,23 @@ def task_vector(pretrained: Pretrained, task: Task) -> TaskVector:
                 vector = vector[: len(start)] if span.start else torch.empty_like(start)
                 yield torch.sub(values[span].to(start), start, out=vector)
 
+    def sample() -> Tensor:
+        random, drawn = torch.Generator().manual_seed(0), []
+        for name in pretrained.parameters:
+            values, start = flat(task.weights[name]), flat(pretrained.weights[name])
+            at = places(len(start), random).to(start.device)
+            start = start[at].to(dtype)
+            drawn.append(values[at.to(values.device)].to(start).sub_(start))
+        return torch.cat(drawn) if drawn else torch.empty(0, dtype=dtype)
+
     wide = any(pretrained.weights[name].dtype == torch.float64 for name in pretrained.parameters)
+    dtype = torch.float64 if wide else torch.float32
     return TaskVector(
         blocks=blocks,
+        sample=sample,
         elements=pretrained.elements,
         frozen_parameters=pretrained.frozen_parameters,
-        dtype=torch.float64 if wide else torch.float32,
+        dtype=dtype,
         statistics=task.statistics,
     )
 

@@ -1,55 +1,131 @@
 """The k-th largest of more numbers than fit into memory at once."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-DIGIT_BITS = 16
-"""Bits that one pass through the numbers settles; its histogram has 2**16 bins."""
+from cl_bench.mergers.numerics.radix import by_radix
+
+Bracket: TypeAlias = tuple[float, float]
+"""The smallest and the largest number that the k-th largest is expected to be."""
+
+SAMPLED = 2**10
+"""One in so many numbers is drawn to find a bracket."""
+
+GATHERED = 2**22
+"""How many numbers within a bracket are kept at most."""
+
+_DEVIATIONS = 5  # of a rank in the sample, to either side; in one of two million brackets the k-th largest is not
 
 
-def kth_largest(blocks: Callable[[], Iterator[Tensor]], k: int, dtype: torch.dtype) -> float:
+def kth_largest(
+    blocks: Callable[[], Iterator[Tensor]], k: int, dtype: torch.dtype, bracket: Bracket | None = None
+) -> float:
     """Finds the k-th largest of non-negative numbers exactly, in memory that does not depend on how many there are.
 
     Args:
         blocks: Starts a walk through the numbers; called once per pass.
         k: From 1 to the number of numbers.
         dtype: float32 or float64, the type of all blocks.
+        bracket: Where to look; see ``bracketed``.
     """
-    return kth_largest_of_each(lambda: ((block,) for block in blocks()), [k], dtype)[0]
+    brackets = None if bracket is None else [bracket]
+    return kth_largest_of_each(lambda: ((block,) for block in blocks()), [k], dtype, brackets)[0]
 
 
 def kth_largest_of_each(
-    blocks: Callable[[], Iterator[Sequence[Tensor]]], ks: Sequence[int], dtype: torch.dtype
+    blocks: Callable[[], Iterator[Sequence[Tensor]]],
+    ks: Sequence[int],
+    dtype: torch.dtype,
+    brackets: Sequence[Bracket] | None = None,
 ) -> list[float]:
     """Finds the k-th largest in each of several runs of non-negative numbers, in the same passes.
 
-    Radix selection: the bit patterns of non-negative floats have the order of their values. A histogram of the leading
-    bits says which prefix the k-th largest has, and the next pass only looks at numbers with that prefix. That takes
-    two passes in float32, four in float64.
+    One pass counts the numbers above a bracket and gathers those within; the k-th largest is among them. Where it is
+    not, or where too many numbers are equal to be gathered, it is found by their digits, in two to four more passes.
 
     Args:
         blocks: Starts a walk through the numbers, one block of each run at a time; called once per pass.
         ks: For each run, from 1 to the number of its numbers.
         dtype: float32 or float64, the type of all blocks.
+        brackets: Where to look in each run; without them, one pass more draws a sample. They do not change the result.
     """
-    pattern_type, all_bits = (torch.int32, 31) if dtype == torch.float32 else (torch.int64, 63)
-    left, prefixes, bits = list(ks), [0] * len(ks), all_bits
-    while bits > 0:
-        width = min(DIGIT_BITS, bits)
-        bits -= width
-        histograms = torch.zeros(len(left), 2**width, dtype=torch.int64)
-        for of_each in blocks():
-            for block, prefix, histogram in zip(of_each, prefixes, histograms, strict=True):
-                digits = block.view(pattern_type).bitwise_right_shift(bits)
-                if bits + width < all_bits:
-                    digits = digits[digits.bitwise_right_shift(width) == prefix]
-                histogram += torch.bincount(digits.bitwise_and_(2**width - 1), minlength=2**width).cpu()
-        for run, histogram in enumerate(histograms):
-            at_least = histogram.flip(0).cumsum(0).flip(0)
-            # The last bin in which, counted from the top, k numbers are reached.
-            digit = int((at_least >= left[run]).sum()) - 1
-            left[run] -= int(at_least[digit] - histogram[digit])
-            prefixes[run] = prefixes[run] << width | digit
-    return [float(torch.tensor(prefix, dtype=pattern_type).view(dtype)) for prefix in prefixes]
+    searches = [_Search(*bracket) for bracket in brackets or _brackets(blocks, ks)]
+    for of_each in blocks():
+        for block, search in zip(of_each, searches, strict=True):
+            search.look_at(block.cpu().numpy())
+    found = [search.kth_largest(k) for search, k in zip(searches, ks, strict=True)]
+    missed = [run for run, number in enumerate(found) if number is None]
+    if missed:
+        numbers = by_radix(
+            lambda: ([of_each[run] for run in missed] for of_each in blocks()), [ks[r] for r in missed], dtype
+        )
+        for run, number in zip(missed, numbers, strict=True):
+            found[run] = number
+    return [number for number in found if number is not None]
+
+
+def bracketed(sample: Tensor, share: float) -> Bracket:
+    """Brackets the number that a share of all numbers reach, from a random sample of them."""
+    ordered, count = sample.sort(descending=True).values, len(sample)
+    rank, margin = share * count, _DEVIATIONS * math.sqrt(share * (1 - share) * count) + 1
+    first, last = math.floor(rank - margin), math.ceil(rank + margin)
+    return float(ordered[last]) if last < count else 0.0, float(ordered[first]) if first >= 0 else math.inf
+
+
+def _brackets(blocks: Callable[[], Iterator[Sequence[Tensor]]], ks: Sequence[int]) -> list[Bracket]:
+    """Brackets from a sample of each run, seeded; that of few numbers may be empty."""
+    random = torch.Generator().manual_seed(0)
+    samples: list[list[Tensor]] = [[] for _ in ks]
+    sizes = [0] * len(ks)
+    for of_each in blocks():
+        for run, block in enumerate(of_each):
+            sizes[run] += len(block)
+            samples[run].append(block[places(len(block), random).to(block.device)].cpu())
+    return [
+        bracketed(torch.cat(sample), k / size) if sample else (0.0, math.inf)
+        for sample, k, size in zip(samples, ks, sizes, strict=True)
+    ]
+
+
+def places(count: int, random: torch.Generator) -> Tensor:
+    """Draws places from ``count`` ones, with replacement; so many that, over all blocks, each number counts alike."""
+    drawn = int(count / SAMPLED + torch.rand((), generator=random).item())
+    return torch.randint(count, (drawn,), generator=random) if drawn else torch.empty(0, dtype=torch.int64)
+
+
+class _Search:
+    """The numbers of one run above a bracket, counted, and those within, gathered."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+        self.above = self.within = 0
+        self.gathered: list[NDArray[np.floating]] = []
+
+    def look_at(self, block: NDArray[np.floating]) -> None:
+        """Takes in one more block."""
+        above = block > self.high
+        within = np.bitwise_xor(block >= self.low, above)
+        self.above += int(np.count_nonzero(above))
+        self.within += int(np.count_nonzero(within))
+        if self.within > GATHERED:
+            self.gathered.clear()
+        elif self.low < self.high:
+            self.gathered.append(block[np.flatnonzero(within)])
+
+    def kth_largest(self, k: int) -> float | None:
+        """The k-th largest; None if it is not in the bracket, or if not all numbers there were kept."""
+        if not self.above < k <= self.above + self.within:
+            return None
+        if self.low == self.high:
+            return self.low
+        if self.within > GATHERED:
+            return None
+        numbers = np.concatenate(self.gathered)
+        place = self.above + self.within - k
+        return float(np.partition(numbers, place)[place])
