@@ -59,6 +59,7 @@ def _cl_bench(method: str, base: str) -> _Merge:
     from omegaconf import OmegaConf
 
     from cl_bench.experiment import released
+    from cl_bench.mergers import RunningMerge
     from cl_bench.runtime.instantiate import instantiate
 
     released.register()
@@ -73,7 +74,12 @@ def _cl_bench(method: str, base: str) -> _Merge:
 
     def merge(base: str, models: list[str], device: str) -> dict[str, torch.Tensor]:
         start = base if device == "cpu" else {name: tensor.to(device) for name, tensor in load_file(base).items()}
-        return merger.merge(start, models, statistics=[left_behind] * len(models))
+        if not merger.per_task:
+            return merger.merge(start, models, statistics=[left_behind] * len(models))
+        running = RunningMerge(merger, start)
+        for model in models:
+            running.add(model)
+        return running.merged_for(1)  # the others take another two passes over one model each
 
     return merge
 
