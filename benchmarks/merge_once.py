@@ -66,7 +66,7 @@ def _cl_bench(method: str, base: str) -> _Merge:
     with initialize_config_dir(str(_ROOT / "conf"), version_base="1.3"):
         config = compose("merge", [f"merger={method}"])
     for missing in OmegaConf.missing_keys(config):
-        OmegaConf.update(config, missing, 0.3)
+        OmegaConf.update(config, missing, _MISSING.get(missing, 0.3))
     node = OmegaConf.to_container(config.merger, resolve=True)
     merger = instantiate(node, "merger")
     # The numbers do not matter for the time: θ₀'s own file takes the place of what training would leave behind.
@@ -87,6 +87,9 @@ def _cl_bench(method: str, base: str) -> _Merge:
 def _grams(base: str) -> dict[str, torch.Tensor]:
     """Gram matrices have other shapes than the weights."""
     return {name: torch.eye(tensor.shape[1]) for name, tensor in load_file(base).items() if tensor.dim() == 2}
+
+
+_MISSING = {"merger.rules": [{"match": "*.mlp.*", "scaling": 0.5}]}
 
 
 def _mergekit(method: str, _: str) -> _Merge:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.documents import machine, mean, seeds, versions
 from cl_bench.experiment import released
-from cl_bench.mergers import Around, BaseMerger, StackMerger
+from cl_bench.mergers import BaseMerger, StackMerger
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of
@@ -111,14 +111,14 @@ def _paper(method: type[BaseMerger], text: str) -> str:
 
 
 def _needs(method: type[BaseMerger]) -> str:
-    if issubclass(method, Around):
+    if method.kind == "around":
         return "the inner method's"
     return ", ".join(f"`{name}`" for name in sorted(method(scaling=1.0).requires))
 
 
 def _memory(method: type[BaseMerger]) -> str:
-    if issubclass(method, Around):
-        return "all tasks" if method.sees_tasks else "the inner method's"
+    if method.kind == "around":
+        return "all tasks" if getattr(method, "sees_tasks", False) else "the inner method's"
     if issubclass(method, StackMerger):
         return "all tasks"
     return str(len(method(scaling=1.0).state))

@@ -5,7 +5,6 @@ What only training can show is checked in training, before it is stored. The pro
 
 import contextlib
 import functools
-import itertools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,9 +13,10 @@ import torch
 from torch import Tensor
 
 from cl_bench.backbones import Backbone
-from cl_bench.mergers import Around, BaseMerger
+from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.checks import check_task
-from cl_bench.mergers.engine.running_statistics import RunningStatistics, is_running_statistic
+from cl_bench.mergers.engine.pretrained import parameters_of
+from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.mergers.engine.trial import trial
 from cl_bench.runtime import user_code
 from cl_bench.runtime.errors import UserError
@@ -120,16 +120,15 @@ def merger(
 
 def _chain(merger: BaseMerger) -> Iterator[BaseMerger]:
     yield merger
-    if isinstance(merger, Around):
-        yield from _chain(merger.of)
+    for rule in merger.inside:
+        yield from _chain(rule)
 
 
 def _failing_parameter(
     make: Callable[[], BaseMerger], pretrained: Mapping[str, Tensor], frozen: int, error: Exception
 ) -> str:
     """Names the first parameter that cannot be merged on its own; empty where each of them can."""
-    weights = [name for name, tensor in pretrained.items() if tensor.is_floating_point()]
-    for name in itertools.filterfalse(is_running_statistic, weights):
+    for name in parameters_of(pretrained):
         try:
             trial(make(), {name: pretrained[name]}, frozen)
         except Exception as alone:

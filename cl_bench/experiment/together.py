@@ -13,6 +13,7 @@ from cl_bench.experiment.image_tower import no_image_tower
 from cl_bench.experiment.per_task import check_per_task
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
 from cl_bench.mergers import Last
+from cl_bench.mergers.engine.pretrained import parameters_of
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Experience, Scenario, images_needed
@@ -67,6 +68,10 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
+    try:
+        merger.check_names(parameters_of(trainer.weights()))
+    except ValueError as error:
+        raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
     experiences = trainer.experiences(scenario)
     check_per_task(settings, scenario, trainer, experiences)
     trained = [] if isinstance(trainer, Imported) else experiences

@@ -17,6 +17,7 @@ from torch import Tensor
 from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
+from cl_bench.mergers.engine.pretrained import parameters_of
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime import process
 from cl_bench.runtime.commands import typed
@@ -70,6 +71,7 @@ def merge_files(config: Mapping[str, Any]) -> None:
     _check_statistics(settings)
     try:
         models = Models(settings.pretrained, settings.finetuned)
+        settings.merger.check_names(parameters_of(models.pretrained))
         with explained(f"merger={type(settings.merger).__name__}", type(settings.merger), but=ValueError):
             merged = _merged(settings, models)
     except ValueError as error:

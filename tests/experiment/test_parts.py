@@ -47,6 +47,21 @@ class NeedsMoments(Last):
     requires: ClassVar = frozenset({"gradient_norms"})
 
 
+def test_patterns_for_names_of_parameters_that_fit_none_are_refused(configure):
+    for rules, named in (
+        ([{"match": "visual.*", "scaling": 0.5}], "merger=by_name: rules: no parameter fits 'visual.*'; there are: "),
+        (
+            [{"match": "*", "merger": {"_target_": "cl_bench.mergers.TaskArithmetic"}}],
+            "rules.0.merger.scaling is missing",
+        ),
+    ):
+        config = configure(*SHORT, "merger=by_name", "merger.rules=[]")
+        config["merger"]["rules"] = rules
+        with pytest.raises(UserError) as refused:
+            build(config)
+        assert named in str(refused.value)
+
+
 def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configure):
     config = configure(*SHORT, f"merger._target_={__name__}.NeedsMoments", "merger.scaling=1")
     with pytest.raises(UserError, match="NeedsMoments needs gradient_norms of the training, which trainer=sequential"):

@@ -132,6 +132,8 @@ def _methods(chance: random.Random) -> Iterator[str]:
         yield f"merger={merger}"
         if merger in ("task_arithmetic", "consensus"):
             yield "merger.scaling=0.3"
+        if merger == "by_name":
+            yield "merger.rules=[{match: *attn*, scaling: 0.5}]"
         if merger == "lines":
             yield "merger.beta=0.5"
         if merger in ("dop", "wudi"):

@@ -49,6 +49,12 @@ _SETTINGS = {  # that fit small models, in which all of a formula counts
     "trainer/l2sp": {"strength": 0.5, "anchor": "previous"},
     "trainer/lora": {"rank": 2, "targets": ["self_attn", "linear1", "linear2"]},
     "trainer/replay": {"buffer_images": 9},
+    "merger/by_name": {
+        "rules": [
+            {"match": "*.mlp.*", "merger": {"_target_": "cl_bench.mergers.MagMax", "scaling": 0.7}},
+            {"match": "*embedding", "scaling": 0.5},
+        ]
+    },
     "merger/dc_merge": {"density": 0.2},
     "merger/iso_cts": {"common_space_fraction": 0.5},
     "merger/pcb": {"density": 0.3},

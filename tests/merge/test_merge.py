@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from functools import partial
 from unittest import mock
 
 import pytest
@@ -16,10 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from cl_bench.merge.merge_files import merge_files
-from cl_bench.mergers import CMM, Average, MagMax
+from cl_bench.mergers import CMM, MagMax
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 from tests.conftest import ROOT
+from tests.merge.conftest import FILES, model
 from tests.store import clip_files
 
 pytestmark = pytest.mark.slow
@@ -34,24 +34,6 @@ class First(Merger):
     def combine(self, state, block):
         return state[0]
 """
-
-
-def model(seed: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {"w": torch.randn(20, 30, generator=generator), "steps": torch.tensor(1)}
-
-
-@pytest.fixture
-def merge(tmp_path, command):
-    """Runs the command in a folder with a base and two models."""
-    save_file(model(0), tmp_path / "base.safetensors")
-    save_file(model(1), tmp_path / "a.safetensors")
-    torch.save(model(2), tmp_path / "b.pt")
-
-    return partial(command, "-m", "cl_bench.merge", cwd=tmp_path)
-
-
-FILES = ("pretrained=base.safetensors", "finetuned=[a.safetensors,b.pt]", "out=new/merged.safetensors")
 
 
 def test_help_starts_in_about_a_second_and_names_the_mergers():
@@ -74,28 +56,6 @@ def test_merges_files_and_leaves_nothing_else(merge, tmp_path):
     assert all(torch.equal(merged[name], tensor) for name, tensor in expected.items())
     assert set(tmp_path.iterdir()) - before == {tmp_path / "new"}
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["merged.safetensors"]
-
-
-def test_models_have_weights_by_their_files_names_or_in_order(merge, tmp_path):
-    expected = Average(weights=[3.0, 1.0]).merge(model(0), [model(1), model(2)])["w"]
-    named = merge("merger=average", "merger.weights={a: 3}", *FILES)
-    listed = merge("merger=average", "merger.weights=[3,1]", *FILES[:2], "out=listed.safetensors")
-    assert (named.returncode, listed.returncode) == (0, 0), named.stderr + listed.stderr
-    for path in ("new/merged.safetensors", "listed.safetensors"):
-        assert torch.equal(load_file(tmp_path / path)["w"], expected)
-    for weights, told in (
-        ("{a.safetensors: 3}", "merger.weights names a.safetensors, which is no"),
-        ("[3]", "lists 1"),
-    ):
-        refused = merge("merger=average", f"merger.weights={weights}", *FILES[:2], "out=x.safetensors")
-        assert refused.returncode == 2 and told in refused.stderr and "a, b" in refused.stderr
-    # Where two files have one name, it is the path.
-    (tmp_path / "other").mkdir()
-    save_file(model(2), tmp_path / "other" / "a.safetensors")
-    alike = (FILES[0], "finetuned=[a.safetensors,other/a.safetensors]", "out=alike.safetensors")
-    done = merge("merger=average", "merger.weights={a.safetensors: 3}", *alike)
-    assert done.returncode == 0, done.stderr
-    assert torch.equal(load_file(tmp_path / "alike.safetensors")["w"], expected)
 
 
 def test_a_result_that_is_there_is_replaced_on_demand_alone(merge, tmp_path):

@@ -53,6 +53,7 @@ from cl_bench.mergers import (
     WeightWeaving,
     Wudi,
 )
+from cl_bench.mergers.by_name import ByName, Rule
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
 from cl_bench.testing import check_merger
@@ -127,6 +128,11 @@ def weight_weaving(vectors: Tensor) -> Tensor:
     return (vectors.sum(0) + 0.5 * magmax(vectors) + 1.5 * magmax(vectors)) / (len(vectors) + 2)
 
 
+def by_name(vectors: Tensor) -> Tensor:
+    matrix, vector, number = vectors.split([15, 4, 1], dim=1)
+    return torch.cat([magmax(matrix), last(vector), average(number)])
+
+
 class Method(NamedTuple):
     merger: Callable[[float], BaseMerger]
     # (T, elements) float64 -> (elements,); None: the method's own test has it
@@ -169,6 +175,9 @@ METHODS = {
     "slerp": Method(Slerp, None, True),
     "emr": Method(EMR, None, False, own_copies=True),
     "tall_masks": Method(TallMasks, None, False, own_copies=True),
+    "by_name": Method(
+        lambda scaling: ByName(Average(), [Rule("matrix*", MagMax(1.0)), Rule("vec*", Last())], scaling), by_name, True
+    ),
     "lines": Method(lambda scaling: Lines(MagMax(0.5), 0.0, None, scaling), lines, True),
     "rescale": Method(lambda scaling: Rescale(TaskArithmetic(0.5), "model", scaling), rescale, True, any_order=True),
     "weight_weaving": Method(lambda scaling: WeightWeaving(MagMax(1.0), [0.5, 1.5], scaling), weight_weaving, True),

@@ -87,6 +87,15 @@ class Around(BaseMerger):
         self.gains_from_a_gpu = self.sees_tasks or of.gains_from_a_gpu
 
     @property
+    def inside(self) -> Sequence[BaseMerger]:
+        """The inner rule."""
+        return (self.of,)
+
+    def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
+        """Statistics are for the inner rule."""
+        return self.of.fits(statistic, parameter)
+
+    @property
     def memory(self) -> str:
         """What the inner rule keeps, unless this one sees all tasks."""
         return "all tasks" if self.sees_tasks else self.of.memory
@@ -119,6 +128,11 @@ class RunningAround(WholeParameters):
         # Models are kept once: by the innermost merge that needs them.
         self._own_models = KeptModels(pretrained) if merger.sees_tasks and self._inner.models is None else None
         self.models = self._own_models or self._inner.models
+
+    @property
+    def keeps_models(self) -> bool:
+        """Whether this or the inner merge keeps them."""
+        return self.models is not None or self._inner.keeps_models
 
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
         """Folds one more task into the inner merge, and takes note of it."""

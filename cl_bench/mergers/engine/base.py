@@ -66,6 +66,20 @@ class BaseMerger(ABC):
     def begin(self, pretrained: Pretrained) -> Running:
         """Starts a merge of this rule's kind."""
 
+    @property
+    def inside(self) -> Sequence[BaseMerger]:
+        """The rules that this one is around."""
+        return ()
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Checks that the rule can do what it is told with parameters of these names; most rules know no names.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        for rule in self.inside:
+            rule.check_names(names)
+
     def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
         """Whether a statistic has the shape that it must have for this parameter: the same, unless a rule differs."""
         return statistic.shape == parameter.shape
@@ -135,6 +149,11 @@ class Running(ABC):
         self.merger, self.pretrained, self.tasks = merger, pretrained, 0
         self.averages = Averages(pretrained.weights, pretrained.running_statistics)
         keep_freed_memory()
+
+    @property
+    def keeps_models(self) -> bool:
+        """Whether all tasks' weights are kept."""
+        return self.models is not None
 
     @abstractmethod
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:

@@ -58,11 +58,7 @@ class Pretrained:
         for name, tensor in self.weights.items():
             check_kind("pretrained", name, tensor)
             check_values("pretrained", name, tensor)
-        self.parameters = [
-            name
-            for name, tensor in self.weights.items()
-            if tensor.is_floating_point() and not is_running_statistic(name)
-        ]
+        self.parameters = parameters_of(self.weights)
         self.frozen_parameters, self.running_statistics = frozen_parameters, running_statistics
 
     def without_averages(self) -> "Pretrained":
@@ -70,6 +66,18 @@ class Pretrained:
         same = copy.copy(self)
         same.running_statistics = "pretrained"
         return same
+
+    def only(self, names: Sequence[str], frozen_parameters: int) -> "Pretrained":
+        """Some of its parameters, for a merger that sees no others.
+
+        Args:
+            names: Theirs.
+            frozen_parameters: How many parameters beside these were not trained.
+        """
+        part = copy.copy(self)
+        part.weights, part.parameters = {name: self.weights[name] for name in names}, list(names)
+        part.frozen_parameters, part.running_statistics = frozen_parameters, "pretrained"
+        return part
 
     @property
     def elements(self) -> int:
@@ -100,6 +108,11 @@ class Pretrained:
             else tensor.detach().clone(memory_format=contiguous)
             for name, tensor in self.weights.items()
         }
+
+
+def parameters_of(weights: Weights) -> list[str]:
+    """The names of what is merged of a model: floating-point weights, without statistics of normalization layers."""
+    return [name for name, tensor in weights.items() if tensor.is_floating_point() and not is_running_statistic(name)]
 
 
 def room_for(result: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class RunningMerge:
     @property
     def keeps_models(self) -> bool:
         """Whether the weights of all tasks are kept by reference; then they are best mapped from files."""
-        return self._running.models is not None
+        return self._running.keeps_models
 
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
         """Folds in the weights of one more task. Weights that are refused leave everything as it was.
@@ -105,7 +105,8 @@ class RunningMerge:
 
         A rule that sees all tasks together has the models themselves instead, not copied: ``<task>/<name>`` for weights
         and buffers, and ``<task>.<statistic>/<parameter>`` for what their training left behind. A rule around another
-        has its notes, and the other's state with ``of.`` before each name.
+        has its notes, and the other's state with ``of.`` before each name; a rule by name has the states of all of
+        its rules, with their number before each name.
         """
         return self._running.state_dict()
 

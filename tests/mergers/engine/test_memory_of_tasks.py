@@ -65,7 +65,7 @@ def _constant() -> dict[str, dict]:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
             config = compose("merge", [f"merger={path.stem}"])
         for missing in OmegaConf.missing_keys(config):
-            OmegaConf.update(config, missing, 0.5)
+            OmegaConf.update(config, missing, [{"match": "*", "scaling": 0.5}] if missing == "merger.rules" else 0.5)
         node = OmegaConf.to_container(config.merger, resolve=True)
         if not RunningMerge(instantiate(node, "merger"), {"w": torch.zeros(1)}).keeps_models:
             nodes[path.stem] = node
