@@ -5,6 +5,7 @@ import textwrap
 
 from cl_bench.evaluation import Counts, Evaluator, Kind
 from cl_bench.experiment import task_models
+from cl_bench.experiment.adaptation import adapt
 from cl_bench.experiment.counting import counted
 from cl_bench.experiment.experts.accuracy import own_accuracy
 from cl_bench.experiment.parts import Parts
@@ -29,6 +30,7 @@ def evaluate(run: Run, task: Task, learned: LearnedTask) -> None:
     settings = run.parts.evaluation
     row = MatrixRow([], None)
     if settings.when == "every_task" or task.number == len(run.tasks) - 1:
+        adapt(run)
         row = _merged_row(run)
         if settings.finetuned and not run.parts.experts and not _merged_is_finetuned(run.parts):
             row = row._replace(finetuned=counted(run, run.evaluator, learned.weights))

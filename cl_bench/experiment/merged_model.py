@@ -25,11 +25,12 @@ class MergedModel:
     Attributes:
         keeps_models: Whether the merge needs all tasks' weights again, which should then be files.
         tasks: How many tasks are in it.
+        running: What merges, on rank 0.
     """
 
     def __init__(self, parts: Parts, meter: Meter) -> None:
-        self._running, self._scalings, self._meter = _running_merge(parts), parts.scalings, meter
-        self.keeps_models = self._running.keeps_models
+        self.running, self._scalings, self._meter = _running_merge(parts), parts.scalings, meter
+        self.keeps_models = self.running.keeps_models
         self.tasks = 0
 
     def add(self, weights: Weights, statistics: Mapping[str, Weights]) -> None:
@@ -37,13 +38,13 @@ class MergedModel:
         self.tasks += 1
         if distributed.is_main():
             with self._meter.stage("merging"), self._named_errors():
-                self._running.add(weights, statistics)
+                self.running.add(weights, statistics)
 
     def restart(self, weights: Weights) -> None:
         """Goes on from these weights instead of what the merger has made."""
         if distributed.is_main():
             with self._named_errors():
-                self._running.restart(weights)
+                self.running.restart(weights)
 
     def weights(self) -> Weights:
         """With the first λ, on the CPU."""
@@ -51,7 +52,7 @@ class MergedModel:
 
     def with_each_scaling(self) -> Iterator[Weights]:
         """With each λ in turn."""
-        models = self._running.merged_with_each(self._scalings) if distributed.is_main() else itertools.repeat({})
+        models = self.running.merged_with_each(self._scalings) if distributed.is_main() else itertools.repeat({})
         for _ in self._scalings:
             with self._meter.stage("merging"), self._named_errors():
                 model = next(models)
@@ -62,8 +63,8 @@ class MergedModel:
         with self._meter.stage("merging"), self._named_errors():
             if not distributed.is_main():
                 return {}
-            self._running.merger.scaling = scaling
-            return self._running.merged_for(task, candidate)
+            self.running.merger.scaling = scaling
+            return self.running.merged_for(task, candidate)
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -71,7 +72,7 @@ class MergedModel:
             yield
         except ValueError as error:  # a merger says so where values leave the range of numbers
             raise UserError(
-                f"{choice('merger', type(self._running.merger))} cannot merge task {self.tasks}: {error}"
+                f"{choice('merger', type(self.running.merger))} cannot merge task {self.tasks}: {error}"
             ) from error
 
 

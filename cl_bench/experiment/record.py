@@ -12,7 +12,7 @@ import torch
 from cl_bench import store
 from cl_bench.evaluation import Counts
 from cl_bench.evaluation.accuracies import KINDS, accuracies
-from cl_bench.experiment import earlier_result, per_task, retention, scaling_grid
+from cl_bench.experiment import earlier_result, per_task, retention, scaling_grid, sees_test_images
 from cl_bench.experiment.experts import record as experts
 from cl_bench.experiment.merged_file import write_merged
 from cl_bench.experiment.parts import Parts
@@ -62,6 +62,8 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
       own classes; null where none is named.
     - `experts`: whose weights were read; null where tasks were trained. `accuracy` is each one's own.
     - `notes`: what a reader of the numbers has to know.
+    - `sees_test_images`: whether the merger has learned on unlabelled test images (those of `split`), so that its
+      numbers stand apart.
     - `merged_model`: the file of the merged model beside the record, and its SHA-256; null where none was asked for.
     - `left_out`: which kind of accuracy is null in all of these, and why; where the headline is of it, that is null.
     - `per_task`: null unless the merger makes a model for each task. `chosen` has what validation images chose for each
@@ -90,13 +92,14 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
         "per_task": _per_task(run, reported),
+        "sees_test_images": parts.merger.sees_test_images,
         "merged_model": None,
         "finetuned": _finetuned(parts, run.finetuned, number),
         "retention": retention.described(
             parts.evaluation.retention, [row.retained[reported] if row.retained else None for row in run.rows]
         ),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
-        "notes": [*experts.notes(parts), *per_task.notes(parts.merger)],
+        "notes": [*experts.notes(parts), *per_task.notes(parts.merger), *sees_test_images.notes(parts.merger)],
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {

@@ -11,6 +11,7 @@ from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.image_tower import no_image_tower
 from cl_bench.experiment.per_task import check_per_task
+from cl_bench.experiment.sees_test_images import check_adaptation
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
 from cl_bench.mergers import Last
 from cl_bench.mergers.engine.pretrained import parameters_of
@@ -74,6 +75,7 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
     experiences = trainer.experiences(scenario)
     check_per_task(settings, scenario, trainer, experiences)
+    check_adaptation(settings, scenario, trainer, experiences)
     trained = [] if isinstance(trainer, Imported) else experiences
     if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):
         raise UserError(

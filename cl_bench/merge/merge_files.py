@@ -116,6 +116,11 @@ def _names(finetuned: list[Path]) -> list[str]:
 
 
 def _check_merger(merger: BaseMerger) -> None:
+    if merger.sees_test_images:
+        raise UserError(
+            f"{choice('merger', type(merger))} learns on test images, and this command has none; {typed('run')} does, "
+            "with trainer=imported for files."
+        )
     if merger.per_task:
         raise UserError(
             f"{choice('merger', type(merger))} makes a model for each task, and this command writes one for all; "

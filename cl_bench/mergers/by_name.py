@@ -60,7 +60,8 @@ class ByName(BaseMerger):
         scaling: λ of the whole model, beside those of the methods and patterns; 1 leaves them as they are.
 
     Raises:
-        ValueError: There are no rules, one brings neither a method nor a λ, or a method makes a model for each task.
+        ValueError: There are no rules, one brings neither a method nor a λ, or a method makes a model for each
+            task or learns on test images.
     """
 
     kind = "around"
@@ -77,6 +78,8 @@ class ByName(BaseMerger):
         self.of, self.rules = of, rules
         if per_task := [type(method).__name__ for method in self.inside if method.per_task]:
             raise ValueError(f"every method must merge one model for all tasks; {per_task[0]} makes one for each")
+        if learning := [type(method).__name__ for method in self.inside if method.sees_test_images]:
+            raise ValueError(f"every method must merge without images; {learning[0]} learns on test images")
         self.gains_from_a_gpu = any(method.gains_from_a_gpu for method in self.inside)
         self.requires = frozenset().union(*(method.requires for method in self.inside))
 

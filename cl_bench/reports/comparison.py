@@ -1,8 +1,9 @@
 """Two sets of runs, pair by pair.
 
 The two runs of a pair have their images, kind and number of tasks, order of arrival, seed and kind of accuracy in
-common. They have their method in common, too, unless each set has but one: so two methods are compared, or all methods
-before and after a change. Differences are B − A of the headline accuracy, in points.
+common; a rule that has learned on test images is not compared with one that has not. They have their method in common,
+too, unless each set has but one: so two methods are compared, or all methods before and after a change. Differences are
+B − A of the headline accuracy, in points.
 
 The test is Student's paired t over seeds. With three or five seeds a test of ranks can never be significant (the
 smallest two-sided p of Wilcoxon's is 0.25 and 0.06), while t uses how large the differences are, and gives the
@@ -90,7 +91,8 @@ def compared(a: Iterable[RecordedRun], b: Iterable[RecordedRun]) -> tuple[list[C
 
     def key(run: RecordedRun) -> Key:
         accuracy = run.result["headline"]["name"].removeprefix("accuracy.").removeprefix("metrics.")
-        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed), accuracy
+        seen = "unlabelled" if run.result.get("sees_test_images") else "none"
+        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed), accuracy, seen
 
     first, second = distinct(a, key), distinct(b, key)
     if not first.keys() & second.keys():
@@ -117,7 +119,7 @@ def changes(pairs: Iterable[tuple[RecordedRun, RecordedRun]]) -> dict[str, list[
 
 def _obstacles(first: dict[Key, RecordedRun], second: dict[Key, RecordedRun]) -> Iterator[str]:
     """For each part of the keys in which A and B have nothing in common, what each has."""
-    for part, name in enumerate(("method", "scenario", "images", "order", "seed", "accuracy")):
+    for part, name in enumerate(("method", "scenario", "images", "order", "seed", "accuracy", "test images seen")):
         a, b = (sorted({key[part] for key in runs}) for runs in (first, second))
         if not set(a) & set(b):
             yield f"{name}: {_few(a)} in A, {_few(b)} in B"

@@ -130,6 +130,7 @@ class _Record(TypedDict, total=False):
     finetuned: Settings | None
     retention: _Retention | None
     per_task: _PerTask | None
+    sees_test_images: bool
     experts: list[_Expert] | None
     notes: list[Name]
     tasks: list[_Task]

@@ -11,8 +11,8 @@ from tests.conftest import ROOT
 SWEEPS = {"merger": "mergers", "trainer": "trainers"}
 BY_THE_MAKEFILE = {"merger": {"lines"}, "trainer": {"tangent", "cmm"}}
 
-# What reads weights learns nothing, and a model for each task is compared with no model of all.
-LEFT_OUT = {"trainer": {"imported", "finished"}, "merger": {"emr", "tall_masks"}}
+# What reads weights learns nothing; a model for each task, and what sees test images, compete with no other merger.
+LEFT_OUT = {"trainer": {"imported", "finished"}, "merger": {"emr", "tall_masks", "adamerging"}}
 
 
 def swept(group, *folders):

@@ -1,7 +1,5 @@
 """Mergers that make a model for each task: what a run measures, what it leaves out and what it refuses."""
 
-import json
-
 import pytest
 
 from cl_bench.experiment.parts import build
@@ -73,15 +71,6 @@ def test_without_validation_images_the_default_counts_and_of_a_list_of_scalings_
         zero["accuracy"]["task_aware"] == grid["accuracy_after_task"]["task_aware"][0] != one["accuracy"]["task_aware"]
     )
     assert zero["accuracy"]["task_agnostic"] is None and zero["validation"] < one["validation"] and one["chosen"]
-
-
-@pytest.mark.slow
-def test_two_processes_find_the_same(run_py, tmp_path):
-    for devices in (1, 2):
-        done = run_py(*SHORT, "merger=emr", f"lightning.devices={devices}", f"hydra.run.dir={devices}")
-        assert done.returncode == 0, done.stderr
-    one, two = (json.loads((tmp_path / f"{devices}/result.json").read_text()) for devices in (1, 2))
-    assert one["matrix"] == two["matrix"] and one["per_task"] == two["per_task"] == {"chosen": [None, None]}
 
 
 @pytest.mark.slow

@@ -197,6 +197,8 @@ def _merged(settings: Mapping[str, Any]) -> list[list[float]]:
         for task in range(_TASKS + 1)
     )
     merger = instantiate(settings, "merger")
+    if merger.sees_test_images:
+        merger.coefficients = lambda name, tasks: torch.linspace(0.2, 0.4, tasks) * (1 + len(name) % 3)
     running = RunningMerge(merger, pretrained, 1000, "average")
     for task, weights in enumerate(finetuned):
         running.add(weights, {key: _statistic(key, pretrained, task) for key in merger.requires})

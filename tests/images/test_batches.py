@@ -86,6 +86,14 @@ def test_evaluation_counts_every_image_once(world, batch_size):
     assert sorted(seen) == list(range(len(SAMPLES)))
 
 
+def test_evaluation_of_a_group_counts_its_images_alone(monkeypatch):
+    samples, seen = Samples.concatenate([SAMPLES, SAMPLES], [0, 1]), []
+    for rank in range(3):
+        _as_rank(monkeypatch, rank, 3)
+        seen += [one for request in batches.EvaluationOrder(samples, 7, 1) for one in request.positions.tolist()]
+    assert sorted(seen) == list(range(len(SAMPLES), 2 * len(SAMPLES)))
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_batch_holds_the_images_of_its_labels_also_from_several_arrays(workers):
     one, other = make_dataset(3, seed=1).train, make_dataset(4, seed=2).train

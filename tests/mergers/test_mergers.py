@@ -26,6 +26,7 @@ from cl_bench.mergers import (
     STAR,
     SVC,
     TSV,
+    AdaMerging,
     Average,
     BaseMerger,
     Breadcrumbs,
@@ -107,6 +108,17 @@ def without_statistics(merger: BaseMerger) -> BaseMerger:
     return merger
 
 
+def adamerging(scaling: float) -> AdaMerging:
+    """With the coefficients that learning starts from."""
+    merger = AdaMerging(scaling=scaling)
+    merger.coefficients = lambda _, tasks: torch.full((tasks,), 0.3)
+    return merger
+
+
+def three_tenths(vectors: Tensor) -> Tensor:
+    return 0.3 * vectors.sum(0)
+
+
 def consensus(vectors: Tensor) -> Tensor:
     total = vectors.sum(0)
     users = (vectors.abs() > 0.5 * (total - vectors).abs()).sum(0)
@@ -173,6 +185,7 @@ METHODS = {
     "wudi": Method(lambda scaling: Wudi(scaling, 5, 0.01, False, "all", "sum"), None, False, own_copies=True),
     "dop": Method(lambda scaling: DOP(scaling, 5, 0.01, matrices="all"), None, True),
     "slerp": Method(Slerp, None, True),
+    "adamerging": Method(adamerging, three_tenths, False, own_copies=True, any_order=True),
     "emr": Method(EMR, None, False, own_copies=True),
     "tall_masks": Method(TallMasks, None, False, own_copies=True),
     "by_name": Method(

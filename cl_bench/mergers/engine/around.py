@@ -66,7 +66,7 @@ class Around(BaseMerger):
         scaling: λ, beside that of ``of``.
 
     Raises:
-        ValueError: ``of`` is no merger, or makes a model for each task.
+        ValueError: ``of`` is no merger, makes a model for each task, or learns on test images.
     """
 
     kind = "around"
@@ -83,6 +83,8 @@ class Around(BaseMerger):
             raise ValueError(f"of must be a merger, not {of!r}")
         if of.per_task:
             raise ValueError(f"of must merge one model for all tasks; {type(of).__name__} makes one for each")
+        if of.sees_test_images:
+            raise ValueError(f"of must merge without images; {type(of).__name__} learns on test images")
         self.of, self.requires = of, of.requires
         self.gains_from_a_gpu = self.sees_tasks or of.gains_from_a_gpu
 

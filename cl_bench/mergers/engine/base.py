@@ -46,6 +46,9 @@ class BaseMerger(ABC):
     per_task: ClassVar[bool] = False
     """Whether it makes a model for each task instead of one for all, see ``PerTaskMerger``."""
 
+    sees_test_images: ClassVar[bool] = False
+    """Whether it merges by what a run learns on unlabelled test images; such numbers stand apart in every table."""
+
     restarts: bool = False
     """Whether the rule can go on from other weights than it has merged so far."""
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from torch import Tensor
 
 from cl_bench.mergers.engine.base import BaseMerger
-from cl_bench.mergers.engine.blocks import Weights
+from cl_bench.mergers.engine.blocks import Stack, Weights
 from cl_bench.mergers.engine.pretrained import Pretrained
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.store.models import Model
@@ -39,6 +39,21 @@ class RunningMerge:
     def tasks(self) -> int:
         """Number of tasks added."""
         return self._running.tasks
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of what is merged."""
+        return self._running.pretrained.parameters
+
+    def stack(self, name: str) -> Stack:
+        """One parameter of all tasks so far.
+
+        Raises:
+            ValueError: The rule keeps a state instead of the tasks' weights.
+        """
+        if self._running.models is None:
+            raise ValueError(f"{type(self.merger).__name__} does not keep the tasks' weights")
+        return self._running.models.stack(name)
 
     @property
     def keeps_models(self) -> bool:

@@ -34,8 +34,8 @@ def trial(
         Exception: Whatever the rule raises.
         ValueError: It has changed the weights that it was given, or its result is no model, see ``BaseMerger.merge``.
     """
-    if merger.requires - _SHAPED_AS_PARAMETERS:
-        return True  # whose shapes nobody knows
+    if merger.requires - _SHAPED_AS_PARAMETERS or merger.sees_test_images:
+        return True  # of shapes that nobody knows, or of images
     models = [pretrained, *(_moved(pretrained, seed) for seed in (1, 2))]
     before = [_sums(model) for model in models]
     running = RunningMerge(merger, pretrained, frozen_parameters, running_statistics)

@@ -29,7 +29,7 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
         "place": place.as_posix(),
         "sweep": place.parts[0] if place.parts else folder.name,
         "scenario": scenario_name(result),
-        "method": method_of(result),
+        "method": method_of(result) + " (unlabelled test images)" * bool(result.get("sees_test_images")),
         "trainer": choices["trainer"],
         "merger": choices["merger"],
         "scaling": scaling_of(result),

@@ -15,6 +15,7 @@ from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
 from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.shown import ACCURACY, DEFAULT, higher_is_better, value_of
+from cl_bench.reports.tables.groups import grouped, stands_apart
 from cl_bench.reports.tables.swept_notes import caption, notes
 from cl_bench.reports.tables.swept_places import Column, PlacedRun, column_names, position
 from cl_bench.reports.tables.table import Cell, Row, Table
@@ -95,7 +96,7 @@ def _typed_choice(group: str, choice: str) -> tuple[str, str]:
 def _repeated_alike(placed: Sequence[PlacedRun]) -> bool:
     repeated: dict[Column, dict[str, set[tuple[int, str]]]] = defaultdict(lambda: defaultdict(set))
     for one in placed:
-        if one.run.method not in BOUNDS:
+        if one.run.method not in BOUNDS and not stands_apart(one.run):
             repeated[one.column][typed(one.row)].add((one.run.seed, repr(one.run.order)))
     return all(len(set(map(frozenset, of_rows.values()))) == 1 for of_rows in repeated.values())
 
@@ -114,7 +115,10 @@ def _table(contents: _Contents, metric: str) -> Table:
         name="sweep" if metric == ACCURACY else f"sweep_{metric}",
         caption=caption(metric, [one.run for one in in_order], most),
         columns=tuple(names.values()),
-        rows=tuple(Row(row, found, contents.competes and row not in bounds) for row, found in cells.items()),
+        rows=grouped(
+            (Row(row, found, contents.competes and row not in bounds) for row, found in cells.items()),
+            {one.row_name for one in in_order if stands_apart(one.run)},
+        ),
         higher_is_better=higher_is_better(metric),
         notes=tuple(notes(names, in_order, contents.repeated_alike, contents.lists)),
     )

@@ -65,7 +65,7 @@ def _tabular(table: Table, block: Sequence[int]) -> Iterator[str]:
     yield from _header([table.columns[i] for i in block])
     yield r"\midrule"
     for row, cells in zip(table.rows, printed_cells(table), strict=True):
-        if any(cells[i] for i in block):
+        if any(cells[i] for i in block) or not row.cells:  # a heading has none
             yield " & ".join([escaped(row.name), *(_cell(cells[i]) for i in block)]) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}}"
