@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.experiment.state import Run
+from cl_bench.mergers.engine.result_type import converted
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
 from cl_bench.store.file_hashes import sha256
@@ -25,8 +26,16 @@ def write_merged(run: Run, reported: int, result: Mapping[str, Any], folder: Pat
 
     Returns:
         The file's name and SHA-256, for the record.
+
+    Raises:
+        UserError: A value does not fit into the type that is asked for.
     """
     model = next(itertools.islice(run.merged.with_each_scaling(), reported, None))
+    if isinstance(dtype := run.parts.save_merged, str):
+        try:
+            model = converted(model, dtype)
+        except ValueError as error:
+            raise UserError(f"save_merged={dtype}: {error}; choose bfloat16 or float32.") from error
     header = {
         "cl_bench": version("cl_bench"),
         "backbone": run.parts.backbone.name,
@@ -37,6 +46,12 @@ def write_merged(run: Run, reported: int, result: Mapping[str, Any], folder: Pat
     }
     atomic.write_safetensors(folder / NAME, {name: tensor.cpu() for name, tensor in model.items()}, header)
     return {"file": NAME, "sha256": sha256(folder / NAME)}
+
+
+def is_as_asked(result: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> bool:
+    """Whether what a configuration asks for lies in the folder of a record: nothing, or the model in the same type."""
+    asked = config.get("save_merged")
+    return not asked or (is_there(result, folder) and result["config"].get("save_merged") == asked)
 
 
 def is_there(result: Mapping[str, Any], folder: Path) -> bool:

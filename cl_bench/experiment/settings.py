@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, FiniteFloat, StrictBool
+from pydantic import Field, FiniteFloat
 
 from cl_bench.evaluation import Settings
 from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
+from cl_bench.mergers.engine.result_type import TypeName
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
@@ -35,7 +36,7 @@ class RunSettings:
         scalings: All λ with which the merged model is evaluated.
         running_statistics: What becomes of normalization layers' statistics in the merged model.
         optimization: How a task is optimized.
-        save_merged: Whether the merged model is written beside the result.
+        save_merged: Whether the merged model is written beside the result, or in which type.
     """
 
     seed: int
@@ -47,7 +48,7 @@ class RunSettings:
     scalings: tuple[float, ...]
     running_statistics: RunningStatistics
     optimization: Optimization
-    save_merged: bool
+    save_merged: bool | TypeName
 
 
 def read_settings(config: Mapping[str, Any]) -> RunSettings:
@@ -70,7 +71,7 @@ def read_settings(config: Mapping[str, Any]) -> RunSettings:
             config.get("running_statistics", "pretrained"), RunningStatistics, "running_statistics"
         ),
         optimization=part(config, "optim", Optimization),
-        save_merged=validated(config.get("save_merged", False), StrictBool, "save_merged"),
+        save_merged=validated(config.get("save_merged", False), Literal[False, True, TypeName], "save_merged"),
     )
 
 

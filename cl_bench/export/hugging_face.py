@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import open_clip
+import torch
 from torch import Tensor
 
 from cl_bench.backbones import Backbone
@@ -28,8 +29,8 @@ def check_held(backbone: Backbone) -> None:
         raise UserError(f"{backbone.name}: {problem}, which a {_CLASS} cannot hold; merged.safetensors can.")
 
 
-def config(backbone: Backbone) -> dict[str, Any]:
-    """The content of `config.json`."""
+def config(backbone: Backbone, dtype: torch.dtype) -> dict[str, Any]:
+    """The content of `config.json`, for weights of a type."""
     tower = _tower(backbone)
     width = int(tower["width"])
     return {
@@ -46,7 +47,7 @@ def config(backbone: Backbone) -> dict[str, Any]:
         "hidden_act": "quick_gelu" if backbone.text_identity["configuration"].get("quick_gelu") else "gelu",
         "layer_norm_eps": 1e-5,
         "attention_dropout": 0.0,
-        "torch_dtype": "float32",
+        "torch_dtype": str(dtype).removeprefix("torch."),
     }
 
 

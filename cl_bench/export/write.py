@@ -44,9 +44,10 @@ def _check_free(folders: Sequence[Path], overwrite: bool) -> None:
 
 
 def _write(run: OpenedRun, model: ExportedModel, folder: Path) -> None:
+    dtype = next(iter(model.weights.values())).dtype
     with atomic.new_folder(folder, replace=True) as new:
         atomic.write_safetensors(new / "model.safetensors", hugging_face.tensors(model.weights))
-        atomic.write_json(new / "config.json", hugging_face.config(run.parts.backbone))
+        atomic.write_json(new / "config.json", hugging_face.config(run.parts.backbone, dtype))
         atomic.write_json(new / "preprocessor_config.json", hugging_face.preprocessing(run.parts.backbone))
         atomic.write_json(new / FACTS, facts(run, model))
         atomic.write_text(new / "README.md", card(run, model))

@@ -168,7 +168,7 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
         UserError: There is such a result, but what it was made from is missing or has become invalid.
     """
     from cl_bench.experiment.earlier_result import what_counts
-    from cl_bench.experiment.merged_file import is_there
+    from cl_bench.experiment.merged_file import is_as_asked
     from cl_bench.store import fingerprint, read_result
 
     try:
@@ -177,7 +177,7 @@ def result(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
         return None
     if what_counts(found["config"]) != what_counts(config):
         return None
-    if config.get("save_merged") and not is_there(found, folder):
+    if not is_as_asked(found, config, folder):
         return None
     from cl_bench.experiment.parts import build_here
 

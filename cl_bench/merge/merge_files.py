@@ -18,6 +18,7 @@ from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
 from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.pretrained import parameters_of
+from cl_bench.mergers.engine.result_type import TypeName, converted, wide_enough
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
 from cl_bench.runtime import process
 from cl_bench.runtime.commands import typed
@@ -40,6 +41,7 @@ class MergeSettings:
         out: The file to write.
         statistics: For each task the files of what its training left behind, by name.
         running_statistics: Whose running means and variances the merged model gets.
+        out_dtype: The type of the merged model's weights; None for that of `pretrained`.
         frozen_parameters: Parameters of the published model beside those in the files.
         overwrite: Whether `out` may be replaced.
     """
@@ -50,6 +52,7 @@ class MergeSettings:
     out: Path
     statistics: list[dict[str, Path]]
     running_statistics: RunningStatistics
+    out_dtype: TypeName | None
     frozen_parameters: int
     overwrite: bool
 
@@ -73,13 +76,15 @@ def merge_files(config: Mapping[str, Any]) -> None:
         models = Models(settings.pretrained, settings.finetuned)
         settings.merger.check_names(parameters_of(models.pretrained))
         with explained(f"merger={type(settings.merger).__name__}", type(settings.merger), but=ValueError):
-            merged = _merged(settings, models)
+            merged = models.whole(_merged(settings, models))
+        if settings.out_dtype is not None:
+            merged = converted(merged, settings.out_dtype)
     except ValueError as error:
         raise UserError(f"{str(error).removesuffix('.')}.") from error
     if not merged:
         raise UserError(f"pretrained={settings.pretrained} has no tensors: there is nothing to merge.")
     try:
-        write_safetensors(settings.out, models.whole(merged))
+        write_safetensors(settings.out, merged)
     except (OSError, SafetensorError) as error:
         raise UserError(f"out={settings.out} cannot be written ({error}).") from error
     seconds = time.perf_counter() - begin
@@ -104,6 +109,7 @@ def _settings(config: Mapping[str, Any]) -> MergeSettings:
         out=validated(config["out"], Path, "out"),
         statistics=validated(config.get("statistics"), list[dict[str, Path]], "statistics"),
         running_statistics=validated(config.get("running_statistics"), RunningStatistics, "running_statistics"),
+        out_dtype=validated(config.get("out_dtype"), TypeName | None, "out_dtype"),
         frozen_parameters=validated(config.get("frozen_parameters"), Annotated[int, Field(ge=0)], "frozen_parameters"),
         overwrite=validated(config["overwrite"], bool, "overwrite"),
     )
@@ -165,11 +171,12 @@ def _check_statistics(settings: MergeSettings) -> None:
 
 def _merged(settings: MergeSettings, models: Models) -> dict[str, Tensor]:
     """The merged weights; a terminal shows how far the merge is."""
+    start, dtype = models.pretrained, settings.out_dtype
     columns = (progress.TextColumn("merging"), progress.BarColumn(), progress.TaskProgressColumn())
     with progress.Progress(*columns, disable=not sys.stdout.isatty(), transient=True) as bar:
         task = bar.add_task("merging", total=1.0)
         return settings.merger.merge(
-            models.pretrained,
+            start if dtype is None else wide_enough(start, dtype),
             models.finetuned,
             settings.frozen_parameters + models.kept_elements,
             settings.statistics,

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 import cl_bench
 from cl_bench.backbones import TinyClip
 from cl_bench.experiment.parts import build_here
+from cl_bench.experiment.settings import read_settings
+from cl_bench.runtime.errors import UserError
 from tests.conftest import ROOT, SHORT
 
 pytestmark = pytest.mark.slow
@@ -41,6 +43,28 @@ def test_the_file_has_the_model_whose_numbers_are_reported(run_py, tmp_path, mon
     assert header["fingerprint"] == record["fingerprint"] and float(header["scaling"]) == record["scaling"]
     assert (header["backbone"], header["merger"], header["format"]) == ("tiny_clip", "magmax", "pt")
     assert accuracy(record, load_file(path), "test") == record["accuracy"]["task_agnostic"]
+
+
+def test_a_type_may_be_asked_for_and_a_sweep_writes_the_file_again_in_another(run_py, command, configure, tmp_path):
+    sweep = ("-m", *SHORT, "merger=average", "evaluation=final", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=run")
+    path = tmp_path / "sweep/run/merged.safetensors"
+    assert run_py(*sweep, "save_merged=true").returncode == 0
+    exact = load_file(path)
+    assert run_py(*sweep, "save_merged=bfloat16").returncode == 0
+    rounded = load_file(path)
+    assert all(torch.equal(rounded[name], tensor.bfloat16()) for name, tensor in exact.items())
+    assert not path.with_name("result_1.json").exists()  # the numbers are the same
+    assert "skipped, its result is there" in run_py(*sweep, "save_merged=bfloat16").stdout
+    done = command("-m", "cl_bench.export", "sweep/run", "exported", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    merged, task = (
+        json.loads((tmp_path / f"exported/{name}/config.json").read_text()) for name in ("merged", "task_01")
+    )
+    assert (merged["torch_dtype"], task["torch_dtype"]) == ("bfloat16", "float32")
+    with pytest.raises(UserError, match="save_merged='float8' does not fit: input should be False, True, 'f"):
+        read_settings(configure(*SHORT, "save_merged=float8"))
+    too_large = run_py(*SHORT, "merger=average", "merger.scaling=1e9", "save_merged=float16", "hydra.run.dir=large")
+    assert too_large.returncode == 2 and "save_merged=float16: merged: " in too_large.stderr
 
 
 def test_nothing_is_written_unless_it_is_asked_for_and_a_sweep_writes_what_is_missing(run_py, tmp_path):

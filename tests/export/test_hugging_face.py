@@ -33,7 +33,7 @@ def backbone(tmp_path, projection="proj", **configuration):
 
 def loaded(backbone, folder):
     atomic.write_safetensors(folder / "model.safetensors", hugging_face.tensors(backbone.encoder.state_dict()))
-    atomic.write_json(folder / "config.json", hugging_face.config(backbone))
+    atomic.write_json(folder / "config.json", hugging_face.config(backbone, torch.float32))
     atomic.write_json(folder / "preprocessor_config.json", hugging_face.preprocessing(backbone))
     model, said = CLIPVisionModelWithProjection.from_pretrained(folder, output_loading_info=True)
     assert not any(said.values()), said
@@ -72,7 +72,7 @@ def test_published_towers_have_the_sizes_of_openais_on_the_hub(name, monkeypatch
         text_identity = {"configuration": configuration}  # noqa: RUF012
         transform = type("Transform", (), {"size": 224})
 
-    found = hugging_face.config(Named)
+    found = hugging_face.config(Named, torch.float32)
     large = name == "ViT-L-14"
     assert (found["hidden_size"], found["intermediate_size"]) == ((1024, 4096) if large else (768, 3072))
     assert (found["num_hidden_layers"], found["num_attention_heads"]) == ((24, 16) if large else (12, 12))

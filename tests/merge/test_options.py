@@ -1,4 +1,4 @@
-"""Settings of the merge command that say what counts how much: weights of models, rules and scalings by name."""
+"""Settings of the merge command beside the files: weights of models, rules by name, the type of the result."""
 
 import pytest
 import torch
@@ -53,3 +53,25 @@ def test_parameters_have_rules_and_scalings_by_their_names(merge, tmp_path):
     refused = merge(*files, "merger.rules=[{match: attn, scaling: 0.5}]", "out=x.safetensors")
     assert refused.returncode == 2 and not (tmp_path / "x.safetensors").exists()
     assert "no parameter fits 'attn'; there are: proj, visual.attn.w, visual.mlp.w." in refused.stderr
+
+
+def test_the_result_has_the_type_that_is_asked_for(merge, tmp_path):
+    start, *finetuned = ({"w": model(seed)["w"], "layer.running_var": torch.ones(3)} for seed in range(3))
+    save_file({"w": start["w"].bfloat16(), "layer.running_var": torch.ones(3)}, tmp_path / "base.safetensors")
+    for name, weights in zip("ab", finetuned, strict=True):
+        save_file(weights, tmp_path / f"{name}.safetensors")
+    files = (FILES[0], "finetuned=[a.safetensors,b.safetensors]", "merger=average")
+    expected = finetuned[0]["w"].lerp(finetuned[1]["w"], 0.5)
+    for dtype, out in ((None, torch.bfloat16), ("float32", torch.float32), ("float16", torch.float16)):
+        done = merge(*files, f"out={dtype}.safetensors", *([f"out_dtype={dtype}"] if dtype else []))
+        assert done.returncode == 0, done.stderr
+        merged = load_file(tmp_path / f"{dtype}.safetensors")
+        assert merged["w"].dtype == out and merged["layer.running_var"].dtype == (out if dtype else torch.float32)
+        torch.testing.assert_close(merged["w"].float(), expected, rtol=torch.finfo(out).eps, atol=1e-6)
+    for more, told in (
+        (("out_dtype=float8",), "out_dtype='float8' does not fit: input should be 'float64', 'float32', 'bfloat16' or"),
+        (("out_dtype=float16", "merger.scaling=1e6"), "'w' has values from "),
+    ):
+        refused = merge(*files, "out=refused.safetensors", *more)
+        assert refused.returncode == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
+    assert not (tmp_path / "refused.safetensors").exists()
