@@ -32,12 +32,14 @@ from cl_bench.mergers import (
     Breadcrumbs,
     CoFiMA,
     Consensus,
+    CoreSpace,
     Dare,
     DCMerge,
     Della,
     Fisher,
     IsoC,
     IsoCTS,
+    KnOTS,
     Last,
     Lines,
     LocalizeAndStitch,
@@ -194,6 +196,12 @@ METHODS = {
     "lines": Method(lambda scaling: Lines(MagMax(0.5), 0.0, None, scaling), lines, True),
     "rescale": Method(lambda scaling: Rescale(TaskArithmetic(0.5), "model", scaling), rescale, True, any_order=True),
     "weight_weaving": Method(lambda scaling: WeightWeaving(MagMax(1.0), [0.5, 1.5], scaling), weight_weaving, True),
+    "knots": Method(
+        lambda scaling: KnOTS(Average(), "released", scaling, matrices="all"), average, True, own_copies=True
+    ),
+    "core_space": Method(
+        lambda scaling: CoreSpace(Average(), False, scaling, matrices="all"), average, True, own_copies=True
+    ),
     "svc": Method(
         lambda scaling: SVC(Ties(1.0, 0.4, "encoder"), 0.5, scaling, matrices="all"),
         None,

@@ -79,12 +79,7 @@ class Around(BaseMerger):
 
     def __init__(self, of: BaseMerger, scaling: float) -> None:
         super().__init__(scaling)
-        if not isinstance(of, BaseMerger):
-            raise ValueError(f"of must be a merger, not {of!r}")
-        if of.per_task:
-            raise ValueError(f"of must merge one model for all tasks; {type(of).__name__} makes one for each")
-        if of.sees_test_images:
-            raise ValueError(f"of must merge without images; {type(of).__name__} learns on test images")
+        check_inner(of)
         self.of, self.requires = of, of.requires
         self.gains_from_a_gpu = self.sees_tasks or of.gains_from_a_gpu
 
@@ -116,6 +111,20 @@ class Around(BaseMerger):
     def begin(self, pretrained: Pretrained) -> "RunningAround":
         """Starts the inner rule's merge, and notes beside it."""
         return RunningAround(self, pretrained)
+
+
+def check_inner(of: object) -> None:
+    """Checks that a rule can be the inner one of another.
+
+    Raises:
+        ValueError: It is no merger, makes a model for each task, or learns on test images.
+    """
+    if not isinstance(of, BaseMerger):
+        raise ValueError(f"of must be a merger, not {of!r}")
+    if of.per_task:
+        raise ValueError(f"of must merge one model for all tasks; {type(of).__name__} makes one for each")
+    if of.sees_test_images:
+        raise ValueError(f"of must merge without images; {type(of).__name__} learns on test images")
 
 
 class RunningAround(WholeParameters):

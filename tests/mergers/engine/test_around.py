@@ -247,6 +247,17 @@ def test_published_inner_methods() -> None:
     assert isinstance(ties := merger_of("merger=svc", "merger@merger.of=ties"), SVC) and ties.of.scaling == 0.55
 
 
+@pytest.mark.parametrize(
+    ("name", "inner"), [("knots", Ties), ("core_space", TSV), ("weight_weaving", TaskArithmetic)], ids=str
+)
+def test_what_has_a_scaling_of_its_own_gives_every_inner_method_the_scaling_1(
+    name: str, inner: type[BaseMerger]
+) -> None:
+    published, other = merger_of(f"merger={name}"), merger_of(f"merger={name}", "merger@merger.of=magmax")
+    assert isinstance(published.of, inner) and isinstance(other.of, MagMax)  # type: ignore[attr-defined]
+    assert published.of.scaling == other.of.scaling == published.scaling == 1  # type: ignore[attr-defined]
+
+
 def test_three_deep_on_the_command_line() -> None:
     merger = merger_of(
         "merger=svc", "merger@merger.of=rescale", "merger@merger.of.of=magmax", "merger.of.of.scaling=0.3"
