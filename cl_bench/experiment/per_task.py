@@ -20,8 +20,8 @@ def notes(merger: BaseMerger) -> list[str]:
     if not merger.per_task:
         return []
     return [
-        f"{_name(merger)}: each task is answered by a model of its own, and by the pre-trained one before it arrives; "
-        "rules that make one model have less to go by, so compare task-aware accuracies alone."
+        f"{_name(merger)} answers each task by a model of its own, and by the pre-trained one before it arrives; rules "
+        "that make one model have less to go by, so compare task-aware accuracies alone."
     ]
 
 

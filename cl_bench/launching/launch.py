@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cl_bench.reports.headline import headline_at
 from cl_bench.runtime import process
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError
@@ -103,9 +104,11 @@ def check_cores(devices: "Devices", jobs: int) -> None:
 
 
 def objective(result: Mapping[str, Any]) -> float | None:
-    """What a sweeper may optimize: the headline on validation images; None for a result on test images.
+    """What a sweeper may optimize: the headline on validation images, or what stands for it where that is null.
+
+    None for a result on test images.
 
     Args:
         result: What `result.json` holds.
     """
-    return result["headline"]["value"] if result["split"] == "validation" else None
+    return headline_at(result, result) if result["split"] == "validation" else None

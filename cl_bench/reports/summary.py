@@ -35,6 +35,9 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     if kept := result.get("retention"):
         console.print(_retention(kept), soft_wrap=True, markup=False)
+    if any(chosen := (result.get("per_task") or {}).get("chosen", ())):
+        values = ", ".join("none" if value is None else f"{value:g}" for value in chosen)
+        console.print(f"chosen on validation images for each task: {values}", soft_wrap=True)
     if is_unchosen(result):
         console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
     elif result["scalings"] and result["training"]:

@@ -53,7 +53,7 @@ def test_each_task_is_answered_by_its_model_with_the_threshold_that_validation_i
     for key in ("accuracy", "accuracy_after_task", "metrics", "matrix"):
         assert result[key]["task_agnostic"] is None and result[key]["task_aware"] is not None
     assert result["left_out"]["task_agnostic"].startswith("merger=tall_masks makes a model for each task")
-    assert any("each task is answered by a model of its own" in note for note in result["notes"])
+    assert any("answers each task by a model of its own" in note for note in result["notes"])
 
 
 def test_without_validation_images_the_default_counts_and_of_a_list_of_scalings_task_aware_accuracy_decides(
@@ -97,7 +97,7 @@ def test_tables_give_it_a_column_of_its_own_and_other_reports_leave_it_out(run_p
     emr, magmax = (next(cells[name] for name in cells if merger in name) for merger in ("emr", "magmax"))
     assert [any(map(str.isdigit, cell)) for cell in emr] == aware
     assert [any(map(str.isdigit, cell)) for cell in magmax] == [not each for each in aware]
-    assert "merger=emr: each task is answered by a model of its own" in written
+    assert "merger=emr answers each task by a model of its own" in written
 
     compared = command("-m", "cl_bench.reports", "compare", "runs/emr", "runs/magmax", cwd=tmp_path)
     assert compared.returncode == 2 and "accuracy: task_aware in A, task_agnostic in B" in compared.stderr

@@ -136,7 +136,7 @@ def _methods(chance: random.Random) -> Iterator[str]:
             yield "merger.rules=[{match: *attn*, scaling: 0.5}]"
         if merger == "lines":
             yield "merger.beta=0.5"
-        if merger in ("dop", "wudi"):
+        if merger in ("dop", "wudi", "adamerging"):
             yield "merger.steps=2"
 
 

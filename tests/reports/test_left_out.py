@@ -14,6 +14,7 @@ from cl_bench.reports.figures.heat_maps import heat_maps
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.page.entries import details, entry
 from cl_bench.reports.page.html import html
+from cl_bench.reports.page.overview import overview
 from cl_bench.reports.records import read_all
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.summary import show
@@ -131,3 +132,39 @@ def test_the_page_has_what_is_left_and_why_nothing_else_is():
     assert [*said["matrix"]["merged"]] == [*said["matrix"]["finetuned"]] == [*said["metrics"]] == ["task_aware"]
     assert said["left_out"] == {"task_agnostic": WHY} and [*said["after"]] == ["task_aware"]
     assert json.dumps(WHY).replace("'", "\\u0027") in html([one], Path("multirun"), (), ())
+
+
+def null_headline():
+    """A merger that makes a model for each task, where the scenario's headline is among all classes."""
+    reason = "merger=emr makes a model for each task"
+    return {
+        **record("sequential_emr"),
+        "headline": {"name": "accuracy.task_agnostic", "value": None},
+        "left_out": {"task_agnostic": reason},
+        "per_task": {"chosen": [0.25, None, 0.5]},
+    }
+
+
+def test_a_headline_that_is_null_is_told_with_what_was_chosen_for_each_task(capsys, tmp_path):
+    show(null_headline(), tmp_path)
+    printed = capsys.readouterr().out
+    assert "task-agnostic is left out: merger=emr makes a model for each task" in printed
+    assert "chosen on validation images for each task: 0.25, none, 0.5" in printed and "61.00" in printed
+
+
+def test_where_the_headline_is_null_the_page_has_no_accuracy_and_says_why():
+    one = {**null_headline(), "path": "multirun/a/0/result.json"}
+    (made, said, of_all) = entry(one, Path("multirun")), details(one), overview([one, {**record(), "path": "b"}])
+    assert made["accuracy"] is None and made["forgetting"] is None and made["kind"] == "task_aware"
+    assert [*said["after"]] == ["task_aware"] and said["left_out"] == one["left_out"]
+    assert of_all["no accuracy"] == "1 run without a task-agnostic accuracy (merger=emr makes a model for each task)."
+    assert "unlabelled test images" not in of_all
+
+
+def test_figures_leave_runs_out_whose_headline_is_null_and_say_so(tmp_path, capsys):
+    write_result(tmp_path / "runs/emr/result.json", null_headline())
+    write_result(tmp_path / "runs/magmax/result.json", record())
+    assert main(["figures", str(tmp_path / "runs"), str(tmp_path / "out")]) == 0
+    assert "Left out: 1 run without a task-agnostic accuracy (merger=emr" in capsys.readouterr().out
+    (shown,) = Records.below(tmp_path / "runs").results
+    assert shown["choices"]["merger"] == "magmax"

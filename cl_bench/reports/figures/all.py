@@ -53,6 +53,8 @@ def write(folder: Path, out: Path) -> list[str]:
         UserError: There is no record, or one is damaged.
     """
     records, names = Records.below(folder), []
+    if records.left_out:
+        print(records.left_out)
     if line := chosen_only(records.results)[1]:
         print(f"accuracy_over_time: {line}")
     files = _file_names(records.scenarios)

@@ -34,10 +34,12 @@ class Records:
     Attributes:
         results: Records of runs that were evaluated on test images, and have a headline.
         analyses: What `cl_bench.analyses` measured of runs, each with its file under `path`.
+        left_out: A line about runs without a headline; None where all have one.
     """
 
     results: Sequence[Result]
     analyses: Sequence[Analysis]
+    left_out: str | None = None
 
     @classmethod
     def below(cls, folder: Path) -> "Records":
@@ -53,7 +55,8 @@ class Records:
             {**_read(path), _SCENARIO: names[path.parents[1] / "result.json"]}
             for path in sorted(folder.glob("**/analyses/*.json"))
         ]
-        return cls(with_headline(result for result in results if result["split"] == "test")[0], analyses)
+        shown, left_out = with_headline(result for result in results if result["split"] == "test")
+        return cls(shown, analyses, left_out)
 
     @property
     def scenarios(self) -> list[str]:

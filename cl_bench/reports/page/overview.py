@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from cl_bench.reports.headline import with_headline
 from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import chosen_only
@@ -15,7 +16,8 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
     merging = sum(result["seconds"]["merging"] for result in results)
     devices = {f"{result['devices']['count']} × {result['devices']['kind']}" for result in results}
     versions = {f"{name} {number}" for result in results for name, number in result["versions"].items()}
-    left_out = chosen_only(results)[1]
+    left_out, null = chosen_only(results)[1], with_headline(results)[1]
+    seeing = _listed(method_of(result) for result in results if result.get("sees_test_images"))
     return {
         "runs": str(len(results)),
         "trained streams": str(len(streams)),
@@ -26,6 +28,8 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
         "devices": _listed(devices),
         "versions": _listed(versions),
         **({"left out": left_out.removeprefix("Left out: ")} if left_out else {}),
+        **({"no accuracy": null.removeprefix("Left out: ")} if null else {}),
+        **({"unlabelled test images": f"{seeing} learned on them, and competes with nothing else"} if seeing else {}),
     }
 
 
