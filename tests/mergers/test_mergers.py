@@ -48,7 +48,6 @@ from cl_bench.mergers import (
     RandMix,
     RegMean,
     Rescale,
-    RunningMerge,
     Slerp,
     TallMasks,
     TaskArithmetic,
@@ -60,6 +59,7 @@ from cl_bench.mergers.by_name import ByName, Rule
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
 from cl_bench.testing import check_merger
+from tests.mergers.one_model import one_model
 
 CONFIGURATIONS = Path(__file__).parents[2] / "conf" / "merger"
 
@@ -237,16 +237,6 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     )
 
 
-def _merged(merger: BaseMerger, start: dict[str, Tensor], models: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The merged model; that of the first task where each has its own."""
-    if not merger.per_task:
-        return merger.merge(start, models)
-    running = RunningMerge(merger, start)
-    for model in models:
-        running.add(model)
-    return running.merged_for(1)
-
-
 @every_method
 @settings(max_examples=40, deadline=None)
 @given(streams)
@@ -314,7 +304,7 @@ def test_the_order_of_parameters_does_not_count(method: Method, seed: int) -> No
         for _ in range(4)
     ]
     in_a_file = [dict(reversed(model.items())) for model in in_memory]
-    merged, again = (_merged(method.merger(0.7), start, models) for start, *models in (in_memory, in_a_file))
+    merged, again = (one_model(method.merger(0.7), start, models) for start, *models in (in_memory, in_a_file))
     assert same(merged, {name: again[name] for name in merged})
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cl_bench.mergers import CMM, BaseMerger, CoFiMA, Fisher, RegMean, RunningMerge, fast
 from tests.mergers.matrix_models import SHAPES, encoders
+from tests.mergers.one_model import one_model
 from tests.mergers.test_mergers import METHODS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -45,10 +46,10 @@ def threads():
 def test_agrees_with_the_cpu(merger: BaseMerger, files: bool, threads: None) -> None:
     pretrained, *finetuned = encoders(4, seed=3, dtype=torch.float32)
     statistics = [left_behind(merger, task) for task in range(4)]
-    expected = merger.merge(pretrained, finetuned, statistics=statistics)
+    expected = one_model(merger, pretrained, finetuned, statistics)
     with mock.patch.object(fast, "write", side_effect=AssertionError("this is for arrays")):
         models = finetuned if files else [on_gpu(model) for model in finetuned]
-        merged = merger.merge(on_gpu(pretrained), models, statistics=statistics)
+        merged = one_model(merger, on_gpu(pretrained), models, statistics)
     assert {tensor.device.type for tensor in merged.values()} == {"cuda"}
     for name, tensor in expected.items():
         torch.testing.assert_close(merged[name].cpu(), tensor, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
@@ -62,7 +63,10 @@ def test_task_by_task_with_each_scaling(merger: BaseMerger, threads: None) -> No
         running = RunningMerge(merger, start)
         for task, weights in enumerate(finetuned):
             running.add(weights, left_behind(merger, task))
-        results.append([running.merged(), *running.merged_with_each([0.3, 0.7])])
+        if merger.per_task:
+            results.append([running.merged_for(task) for task in (1, 2, 3)])
+        else:
+            results.append([running.merged(), *running.merged_with_each([0.3, 0.7])])
     for expected, merged in zip(*results, strict=True):
         for name, tensor in expected.items():
             torch.testing.assert_close(merged[name].cpu(), tensor, rtol=1e-4, atol=1e-4)

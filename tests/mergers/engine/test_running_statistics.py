@@ -25,6 +25,7 @@ from cl_bench.mergers import (
 from cl_bench.mergers.engine.around import Around, Merged, Whole
 from cl_bench.mergers.engine.blocks import Stack, Weights
 from cl_bench.mergers.engine.stacking import StackMerger
+from tests.mergers.one_model import one_model
 from tests.mergers.test_mergers import METHODS
 
 STATISTICS = ("1.running_mean", "1.running_var")
@@ -50,8 +51,8 @@ def weights_alone(tensors: Weights) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_rule_gives_what_it_gives_without_them_and_they_stay(name: str) -> None:
     merger = METHODS[name].merger(0.5)
-    merged = merger.merge(PRETRAINED, TUNED)
-    alone = merger.merge(weights_alone(PRETRAINED), [weights_alone(tuned) for tuned in TUNED])
+    merged = one_model(merger, PRETRAINED, TUNED)
+    alone = one_model(merger, weights_alone(PRETRAINED), [weights_alone(tuned) for tuned in TUNED])
     assert all(torch.equal(merged[key], tensor) for key, tensor in alone.items())
     assert all(torch.equal(merged[key], PRETRAINED[key]) for key in STATISTICS)
     assert merged["1.num_batches_tracked"] == PRETRAINED["1.num_batches_tracked"]
