@@ -69,11 +69,12 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
+    experiences, weights = trainer.experiences(scenario), trainer.weights()
     try:
-        merger.check_names(parameters_of(trainer.weights()))
+        merger.check_names(parameters_of(weights))
+        merger.check_tasks({name: weights[name] for name in parameters_of(weights)}, len(experiences))
     except ValueError as error:
         raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
-    experiences = trainer.experiences(scenario)
     check_per_task(settings, scenario, trainer, experiences)
     check_adaptation(settings, scenario, trainer, experiences)
     trained = [] if isinstance(trainer, Imported) else experiences

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, ConfigDict, FiniteFloat, InstanceOf
 from torch import Tensor
 
-from cl_bench.mergers import BaseMerger
+from cl_bench.mergers import BaseMerger, Weights
 from cl_bench.mergers.engine.in_parts import InParts
 from cl_bench.mergers.engine.pretrained import Pretrained
 from cl_bench.runtime.errors import shortened
@@ -110,6 +110,13 @@ class ByName(BaseMerger):
             else:
                 rule.merger.check_names(own)
         self.of.check_names(others)
+
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Each method looks at its own parameters."""
+        *by_rule, others = self._sorted(parameters)
+        methods = [rule.merger or self.of for rule in self.rules]
+        for method, own in zip((*methods, self.of), (*by_rule, others), strict=True):
+            method.check_tasks({name: parameters[name] for name in own}, tasks)
 
     def begin(self, pretrained: Pretrained) -> InParts:
         """Starts a merge by each method, of its own parameters."""

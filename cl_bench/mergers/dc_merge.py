@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cl_bench.mergers import Stack, Weights
-from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, is_fused_attention, is_matrix
+from cl_bench.mergers.engine.matrices import Matrices, MatrixMerger, Rest, parts_of
 from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.side_by_side import side_by_side
 from cl_bench.mergers.numerics.singular import orthogonal_factor, singular
@@ -45,7 +45,7 @@ class DCMerge(MatrixMerger):
         rest: See ``Rest``.
 
     Raises:
-        ValueError: ``density`` is not in (0, 1].
+        ValueError: ``density`` is not in (0, 1]; or, while merging, there are more tasks than a matrix has directions.
     """
 
     def __init__(
@@ -61,22 +61,20 @@ class DCMerge(MatrixMerger):
             raise ValueError(f"density must be above 0 and at most 1, but is {density}")
         self._density = density
 
-    def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Weights:
-        """Checks that every matrix has a direction for each task, before the first is decomposed.
-
-        Raises:
-            ValueError: One has not.
-        """
-        for stack in stacks():
-            name, start = stack.name, stack.pretrained
-            if not is_matrix(name, start, self._matrices):
-                continue
-            rows = start.shape[0] // (3 if self._split_qkv and is_fused_attention(name, start) else 1)
-            if len(stack.weights) > (fewest := min(rows, start[0].numel())):
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Refuses more tasks than a matrix has directions."""
+        for name, start in parameters.items():
+            number = parts_of(name, start, self._matrices, self._split_qkv)
+            if number and tasks > (fewest := min(start.shape[0] // number, start[0].numel())):
                 raise ValueError(
-                    f"{name!r} has {fewest} directions, and DC-Merge needs one for each of {len(stack.weights)} tasks; "
-                    "merge fewer tasks, or take matrices=linear if it is no layer"
+                    f"{name!r} has {fewest} directions, and DC-Merge needs one for each of {tasks} tasks; merge fewer "
+                    "tasks, or take matrices=linear if it is no layer"
                 )
+
+    def look_over(self, stacks: Callable[[], Iterator[Stack]]) -> Weights:
+        """Refuses them before the first matrix is decomposed."""
+        for stack in stacks():
+            self.check_tasks({stack.name: stack.pretrained}, len(stack.weights))
         return {}
 
     def combine_matrices(self, vectors: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ class LocalizeAndStitch(Merger):
 
     The memory is one number and a count per element.
 
-    Source: He et al., "Localize-and-Stitch: Efficient Model Merging via Sparse Task Arithmetic", TMLR 2025,
+    Source: He et al., "Localize-and-Stitch: Efficient Model Merging via Sparse Task Arithmetic", TMLR,
     arXiv 2408.13656, the variant "dataless". As in the authors' code, the k-th largest element itself is left out, and
     with it all that equal it.
 

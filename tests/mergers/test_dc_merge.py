@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -6,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cl_bench.mergers import DCMerge, RunningMerge
+from cl_bench.mergers import SVC, Average, ByName, CoreSpace, DCMerge, RunningMerge
+from cl_bench.mergers.by_name import Rule
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
 from tests.mergers.matrix_models import SHAPES, WIDTH, by_hand, encoders, low_rank, partial_isometry
@@ -123,6 +125,24 @@ def test_the_rows_of_one_projection_count() -> None:
     assert DCMerge().merge(models[0], models[1:])[name].shape == (9, 8)
     with pytest.raises(ValueError, match=r"'attn\.in_proj_weight' has 3 directions"):
         DCMerge(split_qkv=True).merge(models[0], models[1:])
+
+
+def test_too_many_tasks_are_refused_before_training(run_py: Callable[..., Any]) -> None:
+    run = run_py("merger=svc", "merger@merger.of=dc_merge", "scenario=glyphs_10", "scenario.tasks=18", "lightning=cpu")
+    assert run.returncode == 2
+    assert "has 17 directions, and DC-Merge needs one for each of 18 tasks" in run.stderr
+
+
+def test_where_another_rule_has_the_small_matrices_more_tasks_are_welcome() -> None:
+    start, *_ = encoders(1)
+    parameters = {name: start[name] for name in SHAPES}
+    DCMerge().check_tasks(parameters, 3)
+    rules = [Rule("proj", Average())]
+    ByName(DCMerge(), rules).check_tasks(parameters, WIDTH)
+    CoreSpace(DCMerge()).check_tasks(parameters, WIDTH)
+    for merger in (SVC(DCMerge()), ByName(Average(), [Rule("proj", DCMerge())]), ByName(DCMerge(), rules)):
+        with pytest.raises(ValueError, match="needs one for each of 5 tasks"):
+            merger.check_tasks(parameters, WIDTH + 1)
 
 
 @pytest.mark.parametrize("density", [0.0, 1.5])

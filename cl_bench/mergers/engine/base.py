@@ -83,6 +83,15 @@ class BaseMerger(ABC):
         for rule in self.inside:
             rule.check_names(names)
 
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Checks that the rule can merge so many tasks of a model with these parameters; most merge any number.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        for rule in self.inside:
+            rule.check_tasks(parameters, tasks)
+
     def fits(self, statistic: Tensor, parameter: Tensor) -> bool:
         """Whether a statistic has the shape that it must have for this parameter: the same, unless a rule differs."""
         return statistic.shape == parameter.shape

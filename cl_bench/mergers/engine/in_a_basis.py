@@ -92,6 +92,9 @@ class InABasis(StackMerger):
         """The inner rule."""
         return (self.of,)
 
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Nobody knows before merging how many coordinates the inner rule will be given."""
+
     @abstractmethod
     def basis(self, matrix: Stack) -> Basis:
         """Finds the directions for one matrix, of which ``matrix`` has θ_0 and all tasks' weights as (m, n)."""
