@@ -24,7 +24,7 @@ class Backbone:
         model_name: The model's name in open_clip.
         clip: The model with its pre-trained weights.
         resampling: See `ImageTransform`.
-        projection: Name of the layer from hidden states to features.
+        projection: Name of the layer from hidden states to features; None where there is none.
 
     Attributes:
         encoder: The image tower with its pre-trained weights θ₀: from (B, 3, size, size) images to (B, D) features.
@@ -41,14 +41,17 @@ class Backbone:
     """
 
     def __init__(
-        self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str = "proj"
+        self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str | None = "proj"
     ) -> None:
         self.name = model_name
         self._clip = cast(Any, clip.eval().requires_grad_(False))  # open_clip's classes carry no types
         self._tokenizer = _tokenizer(model_name)
         self.encoder: nn.Module = self._clip.visual
-        if projection not in dict(self.encoder.named_parameters()):
-            raise UserError(f"backbone.projection={projection} is no parameter of the image encoder of {model_name}.")
+        if projection is not None and projection not in dict(self.encoder.named_parameters()):
+            raise UserError(
+                f"backbone.projection={projection} is no parameter of the image encoder of {model_name}; where it has "
+                "no projection, backbone.projection=null."
+            )
         self.logit_scale = float(self._clip.logit_scale.exp())
         preprocessing = open_clip.get_model_preprocess_cfg(clip)
         size = preprocessing["size"] if isinstance(preprocessing["size"], int) else preprocessing["size"][0]

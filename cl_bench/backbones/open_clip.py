@@ -30,7 +30,8 @@ class OpenClip(Backbone):
             of a whole CLIP model, see `store.layouts.reader`, as written by open_clip, OpenAI (a TorchScript archive,
             whose code is not run), Hugging Face or Lightning.
         resampling: See `ImageTransform`.
-        projection: Name of the layer from hidden states to features; in most encoders it is `proj`.
+        projection: Name of the layer from hidden states to features; in most encoders it is `proj`; None where there
+            is none.
 
     Raises:
         UserError: The model, the tag or the projection does not exist, the weights cannot be loaded, or they were
@@ -38,7 +39,7 @@ class OpenClip(Backbone):
     """
 
     def __init__(
-        self, model: str, pretrained: str, resampling: Resampling = "batched", projection: str = "proj"
+        self, model: str, pretrained: str, resampling: Resampling = "batched", projection: str | None = "proj"
     ) -> None:
         if model not in open_clip.list_models():
             raise UserError(

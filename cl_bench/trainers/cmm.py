@@ -10,6 +10,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from cl_bench.backbones.last_layer import last_layer
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.images import batches
 from cl_bench.runtime import distributed
@@ -43,7 +44,8 @@ class CMM(TaskTrainer):
     rate is 0. For Stanford Cars, lines of that code that are commented out name the l1 loss; here all use l2.
 
     Differs from the publication in: the published code finds the refined layer by its shape, 768 × 512; in ViT-B/16
-    that is the same layer.
+    that is the same layer. An encoder without a projection is not in the publication: there, the last layer that makes
+    the features is refined, see `last_layer`.
 
     Args:
         given: What every trainer is given.
@@ -51,11 +53,11 @@ class CMM(TaskTrainer):
         checkpointing: In the tangent space: whether the backward pass computes activations again, to save memory.
         refinement: The loss of the refinement; None: no refinement.
         refinement_lr: The learning rate of the refinement.
-        refined: Name of the parameter of the encoder that the refinement changes.
+        refined: Name of the parameter of the encoder that the refinement changes; None: those of its last layer.
         starts_from: The weights that a task starts from.
 
     Raises:
-        UserError: The encoder has no parameter of the name `refined`.
+        UserError: The encoder has no parameter of the name `refined`, or none that makes its features.
     """
 
     # Not `grams`: f_lin is linear in θ as a whole, not layer by layer in what a layer reads.
@@ -68,18 +70,15 @@ class CMM(TaskTrainer):
         checkpointing: bool = False,
         refinement: Literal["l1", "l2"] | None = "l2",
         refinement_lr: Annotated[float, Field(ge=0)] = 1e-7,
-        refined: str = "proj",
+        refined: str | None = "proj",
         starts_from: StartsFrom = "merged",
     ) -> None:
-        if refinement is not None and refined not in dict(given.encoder.named_parameters()):
-            raise UserError(
-                f"trainer.refined={refined} is no parameter of the image encoder; trainer.refined=proj, say."
-            )
+        self._refined = [] if refinement is None else _refined_layer(given, refined)
         encoder = Linearized(given.encoder, checkpointing) if tangent else given.encoder
         super().__init__(replace(given, encoder=encoder), starts_from)
         if tangent:
             hold_back_constants(self)
-        self._lr, self._refined = refinement_lr, refined
+        self._lr = refinement_lr
         self._difference = _LOSSES[refinement or "l2"]
         self.refines = refinement is not None
 
@@ -88,16 +87,18 @@ class CMM(TaskTrainer):
         target = {name: tensor.to(self.device) for name, tensor in previous.items()}
         self.encoder.load_state_dict(merged)
         self.encoder.requires_grad_(False).eval()
-        layer = self.encoder.get_parameter(self._refined).requires_grad_(True)
-        optimizer = torch.optim.AdamW([layer], lr=self._lr)
+        layer = [self.encoder.get_parameter(name).requires_grad_(True) for name in self._refined]
+        optimizer = torch.optim.AdamW(layer, lr=self._lr)
         size, seed = self.optimization.batch_size, torch.initial_seed()
         for batch in another_pass(experience.samples, seed, size, self.transform, self.device, "refinement"):
-            (layer.grad,) = torch.autograd.grad(self._mismatch(batch, target), [layer])
-            distributed.average(layer.grad)
+            gradients = torch.autograd.grad(self._mismatch(batch, target), layer)
+            for parameter, gradient in zip(layer, gradients, strict=True):
+                parameter.grad = gradient
+                distributed.average(gradient)
             if self.optimization.gradient_clip is not None:
-                nn.utils.clip_grad_norm_([layer], self.optimization.gradient_clip)
+                nn.utils.clip_grad_norm_(layer, self.optimization.gradient_clip)
             optimizer.step()
-        return {self._refined: layer.detach().cpu().clone()}
+        return {name: tensor.detach().cpu().clone() for name, tensor in zip(self._refined, layer, strict=True)}
 
     def _mismatch(self, batch: batches.Batch, target: Weights) -> torch.Tensor:
         images = batches.to_images(batch, self.transform)
@@ -106,3 +107,15 @@ class CMM(TaskTrainer):
         features = batches.encoded(self.encoder, images)
         total = self._difference(features, wanted, reduction="sum")
         return self.mean(total / features.shape[1], batch)
+
+
+def _refined_layer(given: Given, refined: str | None) -> list[str]:
+    if refined is None:
+        if not (names := last_layer(given.encoder, given.transform.size)):
+            raise UserError("No parameter of the image encoder makes its features; trainer.refinement=null.")
+        return names
+    if refined not in dict(given.encoder.named_parameters()):
+        raise UserError(
+            f"trainer.refined={refined} is no parameter of the image encoder; trainer.refined=null for its last layer."
+        )
+    return [refined]

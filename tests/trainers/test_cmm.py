@@ -252,6 +252,10 @@ def test_a_merger_that_cannot_go_on_from_refined_weights_is_refused(configure):
 def test_a_layer_that_is_not_there_is_named(configure):
     with pytest.raises(UserError, match=r"backbone\.projection=head is no parameter"):
         build(configure("trainer=cmm", "backbone.projection=head"))
+    with pytest.raises(
+        UserError, match=r"trainer\.refined=head is no parameter .*; trainer\.refined=null for its last"
+    ):
+        build(configure("trainer=cmm", "trainer.refined=head"))
 
 
 def test_the_refined_layer_comes_from_the_backbones_configuration(configure):

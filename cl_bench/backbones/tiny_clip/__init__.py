@@ -46,10 +46,10 @@ class TinyClip(Backbone):
 
     Args:
         resampling: See `ImageTransform`.
-        projection: Name of the layer from hidden states to features.
+        projection: Name of the layer from hidden states to features; None for the last one.
     """
 
-    def __init__(self, resampling: Resampling = "batched", projection: str = "proj") -> None:
+    def __init__(self, resampling: Resampling = "batched", projection: str | None = "proj") -> None:
         super().__init__(NAME, load(), resampling, projection)
 
     def _count_frozen(self) -> int:
