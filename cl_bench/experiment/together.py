@@ -57,6 +57,11 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('merger', type(merger))} needs {', '.join(sorted(missing))} of the training, "
             f"which {choice('trainer', type(trainer))} does not leave behind."
         )
+    if merger.starts_from not in (None, trainer.starts_from):
+        raise UserError(
+            f"{choice('merger', type(merger))} needs tasks that start from the merged weights: "
+            f"add trainer.starts_from={merger.starts_from}."
+        )
     if trainer.refines and not merger.restarts:
         raise UserError(
             f"{choice('trainer', type(trainer))} refines the merged model, from which {choice('merger', type(merger))} "

@@ -1,16 +1,14 @@
 """What every merger owes, whoever wrote it: this project's own mergers pass the same checks."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 
 from cl_bench.mergers import BaseMerger, RunningMerge
-from cl_bench.mergers.engine import blocks
 from cl_bench.testing.assertions import assert_constructed, assert_refused, assert_same, kinds
 from cl_bench.testing.made_up import SHAPES, Weights, exact_models, made_up_statistics, rough_models
-from cl_bench.testing.merged import merge, merged_of
+from cl_bench.testing.merged import blocks_of, merge, merged_of
 
 Make = Callable[[], BaseMerger]
 
@@ -64,6 +62,7 @@ def _check_inputs_and_result(make: Make) -> None:
     models = exact_models(tasks=3, seed=1)
     before = [{name: tensor.clone() for name, tensor in model.items()} for model in models]
     merged = merge(make(), models)
+    _check_statistics_are_left_alone(make, models)
     for model, kept in zip(models, before, strict=True):
         assert_same(model, kept, "The merger changes the weights that it is given; change your own copies")
     assert kinds(merged) == kinds(models[0]), (
@@ -74,6 +73,16 @@ def _check_inputs_and_result(make: Make) -> None:
         tensor.fill_(99)
     for model, kept in zip(models, before, strict=True):
         assert_same(model, kept, "The merged model shares memory with what was merged; return new tensors")
+
+
+def _check_statistics_are_left_alone(make: Make, models: Sequence[Weights]) -> None:
+    given, kept = ([made_up_statistics(make(), models[0], number) for number in (1, 2, 3)] for _ in range(2))
+    running = RunningMerge(make(), models[0])
+    for weights, statistics, before in zip(models[1:], given, kept, strict=True):
+        running.add(weights, statistics)
+        for name, tensors in statistics.items():
+            what = f"The merger changes {name}, which it is given; change your own copies"
+            assert_same(tensors, before[name], what)
 
 
 def _check_task_vectors(make: Make) -> None:
@@ -173,7 +182,7 @@ def _check_blocks(make: Make) -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         models, merged = rough_models(203, dtype), []
         for size in (1, 7, 64, 2**18):
-            with _blocks_of(size):
+            with blocks_of(size):
                 merged.append(merge(_scaled(make, 0.7), models))
             assert_same(
                 merged[-1],
@@ -282,12 +291,3 @@ def _scaled(make: Make, scaling: float) -> BaseMerger:
     merger = make()
     merger.scaling = scaling
     return merger
-
-
-@contextmanager
-def _blocks_of(elements: int) -> Iterator[None]:
-    usual, blocks.BLOCK_ELEMENTS = blocks.BLOCK_ELEMENTS, elements
-    try:
-        yield
-    finally:
-        blocks.BLOCK_ELEMENTS = usual

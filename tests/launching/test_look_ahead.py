@@ -35,6 +35,7 @@ def checked(configure, tmp_path):
         (["trainer=head_only", "merger=regmean"], "grams"),
         (["trainer=cmm", "merger=ties"], "refines"),
         (["trainer.starts_from=merged", "merger.scaling=[0.2,0.4]"], "merger.scaling is a list"),
+        (["merger=perturb_and_merge"], "start from the merged weights: add trainer.starts_from=merged"),
         (["backbone.projection=nope"], "backbone.projection=nope"),
         (["trainer=lora", "trainer.rank=0"], "trainer.rank=0"),
         (["+logger.nope=1"], "logger.nope"),

@@ -21,6 +21,7 @@ from cl_bench.mergers import (
     DOP,
     EMA,
     EMR,
+    NUFILT,
     OPCM,
     PCB,
     STAR,
@@ -32,6 +33,8 @@ from cl_bench.mergers import (
     Breadcrumbs,
     CoFiMA,
     Consensus,
+    ContinualTaskArithmetic,
+    ContinualTies,
     CoreSpace,
     Dare,
     DCMerge,
@@ -45,6 +48,7 @@ from cl_bench.mergers import (
     LocalizeAndStitch,
     MagMax,
     ModelStock,
+    PerturbAndMerge,
     RandMix,
     RegMean,
     Rescale,
@@ -147,6 +151,16 @@ def by_name(vectors: Tensor) -> Tensor:
     return torch.cat([magmax(matrix), last(vector), average(number)])
 
 
+def one_step(vectors: Tensor) -> Tensor:
+    """Perturb-and-Merge where all parameters matter alike."""
+    merged = torch.zeros_like(vectors[0])
+    for t, vector in enumerate(vectors, start=1):
+        change = vector - merged
+        length = t * change @ change
+        merged = merged + ((vectors[:t] - merged).sum(0) @ change / length if length > 0 else 0) * change
+    return merged
+
+
 class Method(NamedTuple):
     merger: Callable[[float], BaseMerger]
     # (T, elements) float64 -> (elements,); None: the method's own test has it
@@ -186,6 +200,12 @@ METHODS = {
     "opcm": Method(lambda scaling: OPCM(scaling, matrices="all"), None, False, own_copies=True),
     "wudi": Method(lambda scaling: Wudi(scaling, 5, 0.01, False, "all", "sum"), None, False, own_copies=True),
     "dop": Method(lambda scaling: DOP(scaling, 5, 0.01, matrices="all"), None, True),
+    "nufilt": Method(
+        lambda scaling: NUFILT(scaling, 5, 0.01, matrices="all", rest="sum"), None, False, own_copies=True
+    ),
+    "continual_task_arithmetic": Method(ContinualTaskArithmetic, task_arithmetic, False, any_order=True),
+    "continual_ties": Method(lambda scaling: ContinualTies(0.5, 0.4, scaling), None, False, own_copies=True),
+    "perturb_and_merge": Method(lambda scaling: without_statistics(PerturbAndMerge(scaling)), one_step, True),
     "slerp": Method(Slerp, None, True),
     "adamerging": Method(adamerging, three_tenths, False, own_copies=True, any_order=True),
     "emr": Method(EMR, None, False, own_copies=True),
@@ -308,7 +328,7 @@ def test_the_order_of_parameters_does_not_count(method: Method, seed: int) -> No
     assert same(merged, {name: again[name] for name in merged})
 
 
-@pytest.mark.parametrize("merger", [CMM, CoFiMA, Fisher, RegMean], ids=lambda merger: merger.__name__)
+@pytest.mark.parametrize("merger", [CMM, CoFiMA, Fisher, PerturbAndMerge, RegMean], ids=lambda merger: merger.__name__)
 def test_keeps_it_with_statistics(merger: type[BaseMerger]) -> None:
     assert merger().requires
     check_merger(merger)

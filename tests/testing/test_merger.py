@@ -35,6 +35,13 @@ class ChangesItsInput(Median):
         return stack.weights[0].float().add_(1) if stack.name == "vector" else stack.weights[0].sub_(1)
 
 
+class ChangesItsStatistics(Sum):
+    requires = frozenset({"importance"})
+
+    def fold(self, state, block):
+        state[0].add_(block.statistics["importance"].mul_(block.vector))
+
+
 class CountsCalls(Sum):
     calls = 0
 
@@ -104,6 +111,7 @@ def test_what_keeps_its_promises_passes(merger):
     ("merger", "message"),
     [
         (ChangesItsInput, "changes the weights that it is given; change your own copies"),
+        (ChangesItsStatistics, "changes importance, which it is given; change your own copies"),
         (CountsCalls, "keep nothing on self"),
         (RemembersTheTasks, "resumed gives other bits; keep all that it needs in the state"),
         (LooksAtTheBlock, "In blocks of 7 torch.float16 elements .* set whole_parameters = True"),

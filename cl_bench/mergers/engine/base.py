@@ -49,6 +49,9 @@ class BaseMerger(ABC):
     sees_test_images: ClassVar[bool] = False
     """Whether it merges by what a run learns on unlabelled test images; such numbers stand apart in every table."""
 
+    starts_from: ClassVar[Literal["merged"] | None] = None
+    """The weights that every task must start from, where the rule needs that; see the trainers' ``starts_from``."""
+
     restarts: bool = False
     """Whether the rule can go on from other weights than it has merged so far."""
 

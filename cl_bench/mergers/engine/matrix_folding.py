@@ -47,10 +47,14 @@ class MatrixFold(ModelFold):
         """Returns M_1 of one matrix: τ_1, unless a rule differs."""
         return vector
 
+    def parts(self, name: str, tensor: Tensor) -> int:
+        """The number of matrices, one below the other, that a parameter is merged as; 0 if ``rest`` merges it."""
+        return parts_of(name, tensor, self._matrices, self._split_qkv)
+
     def fold(self, state: State, parameter: TaskParameter, seen: tuple[float, ...]) -> Tensor | None:
         """Merges each matrix by the rule, and anything else as ``rest`` says."""
         (merged,), vector = state, parameter.vector
-        number = parts_of(parameter.name, vector, self._matrices, self._split_qkv)
+        number = self.parts(parameter.name, vector)
         if number == 0:
             _fold_rest(merged, vector, parameter.task, self._rest)
             return None
@@ -61,7 +65,7 @@ class MatrixFold(ModelFold):
     def combine(self, state: State, name: str, tasks: int, numbers: Mapping[str, float]) -> Tensor:
         """M_T."""
         (merged,) = state
-        is_mean = self._rest == "average" and parts_of(name, merged, self._matrices, self._split_qkv) == 0
+        is_mean = self._rest == "average" and self.parts(name, merged) == 0
         return merged / tasks if is_mean else merged
 
 

@@ -30,7 +30,7 @@ class TaskParameter:
         vector: Its task vector τ_t, of the parameter's shape, in the working type; a new tensor, which may be changed.
         task: t, the number of the task, from 1.
         statistics: What the task's training left behind, by name, see ``BaseMerger.requires``; zeros for a parameter
-            that was not trained.
+            that was not trained. They must not be changed.
         generator: A random generator on the CPU for this task and parameter.
     """
 
