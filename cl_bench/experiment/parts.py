@@ -36,6 +36,7 @@ from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.store import Stream, permissions, schema
+from cl_bench.store.later_settings import as_before
 from cl_bench.trainers import TaskTrainer
 from cl_bench.trainers.imported import Imported
 
@@ -225,7 +226,7 @@ def _what_shapes_weights(
     }
     if trainer.starts_from == "merged" or trainer.refines:
         training |= {
-            "merger": task_weights.without_null(task_weights.in_order(config["merger"], [e.name for e in experiences])),
+            "merger": as_before(task_weights.in_order(config["merger"], [e.name for e in experiences])),
             "frozen_parameters": backbone.frozen_parameters,
             "running_statistics": settings.running_statistics,
             "code": code,

@@ -37,16 +37,6 @@ def in_order(node: Any, tasks: Sequence[str] | None, where: str = "merger") -> A
     return inside
 
 
-def without_null(node: Any, where: str = "merger") -> Any:
-    """The same settings without weights that are null: what was trained before there were weights is found again."""
-    if not isinstance(node, Mapping):
-        return node
-    inside = {key: without_null(value, f"{where}.{key}") for key, value in node.items()}
-    if node.get("weights", 0) is None and _takes_weights(node, where):
-        del inside["weights"]
-    return inside
-
-
 def _takes_weights(node: Mapping[str, Any], where: str) -> bool:
     return "_target_" in node and hints(located(node, where)).get("weights") == TaskWeights
 

@@ -10,6 +10,7 @@ from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.reports.settings import class_names, flattened
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.source_code import changes
+from cl_bench.store.later_settings import as_before
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -124,6 +125,7 @@ def _settings(run: RecordedRun) -> dict[str, Any]:
     result, config = run.result, dict(run.result["config"])
     if isinstance(scenario := config.get("scenario"), Mapping) and scenario.get("dataset") == config.get("dataset"):
         config["scenario"] = {name: value for name, value in scenario.items() if name != "dataset"}
+    config["merger"] = as_before(config.get("merger"))
     kept = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
     images = {data["name"]: data["images"][:8] for data in result["datasets"]}
     code = {name: sha256[:8] for name, sha256 in (result.get("code") or {}).get("outside", {}).items()}
@@ -134,4 +136,4 @@ def _settings(run: RecordedRun) -> dict[str, Any]:
 
 def _experiment(run: RecordedRun) -> tuple[Any, ...]:
     """What decides the numbers: how weights were trained, merged and evaluated."""
-    return run.result["fingerprint"], run.result["config"].get("merger"), run.result["split"]
+    return run.result["fingerprint"], as_before(run.result["config"].get("merger")), run.result["split"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from cl_bench.reports.records import Result
+from cl_bench.store.later_settings import as_before
 
 Settings: TypeAlias = dict[str, Any]
 """Values under dotted names."""
@@ -81,5 +82,5 @@ def _compared(result: Result) -> Settings:
     if "dataset" in config and scenario.get("dataset") == config["dataset"]:
         del scenario["dataset"]  # the same settings, which were typed as dataset.…
     limits = {name: lightning[name] for name in _LIGHTNING_WITH_EFFECT if name in lightning}
-    flat = flattened({**config, "scenario": scenario, "lightning": limits})
+    flat = flattened({**config, "scenario": scenario, "lightning": limits, "merger": as_before(config.get("merger"))})
     return {name: value for name, value in flat.items() if not name.endswith(("_order", ".root"))}

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from cl_bench.experiment.check import check
 from cl_bench.experiment.parts import build
-from cl_bench.experiment.task_weights import in_order, without_null
+from cl_bench.experiment.task_weights import in_order
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.memo import Memo
 from tests.conftest import SHORT
@@ -34,8 +34,6 @@ def test_names_become_places_and_other_tasks_have_1():
 
 
 def test_what_was_trained_before_there_were_weights_is_found_again(configure):
-    assert without_null({"of": {**AVERAGE, "weights": None}, "weights": None}) == {"of": AVERAGE, "weights": None}
-    assert without_null({**AVERAGE, "weights": [1.0]}) == {**AVERAGE, "weights": [1.0]}
     from_merged = (*SHORT, "merger=average", "trainer.starts_from=merged")
     with_null, weighted = (build(configure(*from_merged, f"merger.weights={w}")) for w in ("null", "[1,2]"))
     assert with_null.training["merger"] == AVERAGE

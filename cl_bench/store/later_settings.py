@@ -1,0 +1,25 @@
+"""Settings that records of earlier versions do not have."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_OWN = "cl_bench.mergers."
+
+
+def as_before(merger: Any) -> Any:
+    """A merger's settings without weights of tasks that are null, which came later and change nothing.
+
+    So what was trained, and what was recorded, before there were weights is found again, and stands beside newer
+    results. Nothing is imported. Classes from outside the project keep all of their settings.
+
+    Args:
+        merger: Plain data, as in a configuration.
+    """
+    if isinstance(merger, list):
+        return [as_before(item) for item in merger]
+    if not isinstance(merger, Mapping):
+        return merger
+    is_own = str(merger.get("_target_", "")).startswith(_OWN)
+    return {
+        key: as_before(value) for key, value in merger.items() if not (is_own and key == "weights" and value is None)
+    }
