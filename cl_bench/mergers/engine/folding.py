@@ -62,9 +62,9 @@ class Merger(BaseMerger):
     """A method that looks at each block of the state before any is combined; ``combine`` gets the sum of its answers as
     ``block.glance``."""
 
-    def needs_glance(self, state: State) -> bool:
-        """Whether ``combine`` needs ``block.glance`` for this block; where none does, folding once is enough."""
-        return True
+    def undecided(self, state: State) -> Tensor:
+        """Returns the places, 1-D, where what ``combine`` makes of a block depends on its ``glance``; at first, all."""
+        return torch.arange(len(state[0]), device=state[0].device)
 
     @property
     def memory(self) -> str:
@@ -140,15 +140,13 @@ class Folding(Running):
         parameters, elements = self.pretrained.parameters, max(self.pretrained.elements, 1)
         model = self.new_model()
 
-        def merge(names: Sequence[str], glance: float | None) -> Iterator[tuple[float, bool]]:
-            write = partial(self._write_at_once, tasks, model, glance)
-            for name, (seen, waits) in zip(names, side_by_side(write, names), strict=True):
-                on_progress(0.0 if waits else (1 - share) * model[name].numel() / elements)
-                yield seen, waits
-
-        seen = list(merge(parameters, None))
-        waiting = [name for name, (_, waits) in zip(parameters, seen, strict=True) if waits]
-        list(merge(waiting, sum(part for part, _ in seen)))
+        glance, waiting = 0.0, list[Callable[[float], None]]()
+        written = side_by_side(partial(self._write_at_once, tasks, model), parameters)
+        for name, (seen, decide) in zip(parameters, written, strict=True):
+            glance += seen
+            waiting += [decide] if decide else []
+            on_progress((1 - share) * model[name].numel() / elements)
+        list(side_by_side(lambda decide: decide(glance), waiting))
         return model
 
     def merged(self) -> dict[str, Tensor]:
@@ -213,16 +211,17 @@ class Folding(Running):
         return task if look is None else task._replace(glance=look(task_vector(self.pretrained, task)))
 
     def _write_at_once(
-        self, tasks: Sequence[Task], model: Weights, glance: float | None, name: str
-    ) -> tuple[float, bool]:
-        """Writes one parameter, if it can be written without a glance that is not known yet.
+        self, tasks: Sequence[Task], model: Weights, name: str
+    ) -> tuple[float, Callable[[float], None] | None]:
+        """Writes one parameter. Returns what ``look_back`` sees in it, and what decides undecided places, if any."""
+        merger, result, seen, undecided = self.merger, room_for(model[name]), 0.0, list[tuple[Tensor, State, Tensor]]()
 
-        The state is made for this and thrown away, to save memory.
+        def decide(glance: float) -> None:
+            for places, state, start in undecided:
+                block = MergeBlock(start, self.tasks, glance)
+                result.view(-1)[places] = merger.apply(state, block).to(result.dtype)
+            self._settle(name, result, model[name], tasks)
 
-        Returns:
-            What ``look_back`` sees in this parameter, and whether it has to be written again with all that it sees.
-        """
-        merger, result, seen, waits = self.merger, room_for(model[name]), 0.0, False
         way = fast.way_of(merger)
         if way is not None and result.device.type == "cpu":
             start, weights = self.pretrained.weights[name], [task.weights[name] for task in tasks]
@@ -232,14 +231,14 @@ class Folding(Running):
                 state = self._zeros(start)
                 for block in folded:
                     merger.fold(state, block)
-                if glance is None and merger.look_back is not None:
+                result.view(-1)[span] = merger.apply(state, MergeBlock(start, self.tasks, 0.0))
+                if merger.look_back is not None:
                     seen += merger.look_back(state)
-                    waits = waits or merger.needs_glance(state)
-                if not waits:
-                    result.view(-1)[span] = merger.apply(state, MergeBlock(start, self.tasks, glance or 0.0))
-        if not waits:
-            self._settle(name, result, model[name], tasks)
-        return seen, waits
+                    if len(places := merger.undecided(state)):
+                        undecided.append((places + span.start, _part(state, places), start[places]))
+        if not undecided:
+            decide(0.0)
+        return seen, decide if undecided else None
 
     def _glance_back(self) -> float:
         """What the rule sees in the kept state."""
@@ -295,5 +294,5 @@ class Folding(Running):
         }
 
 
-def _part(state: State, span: slice) -> State:
-    return tuple(tensor[span] for tensor in state)
+def _part(state: State, places: slice | Tensor) -> State:
+    return tuple(tensor[places] for tensor in state)

@@ -24,8 +24,8 @@ class Combination(Protocol):
     def look_back(self) -> Callable[[State], float] | None:
         """As ``Merger.look_back``."""
 
-    def needs_glance(self, state: State) -> bool:
-        """As ``Merger.needs_glance``."""
+    def undecided(self, state: State) -> Tensor:
+        """As ``Merger.undecided``."""
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """Returns the merged task vector of one block."""
@@ -41,9 +41,9 @@ class Sum:
         """sum ← sum + kept."""
         state[0].add_(kept)
 
-    def needs_glance(self, state: State) -> bool:
-        """Never: there is none."""
-        return False
+    def undecided(self, state: State) -> Tensor:
+        """None: there is no glance."""
+        return torch.empty(0, dtype=torch.int64)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The sum itself."""
@@ -91,10 +91,10 @@ class Elected:
         positive, negative, *_ = state
         return float((positive + negative).sign_().sum(dtype=torch.float64))
 
-    def needs_glance(self, state: State) -> bool:
-        """Whether kept values of both signs cancel in an element; where nothing was kept, either sign gives 0."""
+    def undecided(self, state: State) -> Tensor:
+        """Where kept values of both signs cancel; where nothing was kept, either sign gives 0."""
         positive, negative, *_ = state
-        return bool(positive.add(negative).eq_(0).mul_(positive).any())
+        return positive.add(negative).eq_(0).mul_(positive).nonzero().view(-1)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """The mean of the kept values of the elected sign."""
@@ -174,9 +174,9 @@ class SparseMerger(Merger):
         for span in spans(len(kept)):  # saves memory where blocks are whole parameters
             self._combination.fold(tuple(part[span] for part in state), kept[span])
 
-    def needs_glance(self, state: State) -> bool:
+    def undecided(self, state: State) -> Tensor:
         """As the combination does."""
-        return self._combination.needs_glance(state)
+        return self._combination.undecided(state)
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """As the combination does."""
