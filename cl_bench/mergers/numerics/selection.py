@@ -17,8 +17,8 @@ Bracket: TypeAlias = tuple[float, float]
 SAMPLED = 2**10
 """One in so many numbers is drawn to find a bracket."""
 
-GATHERED = 2**22
-"""How many numbers within a bracket are kept at most."""
+GATHERED = 2**21
+"""How many numbers between the ends of a bracket are kept at most."""
 
 _DEVIATIONS = 5  # of a rank in the sample, to either side; in one of two million brackets the k-th largest is not
 
@@ -47,7 +47,7 @@ def kth_largest_of_each(
     """Finds the k-th largest in each of several runs of non-negative numbers, in the same passes.
 
     One pass counts the numbers above a bracket and gathers those within; the k-th largest is among them. Where it is
-    not, or where too many numbers are equal to be gathered, it is found by their digits, in two to four more passes.
+    not, or where too many are within, since they are equal, it is found by digits, in two to four more passes.
 
     Args:
         blocks: Starts a walk through the numbers, one block of each run at a time; called once per pass.
@@ -100,32 +100,35 @@ def places(count: int, random: torch.Generator) -> Tensor:
 
 
 class _Search:
-    """The numbers of one run above a bracket, counted, and those within, gathered."""
+    """The numbers of one run that reach or exceed the ends of a bracket, counted, and those between, gathered."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
-        self.above = self.within = 0
-        self.gathered: list[NDArray[np.floating]] = []
+        self.above_high = self.from_high = self.above_low = self.from_low = 0
+        self.between: list[NDArray[np.floating]] = []
 
     def look_at(self, block: NDArray[np.floating]) -> None:
         """Takes in one more block."""
-        above = block > self.high
-        within = np.bitwise_xor(block >= self.low, above)
-        self.above += int(np.count_nonzero(above))
-        self.within += int(np.count_nonzero(within))
-        if self.within > GATHERED:
-            self.gathered.clear()
+        from_high, above_low = block >= self.high, block > self.low
+        self.above_high += int(np.count_nonzero(block > self.high))
+        self.from_high += int(np.count_nonzero(from_high))
+        self.above_low += int(np.count_nonzero(above_low))
+        self.from_low += int(np.count_nonzero(block >= self.low))
+        if self.above_low - self.from_high > GATHERED:
+            self.between.clear()
         elif self.low < self.high:
-            self.gathered.append(block[np.flatnonzero(within)])
+            self.between.append(block[np.flatnonzero(above_low ^ from_high)])
 
     def kth_largest(self, k: int) -> float | None:
         """The k-th largest; None if it is not in the bracket, or if not all numbers there were kept."""
-        if not self.above < k <= self.above + self.within:
+        if not self.above_high < k <= self.from_low:
             return None
-        if self.low == self.high:
+        if k <= self.from_high:
+            return self.high
+        if k > self.above_low:
             return self.low
-        if self.within > GATHERED:
+        if self.above_low - self.from_high > GATHERED:
             return None
-        numbers = np.concatenate(self.gathered)
-        place = self.above + self.within - k
-        return float(np.partition(numbers, place)[place])
+        numbers, place = np.concatenate(self.between), self.above_low - k
+        numbers.partition(place)
+        return float(numbers[place])
