@@ -55,7 +55,8 @@ def kth_largest_of_each(
         dtype: float32 or float64, the type of all blocks.
         brackets: Where to look in each run; without them, one pass more draws a sample. They do not change the result.
     """
-    searches = [_Search(*bracket) for bracket in brackets or _brackets(blocks, ks)]
+    ends = torch.tensor(brackets or _brackets(blocks, ks), dtype=torch.float64).to(dtype)
+    searches = [_Search(low, high) for low, high in ends.tolist()]
     for of_each in blocks():
         for block, search in zip(of_each, searches, strict=True):
             search.look_at(block.cpu().numpy())
