@@ -69,8 +69,9 @@ class Wudi(MatrixMerger):
 
     def _moved(self, start: Tensor, curvature: Tensor) -> Tensor:
         moved = torch.zeros_like(start)
-        adam = torch.optim.Adam([moved], lr=self._learning_rate)
+        gradient = moved.grad = torch.empty_like(start)
+        adam = torch.optim.Adam([moved], lr=self._learning_rate, fused=True)
         for _ in range(self._steps):
-            moved.grad = torch.addmm(start, moved, curvature).mul_(2)
+            torch.addmm(start, moved, curvature, beta=2, alpha=2, out=gradient)
             adam.step()
         return moved

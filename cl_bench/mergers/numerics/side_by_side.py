@@ -1,7 +1,9 @@
 """Work side by side: one thread works on each item, so that no bit depends on the number of threads."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -30,13 +32,27 @@ def side_by_side(work: Callable[[Item], Made], items: Sequence[Item]) -> Iterato
         Exception: What the first item that failed, in this order, raised. Items that have not begun are left out.
     """
     on_gpu = any(isinstance(item, Tensor) and item.is_cuda for item in items)  # which brings its own threads
-    threads = 1 if on_gpu else min(threads_outside(), len(items))
+    alone = on_gpu or min(threads_outside(), len(items)) <= 1
     with one_thread():
-        if threads <= 1:
+        if alone:
             yield from map(work, items)
             return
-        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+        waiting = deque(_pool(threads_outside()).submit(work, item) for item in items)
         try:
-            yield from pool.map(work, items)
+            while waiting:
+                yield waiting.popleft().result()
         finally:
-            pool.shutdown(cancel_futures=True)
+            for future in waiting:
+                future.cancel()
+            wait(waiting)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: BLAS gets room for each new one, which took longer than many a product."""
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    return _pools[threads]
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+os.register_at_fork(after_in_child=_pools.clear)  # a child has none of its parent's threads

@@ -1,6 +1,8 @@
 """Work on parameters, spread over threads."""
 
+import os
 import threading
+import time
 
 import pytest
 import torch
@@ -56,7 +58,39 @@ def test_the_first_error_by_order_is_raised_and_what_has_not_begun_is_left_out(t
         begun.append(item)
         if item in (1, 2):
             raise ValueError(f"item {item}")
+        time.sleep(1e-3)
 
     with pytest.raises(ValueError, match="item 1"):
         list(side_by_side(work, range(1000)))
     assert len(begun) < 1000
+
+
+def test_nothing_is_still_at_work_when_it_ends(threads):
+    at_work, begun = [], threading.Event()
+
+    def work(item):
+        if item == 0:
+            begun.wait(60 if threads > 1 else 0)
+            raise ValueError("item 0")
+        at_work.append(item)
+        begun.set()
+        time.sleep(0.1)
+        at_work.remove(item)
+
+    with pytest.raises(ValueError, match="item 0"):
+        list(side_by_side(work, range(threads)))
+    assert not at_work
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own(threads):
+    list(side_by_side(str, range(20)))
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(threads)
+        done = threading.Thread(target=lambda: os._exit(list(side_by_side(abs, range(20))) != list(range(20))))
+        done.start()
+        done.join(60)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
