@@ -143,7 +143,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         experts = find_experts(config, scenario, backbone, settings.store_dir)
     _prepare_images(settings, scenario, backbone)
     head = _make_head(settings, scenario, backbone)
-    meaningless = left_out(head, scenario, config) | left_out_by(settings.merger)
+    meaningless = left_out(head, scenario, config)
     rehearsal.backbone(backbone, head)
     never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)
@@ -159,7 +159,7 @@ def build(config: Mapping[str, Any]) -> Parts:
         scenario=scenario,
         backbone=backbone,
         head=head,
-        left_out=meaningless,
+        left_out=meaningless | (left_out_by(settings.merger) if experiences else {}),
         trainer=trainer,
         experiences=experiences,
         experts=experts,

@@ -92,14 +92,14 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
         "per_task": _per_task(run, reported),
-        "sees_test_images": parts.merger.sees_test_images,
+        "sees_test_images": parts.merger.sees_test_images and bool(run.tasks),
         "merged_model": None,
         "finetuned": _finetuned(parts, run.finetuned, number),
         "retention": retention.described(
             parts.evaluation.retention, [row.retained[reported] if row.retained else None for row in run.rows]
         ),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
-        "notes": [*experts.notes(parts), *per_task.notes(parts.merger), *sees_test_images.notes(parts.merger)],
+        "notes": [*experts.notes(parts), *_notes_on_merger(run)],
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {
@@ -129,10 +129,15 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     }
 
 
+def _notes_on_merger(run: Run) -> list[str]:
+    merger = run.parts.merger
+    return [*per_task.notes(merger), *sees_test_images.notes(merger)] if run.tasks else []
+
+
 def _per_task(run: Run, reported: int) -> dict[str, Any] | None:
-    if not run.parts.merger.per_task:
+    if not (run.parts.merger.per_task and run.tasks):
         return None
-    return {"chosen": list(run.rows[-1].candidates[reported]) if run.rows[-1].candidates else []}
+    return {"chosen": list(run.rows[-1].candidates[reported])}
 
 
 def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:

@@ -7,13 +7,15 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional
 
-from cl_bench.experiment.adaptation import Draws, adapt
+from cl_bench.experiment.adaptation import Draws, adapt, learned
 from cl_bench.experiment.learning import learn, stored
 from cl_bench.experiment.merging import merge
 from cl_bench.experiment.run import run
 from cl_bench.experiment.state import begin
 from cl_bench.images import batches
+from cl_bench.mergers import AdaMerging, RunningMerge
 from tests.conftest import SHORT
+from tests.mergers.per_task_models import quarters
 
 FEW = ("+dataset.train=100", "trainer=independent", "optim.lr=1e-3", "merger=adamerging", "merger.batch_size=5")
 
@@ -61,7 +63,7 @@ def naive(state, merger, names):
     "settings",
     [
         ("merger.steps=6", "merger.learning_rate=0.02"),
-        ("merger.granularity=task_wise", "merger.steps=12", "merger.learning_rate=0.1"),  # which reaches the bounds
+        ("merger.granularity=task_wise", "merger.steps=12", "merger.learning_rate=0.1"),
         ("trainer=head_only", "optim.lr=1", "merger.steps=4", "merger.learning_rate=0.05"),
     ],
     ids=["layer_wise", "task_wise", "head_only"],
@@ -73,6 +75,26 @@ def test_the_coefficients_are_those_of_a_naive_loop_in_double_precision(configur
     found = torch.stack([coefficients[name] for name in names], dim=1)
     assert float((found - 0.3).abs().max()) > 0.03 and found.min() >= 0 and found.max() <= 1
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
+
+
+def test_coefficients_never_leave_0_to_1_also_while_they_are_learned():
+    start, *models = quarters(2, seed=1)
+    merger, seen = AdaMerging(steps=9, learning_rate=0.2), []
+    running = RunningMerge(merger, start)
+    for model in models:
+        running.add(model)
+
+    def slope(merged):  # against the first task's vector, and along the second's
+        seen.append(merged)
+        return {name: (model - start[name]) - (models[1][name] - start[name]) for name, model in models[0].items()}
+
+    found = learned(merger, running, slope)
+    first, second = (torch.stack([column[task] for column in found.values()]) for task in (0, 1))
+    assert 0 in first and 1 in second and min(first.min(), second.min()) == 0 and max(first.max(), second.max()) == 1
+    for name, (one, other) in found.items():  # the last step has not moved those that were at their bounds
+        if {float(one), float(other)} <= {0.0, 1.0}:
+            expected = start[name] + one * (models[0][name] - start[name]) + other * (models[1][name] - start[name])
+            torch.testing.assert_close(seen[-1][name], expected, rtol=0, atol=1e-12)
 
 
 def test_labels_do_not_count_and_a_run_that_goes_on_learns_the_same(configure):

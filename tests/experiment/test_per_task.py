@@ -130,3 +130,10 @@ def test_the_command_that_merges_files_refuses_it(command, tmp_path):
     files = ("pretrained=base.safetensors", "finetuned=[a.safetensors]", "out=merged.safetensors")
     done = command("-m", "cl_bench.merge", "merger=tall_masks", *files, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("Error: merger=tall_masks makes a model for each task, and")
+
+
+@pytest.mark.parametrize("merger", ["emr", "adamerging"])
+def test_where_nothing_is_merged_nothing_is_left_out_or_seen(configure, tmp_path, merger):
+    result = run(configure(*SHORT, "trainer=zero_shot", f"merger={merger}"), tmp_path)
+    assert result["headline"]["value"] > 0 and result["left_out"] == {} and result["per_task"] is None
+    assert result["sees_test_images"] is False and result["notes"] == []
