@@ -10,7 +10,7 @@ from cl_bench.mergers import BaseMerger, Stack
 from cl_bench.mergers.engine.in_a_basis import Basis, InABasis
 from cl_bench.mergers.engine.matrices import Matrices
 from cl_bench.mergers.numerics.side_by_side import side_by_side
-from cl_bench.mergers.numerics.singular import singular
+from cl_bench.mergers.numerics.singular import left_singular, singular
 
 
 class CoreSpace(InABasis):
@@ -88,8 +88,7 @@ def _factors(pair: tuple[Tensor, float]) -> tuple[Tensor, Tensor]:
 
 def _span(factors: Sequence[Tensor], rounding: float) -> Tensor:
     """The left singular vectors of matrices side by side."""
-    together = torch.cat(list(factors), dim=1)
-    if together.numel() == 0:
-        return together
-    left, values, _ = singular(together)
+    if not any(factor.numel() for factor in factors):
+        return factors[0]
+    left, values = left_singular(factors)
     return left[:, values.square() > rounding]

@@ -2,13 +2,12 @@
 
 from typing import Literal
 
-import torch
 from pydantic import InstanceOf
 
 from cl_bench.mergers import BaseMerger, Stack
 from cl_bench.mergers.engine.in_a_basis import Basis, InABasis
 from cl_bench.mergers.engine.matrices import Matrices
-from cl_bench.mergers.numerics.singular import singular
+from cl_bench.mergers.numerics.singular import left_singular
 
 _LEAST = 1e-5  # a singular value that counts, in units of the weights
 
@@ -58,6 +57,6 @@ class KnOTS(InABasis):
 
     def basis(self, matrix: Stack) -> Basis:
         """U, and Σ as units where the inner method is to see V_tᵀ."""
-        left, values, _ = singular(torch.cat(matrix.vectors.unbind(), dim=1))
+        left, values = left_singular(matrix.vectors.unbind())
         kept = values > _LEAST
         return Basis(left[:, kept], units=None if self._scaled else values[kept])

@@ -38,6 +38,10 @@ class Basis(NamedTuple):
         rows = rows if self.units is None else rows / self.units[:, None]
         return rows if self.right is None else product(rows, self.right)
 
+    def zeros(self, like: Tensor) -> Tensor:
+        """The coordinates of a task vector (m, n) of zeros, in its type."""
+        return like.new_zeros(self.left.shape[1], like.shape[1] if self.right is None else self.right.shape[1])
+
     def vector(self, coordinates: Tensor) -> Tensor:
         """The task vector (m, n) that has these coordinates."""
         rows = coordinates.double()
@@ -153,7 +157,7 @@ class InABasis(StackMerger):
 
         def start(name: str) -> Tensor:
             pretrained = stacks[name].pretrained
-            return torch.zeros_like(weights(0, name)) if name in bases else pretrained
+            return bases[name].zeros(pretrained) if name in bases else pretrained
 
         running = self.of.begin(Pretrained({name: start(name) for name in names}))
         for task in range(len(stacks[names[0]].weights)):

@@ -1,5 +1,7 @@
 """Singular values and vectors, without the directions that a matrix does not determine."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,16 +27,44 @@ def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, T
     """
     matrix = matrix.double()
     tall = matrix.shape[0] >= matrix.shape[1]
-    squares, vectors = torch.linalg.eigh(product(matrix.T, matrix) if tall else product(matrix, matrix.T))
-    least = torch.finfo(squares.dtype).eps * max(matrix.shape) * squares[-1]
-    squares, vectors = squares.flip(0)[:keep], vectors.flip(1)[:, :keep]
-    determined = squares > least
-    values = squares.where(determined, 0).sqrt()
-    vectors = vectors * determined
-    inverse = values.reciprocal().where(determined, 0)
+    square = product(matrix.T, matrix) if tall else product(matrix, matrix.T)
+    values, vectors = _roots(square, max(matrix.shape), keep)
+    inverse = values.reciprocal().where(values > 0, 0)
     if tall:
         return product(matrix, vectors) * inverse, values, vectors.T
     return vectors, values, inverse[:, None] * product(vectors.T, matrix)
+
+
+def left_singular(matrices: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Computes the left singular vectors and the singular values of matrices side by side, [M_1 … M_T].
+
+    They are as ``singular`` has them. Where there are more columns than rows, the matrices are never put together.
+
+    Args:
+        matrices: M_t (m, n_t), of which one at least has elements.
+
+    Returns:
+        U (m, k) and σ (k,) in falling order, k = min(m, Σ n_t), in float64.
+    """
+    rows, columns = matrices[0].shape[0], sum(matrix.shape[1] for matrix in matrices)
+    if columns < rows:
+        left, values, _ = singular(torch.cat(list(matrices), dim=1))
+        return left, values
+    square = torch.zeros(rows, rows, dtype=torch.float64, device=matrices[0].device)
+    for matrix in matrices:
+        wide = matrix.double()
+        square += product(wide, wide.T)
+    values, left = _roots(square, columns)
+    return left, values
+
+
+def _roots(square: Tensor, longest: int, keep: int | None = None) -> tuple[Tensor, Tensor]:
+    """The roots of the leading eigenvalues in falling order, and eigenvectors; 0 where nothing determines them."""
+    squares, vectors = torch.linalg.eigh(square)
+    least = torch.finfo(squares.dtype).eps * longest * squares[-1]
+    squares, vectors = squares.flip(0)[:keep], vectors.flip(1)[:, :keep]
+    determined = squares > least
+    return squares.where(determined, 0).sqrt(), vectors * determined
 
 
 def orthogonal_factor(matrix: Tensor) -> Tensor:

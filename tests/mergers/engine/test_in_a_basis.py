@@ -1,6 +1,8 @@
 """What KnOTS and Core Space owe to any inner method, whatever their directions are."""
 
+import weakref
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 import torch
@@ -30,7 +32,7 @@ from cl_bench.mergers import (
 from cl_bench.mergers.engine.in_a_basis import Basis
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.instantiate import instantiate
-from tests.mergers.matrix_models import SHAPES, encoders
+from tests.mergers.matrix_models import FUSED, SHAPES, encoders
 
 AROUND: dict[str, Callable[[BaseMerger], BaseMerger]] = {
     "knots": KnOTS,
@@ -141,6 +143,28 @@ def test_every_scaling_is_written_from_one_merge() -> None:
     assert Counted.calls == 3 + 2  # fused attention in three parts, and two other layers
     for result, scaling in zip(results, (0.2, 0.5), strict=True):
         assert same(result, KnOTS(MagMax(1.0), scaling=scaling).merge(start, finetuned))
+
+
+def test_the_task_vectors_of_a_matrix_are_let_go_before_the_next() -> None:
+    class Watched(KnOTS):
+        seen: ClassVar[list[weakref.ref[Stack]]] = []
+
+        def basis(self, matrix: Stack) -> Basis:
+            assert all(stack() is None for stack in self.seen)
+            self.seen.append(weakref.ref(matrix))
+            return super().basis(matrix)
+
+    start, *finetuned = encoders(2)
+    Watched(MagMax(1.0)).merge(start, finetuned)
+    assert len(Watched.seen) == 5
+
+
+@pytest.mark.parametrize("around", [KnOTS, CoreSpace])
+def test_coordinates_of_fused_attention_are_not_taken_apart(around: Callable[..., BaseMerger]) -> None:
+    """Their rows are directions, though there may be a number of them that can be divided by three."""
+    start, *finetuned = encoders(3)
+    whole, split = (around(TSV(split_qkv=split), split_qkv=False).merge(start, finetuned) for split in (False, True))
+    torch.testing.assert_close(split[FUSED], whole[FUSED])
 
 
 @every_around

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cl_bench.mergers.numerics.singular import orthogonal_factor, singular
+from cl_bench.mergers.numerics.singular import left_singular, orthogonal_factor, singular
 from tests.mergers.matrix_models import low_rank, partial_isometry
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7), st.integers(0, 2**31))
@@ -57,3 +57,16 @@ def test_zeros_and_the_smallest_numbers() -> None:
     left, values, right = singular(torch.full((2, 3), 1e-30))
     torch.testing.assert_close(left * values @ right, torch.full((2, 3), 1e-30).double(), rtol=1e-6, atol=0)
     assert orthogonal_factor(torch.tensor([[-5.0]])).tolist() == [[-1.0]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 8), st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 2**31))
+def test_left_ones_of_matrices_side_by_side(rows: int, columns: list[int], seed: int) -> None:
+    """Also where one has no columns, as long as another has."""
+    columns[0] += 1
+    matrices = [low_rank(min(rows, n), rows, n, seed + i) for i, n in enumerate(columns)]
+    left, values = left_singular(matrices)
+    together = torch.cat(matrices, dim=1)
+    torch.testing.assert_close(values, torch.linalg.svdvals(together))
+    torch.testing.assert_close(left.T @ left, torch.eye(min(together.shape), dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(left @ (left.T @ together), together)
