@@ -29,7 +29,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
         "versions": _listed(versions),
         **({"left out": left_out.removeprefix("Left out: ")} if left_out else {}),
         **({"no accuracy": null.removeprefix("Left out: ")} if null else {}),
-        **({"unlabelled test images": f"{seeing} learned on them, and competes with nothing else"} if seeing else {}),
+        **({"unlabelled test images": f"{seeing}: learned on them, so compare it with nothing else"} if seeing else {}),
     }
 
 
