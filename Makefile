@@ -42,6 +42,11 @@ help:  ## list the targets
 	$(INSTALL) .[lora]
 	touch $@
 
+.venv/installed-statistics: .venv/installed
+	@$(SAY) 'Installing pingouin, for the tests of docs/mergers.md, once: 90 MB, seconds'
+	$(INSTALL) .[statistics]
+	touch $@
+
 .venv/installed-sweeps: .venv/installed
 	@$(SAY) 'Installing launchers and Optuna, once: 40 MB, seconds'
 	$(INSTALL) .[sweeps]
@@ -154,13 +159,20 @@ trainers:  ## docs/trainers.md: every trainer on two scenarios, 3 seeds; learnin
 	$(MAKE) --jobs=2 trainers-digits_5 trainers-glyphs_10
 	$(BIN)/python -m benchmarks.trainers multirun/trainers multirun/trainer_learning_rates docs/trainers.md
 
+# Rules that need more said stand on lines of their own, and those that compete with no other.
+MERGERS = $(BIN)/python run.py +sweep=mergers scenario=$*
 mergers-%: export OMP_NUM_THREADS = 1
-mergers-%: .venv/installed
-	$(BIN)/python run.py +sweep=mergers scenario=$*
-	$(BIN)/python run.py +sweep=mergers scenario=$* merger=lines merger.beta=0.5
+mergers-%: .venv/installed-statistics
+	$(MERGERS)
+	$(MERGERS) merger=lines merger.beta=0.5
+	for of in magmax ties tsv iso_c; do $(MERGERS) merger=weight_weaving merger@merger.of=$$of merger.scaling=1 \
+		'hydra.sweep.subdir=$${measured:}/$${hydra:runtime.choices.trainer}/weight_weaving_of_'$$of'/seed_$${seed}' \
+		|| exit; done
+	$(MERGERS) merger=perturb_and_merge merger.scaling=1 trainer=sequential trainer.starts_from=merged
+	$(MERGERS) merger=emr,tall_masks,adamerging
 
-mergers:  ## docs/mergers.md: every merger on two scenarios, 3 seeds, λ chosen on validation images (30 minutes)
-	$(MAKE) --jobs=2 mergers-digits_5 mergers-glyphs_10
+mergers:  ## docs/mergers.md: every merger on four scenarios, 5 seeds, λ chosen on validation images (two hours; goes on where it was stopped)
+	$(MAKE) --jobs=2 mergers-digits_5,glyphs_domains mergers-glyphs_10,mini_eight
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
 
 mini-experts: .venv/installed  ## report/experts/: mini_eight's experts, trained and exported as Hugging Face folders (a minute)

@@ -1,4 +1,4 @@
-"""Writes docs/mergers.md: what mergers there are, and what they make of the embedded data.
+"""Writes docs/mergers.md: what they make of the embedded data, how they compare, and what mergers there are.
 
 `make mergers` runs it as `python -m benchmarks.mergers FOLDER OUT`.
 """
@@ -6,14 +6,17 @@
 import importlib
 import inspect
 import re
+import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
+from benchmarks.comparison import LEVEL, Cell, Comparison, compared, mean_ranks
 from benchmarks.documents import machine, mean, seeds, versions
 from cl_bench.experiment import released
 from cl_bench.mergers import BaseMerger, StackMerger
@@ -30,29 +33,60 @@ _CONFIGURATIONS = CONF / "merger"
 
 _PAGE = """# Mergers
 
-Made by `make mergers`; nothing here is typed by hand. The first table is read from the classes and from `conf/merger/`,
-the second from the records of the sweep `multirun_configs/sweep/mergers.yaml`.
+{findings}
 
+Made by `make mergers`; nothing here is typed by hand. The tables on the embedded data are read from the records of
+the sweep `multirun_configs/sweep/mergers.yaml`, the last one from the classes and from `conf/merger/`.
+
+## On the embedded data
+
+{runs} runs, seeds {seeds}, each with its own order of arrival; {machine}. Accuracy, in percent, is the scenario's
+headline after the last task: over all test images and among all classes (`accuracy.task_agnostic`), or the mean over
+data sets (`accuracy.task_aware`). Trained on four fifths of the training images with the scenarios' settings. λ was
+chosen by each run among {grid}, on the other fifth; all other settings are the defaults below, and LiNeS' β is 0.5.
+`weight_weaving` needs no λ: it stands for each rule that it goes around. Tasks of `perturb_and_merge` start from the
+merged weights, with λ = 1. Versions: {versions}.
+
+### Against `average` and `magmax`
+
+A cell is a scenario, a trainer and a seed. *Difference*: mean over cells of the rule's accuracy minus the
+reference's, in points. *r*: matched-pairs rank-biserial correlation, from -1 (worse in all cells) to 1 (better in
+all). *p*: Wilcoxon's signed-rank test, two-sided, with Holm's correction over all rules; **bold** where it is below
+{level:g}. The cells of one scenario share their data, so p is smaller than it would be over as many independent data
+sets. *Mean rank*: among the rules with a run in every cell, 1 is best. *Seconds*: median time of merging, with all λ;
+it varies where the machine had other work, and [bench_merge.md](bench_merge.md) compares rules side by side. *MiB*:
+the largest resident set while merging. For a model this small, most of it is PyTorch.
+
+{comparison}
+### Accuracy
+
+Mean ± standard deviation over seeds.
+
+{accuracies}
+### Chosen λ
+
+Mean ± standard deviation over seeds. Where it lies at an end of the grid, a better one may lie outside.
+
+{scalings}{apart}
 ## All of them
 
 *Needs*: what training must leave behind, beside the weights. *Memory*: what is kept while tasks arrive one by one,
 beside θ₀ and one task's weights. It is a number of values per element of the model, or the weights of all tasks,
 mapped from their files and read one parameter at a time.
 
-{methods}
-## On the embedded data
+{methods}"""
 
-Accuracy after the last task over all test images and among all classes (`accuracy.task_agnostic`; where every task is a
-data set with classes of its own, the scenario's headline), in percent, mean ± standard deviation over seeds {seeds},
-each with its own order of arrival; {runs} runs, {machine}. Trained on four fifths of the training images with the
-scenarios' settings. λ was chosen by each run among {grid}, on the other fifth; all other settings are the ones above,
-and LiNeS' β is 0.5. Where the chosen λ, below, lies at an end of the grid (sums of many task vectors want smaller
-ones), a better one may lie outside. Versions: {versions}.
+_APART = """
+## Rules that compete with no other
 
-{accuracies}
-Chosen λ, mean ± standard deviation over seeds:
+A model for each task answers only where the task is known, and AdaMerging learns on the unlabelled test images.
+Accuracy among the classes of each image's task (`accuracy.task_aware`), with `average` and `magmax` of the same runs
+beside it.
 
-{scalings}"""
+{table}"""
+
+_REFERENCES = ("average", "magmax")
+_ONE_SCALING = {"weight_weaving", "perturb_and_merge"}  # they find λ, or need one while they train
 
 
 def write(folder: Path, out: Path) -> None:
@@ -63,23 +97,93 @@ def write(folder: Path, out: Path) -> None:
             their seeds.
     """
     results = each_once(all_chosen(read_all(folder)), lambda result: (_merger(result), _column(result)))
-    _check_lists(results)
+    together = [result for result in results if not _stands_apart(result)]
+    _check_lists(together)
+    values = _values(together, lambda result: result["headline"]["value"])
+    against = {name: compared(values, name) for name in _REFERENCES if name in values}
     page = _PAGE.format(
+        findings=" ".join(_finding(name, found) for name, found in against.items())
+        or "No rule was run beside another.",
         methods=_methods(),
         runs=len(results),
         seeds=seeds(results),
         machine=machine(),
-        grid=", ".join(sorted({f"{one['scaling']:g}" for result in results for one in result["scalings"]})),
+        level=LEVEL,
+        grid=", ".join(
+            f"{scaling:g}" for scaling in sorted({o["scaling"] for r in together for o in r["scalings"] or ()})
+        ),
         versions=versions(results),
-        accuracies=_table(results, lambda result: result["headline"]["value"]),
-        scalings=_table(results, scaling_of),
+        comparison=_comparison(together, against, mean_ranks(values)),
+        accuracies=_table(together, lambda result: result["headline"]["value"]),
+        scalings=_table([r for r in together if r["scalings"]], scaling_of),
+        apart=_apart(results),
     )
     atomic.write_text(out, page)
 
 
+def _grid(results: Sequence[Result]) -> list[float]:
+    return sorted({one["scaling"] for result in results for one in result["scalings"] or ()})
+
+
+def _stands_apart(result: Result) -> bool:
+    return result.get("per_task") is not None or bool(result.get("sees_test_images"))
+
+
+def _values(results: Sequence[Result], value: Callable[[Result], float]) -> dict[str, dict[Cell, float]]:
+    values: dict[str, dict[Cell, float]] = defaultdict(dict)
+    for result in results:
+        values[_merger(result)][(*_column(result), result["seed"])] = value(result)
+    return values
+
+
+def _finding(reference: str, found: Mapping[str, Comparison]) -> str:
+    """Says in words which rules differ from the reference."""
+    better = _named({rule: one for rule, one in found.items() if one.holds and one.effect > 0})
+    worse = _named({rule: one for rule, one in found.items() if one.holds and one.effect < 0})
+    undecided = sum(not one.holds for one in found.values())
+    return (
+        f"Against `{reference}`, better after Holm's correction are {better or 'no rules'}; worse are "
+        f"{worse or 'no rules'}; of the other {undecided} nothing can be said."
+    )
+
+
+def _named(rules: Mapping[str, Comparison]) -> str:
+    ordered = sorted(rules.items(), key=lambda item: -abs(item[1].difference))
+    return ", ".join(f"`{rule}` ({one.difference:+.1f} points)" for rule, one in ordered)
+
+
+def _comparison(
+    results: Sequence[Result], against: Mapping[str, Mapping[str, Comparison]], ranks: Mapping[str, float]
+) -> str:
+    of_rule = {rule: [r for r in results if _merger(r) == rule] for rule in sorted({_merger(r) for r in results})}
+    rows = []
+    for rule in sorted(of_rule, key=lambda rule: (ranks.get(rule, float("inf")), rule)):
+        cells = [cell for name in against for cell in _cells(against[name].get(rule))]
+        seconds = statistics.median(result["seconds"]["merging"] for result in of_rule[rule])
+        peaks = [peak for result in of_rule[rule] if (peak := result["peak_memory_mib"].get("merging"))]
+        mib = f"{statistics.median(peaks):.0f}" if peaks else ""
+        rank = f"{ranks[rule]:.1f}" if rule in ranks else ""
+        rows.append([rule, str(len(of_rule[rule])), *cells, rank, f"{seconds:.2f}", mib])
+    columns = [f"{name}: {column}" for name in against for column in ("difference", "r", "p")]
+    return grid(["merger", "cells", *columns, "mean rank", "seconds", "MiB"], rows)
+
+
+def _cells(one: Comparison | None) -> list[str]:
+    if one is None:
+        return ["", "", ""]
+    p = f"{one.p:.3f}" if one.p >= 0.001 else "< 0.001"
+    return [f"{one.difference:+.1f}", f"{one.effect:+.2f}", f"**{p}**" if one.holds else p]
+
+
+def _apart(results: Sequence[Result]) -> str:
+    names = {_merger(result) for result in results if _stands_apart(result)}
+    beside = [result for result in results if _merger(result) in names.union(_REFERENCES)]
+    return _APART.format(table=_table(beside, lambda result: result["accuracy"]["task_aware"])) if names else ""
+
+
 def _check_lists(results: Sequence[Result]) -> None:
     for result in results:
-        if not result["scalings"]:
+        if not result["scalings"] and result["choices"]["merger"] not in _ONE_SCALING:
             raise UserError(
                 f"{result['path']} has one λ, and this page is of runs that chose theirs: "
                 "merger.scaling=[0.2,0.4,0.6] scenario.validation_share=0.2, or another folder."
@@ -141,7 +245,10 @@ def _table(results: Sequence[Result], value: Any) -> str:
 
 
 def _merger(result: Result) -> str:
-    return result["choices"]["merger"]
+    """The rule's name; of weight weaving, with the rule that it goes around, which is not its default alone."""
+    name: str = result["choices"]["merger"]
+    inner = result["choices"].get("merger@merger.of") if name == "weight_weaving" else None
+    return f"{name} of {inner}" if inner else name
 
 
 def _column(result: Result) -> tuple[str, str]:

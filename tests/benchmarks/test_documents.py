@@ -53,15 +53,20 @@ def test_trainers_has_a_row_per_trainer_and_columns_per_scenario(tmp_path):
     assert "| lora | 0.0002 | 72.0 ± 2.8 | 82.0 ± 2.8 | 77.0 |" in page
 
 
+def write_merged(folder, merger, seed, value, trainer="sequential", grid=(0.2, 0.4), **more):
+    choices = {"scenario": "digits_5", "trainer": trainer, "merger": merger, **more.pop("choices", {})}
+    own = {"accuracy": {"task_agnostic": value, "task_aware": value + 5}}
+    scalings = [{"scaling": scaling, "chosen": i == (seed - 1) % 2, **own} for i, scaling in enumerate(grid)] or None
+    headline = {"name": "accuracy.task_agnostic", "value": value}
+    result = record(seed=seed, choices=choices, headline=headline, finetuned=False, fingerprint=f"{merger}{seed}")
+    result |= own | {"scalings": scalings, "peak_memory_mib": {"merging": 800.0}} | more
+    write_result(folder / f"runs/{trainer}/{merger}{choices}/{seed}/result.json", result)
+
+
 def test_mergers_has_every_method_and_a_row_of_accuracies_for_each_that_was_run(tmp_path, command):
     for seed, value in ((1, 60.0), (2, 64.0)):
         for trainer in ("independent", "sequential"):
-            choices = {"scenario": "digits_5", "trainer": trainer, "merger": "ties"}
-            own = {"accuracy": {"task_agnostic": value}}
-            scalings = [{"scaling": 0.2, "chosen": seed == 1, **own}, {"scaling": 0.4, "chosen": seed == 2, **own}]
-            headline = {"name": "accuracy.task_agnostic", "value": value}
-            result = record(seed=seed, choices=choices, headline=headline, finetuned=False)
-            write_result(tmp_path / f"runs/{trainer}/{seed}/result.json", {**result, "scalings": scalings})
+            write_merged(tmp_path, "ties", seed, value, trainer)
     done = command("-m", "benchmarks.mergers", "runs", "page.md", cwd=tmp_path)  # as `make mergers` types it
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "page.md").read_text()
@@ -71,6 +76,32 @@ def test_mergers_has_every_method_and_a_row_of_accuracies_for_each_that_was_run(
     assert "| ties | 62.0 ± 2.8 | 62.0 ± 2.8 |" in page and "| ties | 0.3 ± 0.1 | 0.3 ± 0.1 |" in page
     assert "`second_moments` | 2 | `alpha=0.4`" in rows["cmm"] and "2509.23592" in rows["cmm"]
     assert "all tasks" in rows["tsv"] and "among 0.2, 0.4," in page
+
+
+def test_mergers_begins_with_what_holds_and_compares_like_with_like(tmp_path):
+    for seed in range(1, 11):
+        write_merged(tmp_path, "average", seed, 50.0)
+        write_merged(tmp_path, "tsv", seed, 52.0 + seed / 10)
+        write_merged(tmp_path, "magmax", seed, 50.0 + (-1) ** seed * seed / 10)
+        write_merged(tmp_path, "last", seed, 40.0 + seed / 10)
+        for inner in ("ties", "tsv"):
+            more = {"choices": {"merger@merger.of": inner}}
+            write_merged(tmp_path, "weight_weaving", seed, 51.0 + seed / 10, grid=(), **more)
+        write_merged(tmp_path, "emr", seed, 55.0, per_task={})
+        write_merged(tmp_path, "adamerging", seed, 70.0, sees_test_images=True)
+    mergers.write(tmp_path / "runs", tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text()
+    first = page.split("\n\n")[1]
+    assert (
+        "Against `average`, better after Holm's correction are `tsv` (+2.5 points), `weight_weaving of ties` " in first
+    )
+    assert "worse are `last` (-9.4 points); of the other 1 nothing can be said. Against `magmax`, better" in first
+    compared = page[page.index("### Against") : page.index("### Accuracy")]
+    assert "| tsv | 10 | +2.5 | +1.00 | **0.010** |" in compared and "| average | 10 |  |  |  |" in compared
+    assert "emr" not in compared and "adamerging" not in compared
+    apart = page[page.index("## Rules that compete with no other") :]
+    assert "| adamerging | 75.0 ± 0.0 |" in apart and "| emr | 60.0 ± 0.0 |" in apart and "| magmax |" in apart
+    assert "| tsv |" not in apart[: apart.index("## All of them")]
 
 
 def test_a_page_without_records_names_the_folder(tmp_path):
