@@ -10,7 +10,8 @@ from cl_bench.mergers import State
 from cl_bench.mergers.engine.matrices import Matrices, Rest, is_outside_layers
 from cl_bench.mergers.engine.matrix_folding import MatrixFold
 from cl_bench.mergers.engine.model_folding import TaskParameter
-from cl_bench.mergers.numerics.products import product
+from cl_bench.mergers.numerics.one_thread import one_thread
+from cl_bench.mergers.numerics.products import add_product, product
 from cl_bench.mergers.numerics.singular import singular
 
 OutsideLayers = Literal["pretrained", "first", "merged"]
@@ -95,15 +96,16 @@ class DOP(MatrixFold):
 
     def fold_matrix(self, merged: Tensor, vector: Tensor, parameter: TaskParameter) -> Tensor:
         """The compromise of M_{t-1} and τ_t."""
-        targets = _target(merged, self._energy), _target(vector, self._energy)
+        one, other = _target(merged, self._energy), _target(vector, self._energy)
         weights, stability = (merged + vector).div_(2), self._stability
-        adam = torch.optim.Adam([weights], lr=self._learning_rate)
+        first, second, total = (torch.empty_like(weights) for _ in range(3))
+        weights.grad = total
+        adam = torch.optim.Adam([weights], lr=self._learning_rate, fused=True)
         for _ in range(self._steps):
-            (loss, gradient), (other_loss, other_gradient) = (_loss(target, weights) for target in targets)
+            losses = _slope(one, weights, first), _slope(other, weights, second)
             if self._decay < 1:
-                share = _shortest(_ratio(gradient, loss), _ratio(other_gradient, other_loss))
-                stability = self._decay * stability + (1 - self._decay) * share
-            weights.grad = gradient.mul_(stability).add_(other_gradient.mul_(1 - stability))
+                stability = self._decay * stability + (1 - self._decay) * _shortest(first, second, losses)
+            torch.mul(first, 2 * stability, out=total).add_(second, alpha=2 * (1 - stability))
             adam.step()
         return weights.detach()
 
@@ -131,29 +133,31 @@ def _factors(seen: Tensor) -> tuple[Tensor, ...]:
     return (product(seen, seen.T),) if seen.shape[0] <= 2 * seen.shape[1] else (seen.T, seen)
 
 
-def _loss(target: _Target, weights: Tensor) -> tuple[float, Tensor]:
-    """L_i and its gradient, 2 · (U · Σ² · Uᵀ · D + D · V · Σ² · Vᵀ) with D = w - x."""
+def _slope(target: _Target, weights: Tensor, slope: Tensor) -> float:
+    """Writes half of the gradient of L_i, U · Σ² · Uᵀ · D + D · V · Σ² · Vᵀ with D = w - x, and returns L_i."""
     distance = weights - target.vector
-    from_left, from_right = distance, distance
-    for factor in target.left:
+    from_left = from_right = distance
+    for factor in target.left[:-1]:
         from_left = product(factor, from_left)
-    for factor in target.right:
+    for factor in target.right[:-1]:
         from_right = product(from_right, factor.T)
-    half_gradient = from_left.add_(from_right)
-    return float((distance * half_gradient).sum()), half_gradient.mul_(2)
+    product(target.left[-1], from_left, slope)
+    add_product(from_right, target.right[-1].T, slope)
+    return _dot(distance, slope)
 
 
-def _ratio(gradient: Tensor, loss: float) -> Tensor:
-    return gradient / loss if loss > 0 else torch.zeros_like(gradient)
-
-
-def _shortest(gradient: Tensor, other: Tensor) -> float:
-    """The share of the first with which the weighted mean of two vectors is shortest."""
-    own, both, others = (
-        (one * two).sum().item() for one, two in ((gradient, gradient), (gradient, other), (other, other))
-    )
+def _shortest(one: Tensor, other: Tensor, losses: tuple[float, float]) -> float:
+    """The share of the first with which the weighted mean of g_i = ∇L_i / L_i is shortest, from halves of the ∇L_i."""
+    scales = [1 / loss if loss > 0 else 0.0 for loss in losses]
+    own, others = _dot(one, one) * scales[0] ** 2, _dot(other, other) * scales[1] ** 2
+    both = _dot(one, other) * scales[0] * scales[1]
     if both >= own:
         return 0.999
     if both >= others:
         return 0.001
     return (others - both) / (own + others - 2 * both)
+
+
+def _dot(one: Tensor, other: Tensor) -> float:
+    with one_thread():
+        return float(torch.dot(one.view(-1), other.view(-1)))

@@ -12,14 +12,20 @@ ROWS = 192
 keeps four threads busy."""
 
 
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """Multiplies (l, m) by (m, n): groups of rows of ``left``, side by side."""
-    if left.device.type != "cpu":
-        return left @ right
-    result = left.new_empty(left.shape[0], right.shape[1])
-    groups = list(zip(in_rows(left), in_rows(result), strict=True))
-    list(side_by_side(lambda group: torch.mm(group[0], right, out=group[1]), groups))
-    return result
+def product(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """Multiplies (l, m) by (m, n): groups of rows of ``left``, side by side; into ``out``, if that is given."""
+    out = left.new_empty(left.shape[0], right.shape[1]) if out is None else out
+    list(side_by_side(lambda rows: torch.mm(rows[0], right, out=rows[1]), _groups(left, out)))
+    return out
+
+
+def add_product(left: Tensor, right: Tensor, total: Tensor) -> None:
+    """Adds the same product to ``total``."""
+    list(side_by_side(lambda rows: torch.addmm(rows[1], rows[0], right, out=rows[1]), _groups(left, total)))
+
+
+def _groups(left: Tensor, total: Tensor) -> Sequence[tuple[Tensor, Tensor]]:
+    return list(zip(in_rows(left), in_rows(total), strict=True))
 
 
 def in_rows(matrix: Tensor) -> Sequence[Tensor]:
