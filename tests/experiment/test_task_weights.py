@@ -9,6 +9,8 @@ from safetensors.torch import load_file
 from cl_bench.experiment.check import check
 from cl_bench.experiment.parts import build
 from cl_bench.experiment.task_weights import in_order
+from cl_bench.mergers import Average
+from cl_bench.mergers.engine.task_weights import TaskWeights
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.memo import Memo
 from tests.conftest import SHORT
@@ -22,6 +24,12 @@ class Another:
         """A class whose weights are no weights of tasks."""
 
 
+class Mine(Average):
+    def __init__(self, share: float, weights: TaskWeights = None) -> None:
+        """A rule of somebody else's that takes weights of tasks."""
+        super().__init__(share, weights)
+
+
 def test_names_become_places_and_other_tasks_have_1():
     tasks = ["dtd", "cars", "7"]
     assert in_order({**AVERAGE, "weights": {"cars": 0.3, 7: 2}}, tasks)["weights"] == [1.0, 0.3, 2.0]
@@ -29,6 +37,8 @@ def test_names_become_places_and_other_tasks_have_1():
     assert inside["of"]["weights"] == [0.0, 1.0, 1.0]
     assert in_order({**AVERAGE, "weights": [1, 2, 3]}, tasks)["weights"] == [1.0, 2.0, 3.0]
     assert in_order({**AVERAGE, "weights": {"cars": 0.3}}, None)["weights"] is None
+    mine = {"_target_": "tests.experiment.test_task_weights.Mine", "share": 0.5, "weights": {"cars": 3}}
+    assert in_order({"rules": [{"merger": mine}]}, tasks)["rules"][0]["merger"]["weights"] == [1.0, 3.0, 1.0]
     for untouched in (OTHERS, AVERAGE, {**AVERAGE, "weights": None}, None, "magmax", [OTHERS]):
         assert in_order(untouched, tasks) == untouched
 
