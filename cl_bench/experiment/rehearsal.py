@@ -6,7 +6,7 @@ What only training can show is checked in training, before it is stored. The pro
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -98,7 +98,7 @@ def merger(
     Raises:
         UserError: The merger fails, changes its inputs or returns no weights; names class, parameter and line.
     """
-    users = [one for one in _chain(make()) if is_from_outside(one)]
+    users = [one for one in make().chain() if is_from_outside(one)]
     if not users:
         return
     what = _named("merger", users[0])
@@ -116,12 +116,6 @@ def merger(
             "in state[0].add_(block.vector).",
             what,
         )
-
-
-def _chain(merger: BaseMerger) -> Iterator[BaseMerger]:
-    yield merger
-    for rule in merger.inside:
-        yield from _chain(rule)
 
 
 def _failing_parameter(

@@ -57,10 +57,10 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('merger', type(merger))} needs {', '.join(sorted(missing))} of the training, "
             f"which {choice('trainer', type(trainer))} does not leave behind."
         )
-    if merger.starts_from not in (None, trainer.starts_from):
+    if asking := [rule for rule in merger.chain() if rule.starts_from not in (None, trainer.starts_from)]:
         raise UserError(
-            f"{choice('merger', type(merger))} needs tasks that start from the merged weights: "
-            f"add trainer.starts_from={merger.starts_from}."
+            f"{choice('merger', type(asking[0]))} needs tasks that start from the merged weights: "
+            f"add trainer.starts_from={asking[0].starts_from}."
         )
     if trainer.refines and not merger.restarts:
         raise UserError(

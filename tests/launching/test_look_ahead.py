@@ -36,6 +36,7 @@ def checked(configure, tmp_path):
         (["trainer=cmm", "merger=ties"], "refines"),
         (["trainer.starts_from=merged", "merger.scaling=[0.2,0.4]"], "merger.scaling is a list"),
         (["merger=perturb_and_merge"], "start from the merged weights: add trainer.starts_from=merged"),
+        (["merger=rescale", "merger@merger.of=perturb_and_merge"], "needs tasks that start from the merged weights"),
         (["backbone.projection=nope"], "backbone.projection=nope"),
         (["trainer=lora", "trainer.rank=0"], "trainer.rank=0"),
         (["+logger.nope=1"], "logger.nope"),

@@ -77,6 +77,12 @@ class BaseMerger(ABC):
         """The rules that this one is around."""
         return ()
 
+    def chain(self) -> Iterator[BaseMerger]:
+        """Yields this rule and all that it is around, however deep."""
+        yield self
+        for rule in self.inside:
+            yield from rule.chain()
+
     def check_names(self, names: Sequence[str]) -> None:
         """Checks that the rule can do what it is told with parameters of these names; most rules know no names.
 
