@@ -62,8 +62,11 @@ def _wrong(record: Mapping[str, Any], draw: Draw) -> Iterator[str]:
         for value in (value for row in matrix or () for value in row if value is not None):
             if not 0 <= value <= 100:
                 yield f"matrix.{kind} has {value}"
-    value = record["headline"]["value"]
-    if not 0 <= value <= 100:
+    value, left_out = (
+        record["headline"]["value"],
+        any(kind in record["headline"]["name"] for kind in record["left_out"]),
+    )
+    if (value is None) != left_out or not 0 <= (value or 0) <= 100:
         yield f"the headline is {value}"
     for where, wanted in draw.kept.items():
         node: Any = record["config"]
