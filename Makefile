@@ -194,8 +194,8 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 		--constraint .venv/peers/constraints.txt mergekit==0.1.5 fusion-bench==0.2.33
 	touch $@
 
-bench-merge: .venv/installed .venv/peers/installed  ## report/bench_merge.md: every merger, mergekit and fusion-bench (7 GB of disk)
-	$(BIN)/python -m benchmarks.merge $(REPORT)/bench_merge.md --peers .venv/peers/bin/python
+bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: every merger, mergekit and fusion-bench (an hour, 7 GB of disk)
+	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip

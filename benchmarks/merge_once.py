@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -116,18 +118,37 @@ def _mergekit(method: str, _: str) -> _Merge:
 
 
 def _fusion_bench(method: str, _: str) -> _Merge:
+    from transformers.models.clip import modeling_clip
+
+    # fusion-bench 0.2.33 imports a name that transformers 5 has given up; nothing that is measured here uses it.
+    if not hasattr(modeling_clip, "CLIPVisionTransformer"):
+        modeling_clip.CLIPVisionTransformer = modeling_clip.CLIPVisionModel
     from fusion_bench import method as methods
     from fusion_bench.modelpool import BaseModelPool
 
     class Files(BaseModelPool):
         def load_model(self, model_name_or_config: str, *_: object, **__: object) -> nn.Module:
-            return _Weights(load_file(self._models[model_name_or_config]["path"]))
+            tensors = load_file(self._models[model_name_or_config]["path"])
+            return _layers(tensors) if method in ("opcm", "dop") else _Weights(tensors)
 
+    def opcm() -> Any:
+        algorithm = methods.OPCMForCLIP(alpha=0.5, shuffle_order=False, save_on_every_step=False)
+        algorithm._program = SimpleNamespace(taskpool=SimpleNamespace(_test_datasets=None))  # evaluates nothing
+        return algorithm
+
+    no_layers = ["positional_embedding", "proj"]
     make = {
         "average": lambda: methods.SimpleAverageAlgorithm(),
         "task_arithmetic": lambda: methods.TaskArithmeticAlgorithm(scaling_factor=0.3),
         "ties": lambda: methods.TiesMergingAlgorithm(0.55, 20, [], "mean"),
         "magmax": lambda: methods.MagMaxAlgorithm(scaling_factor=0.5),
+        "tsv": lambda: methods.TaskSingularVectorMerging(alpha=1.0),
+        "iso_c": lambda: methods.ISO_C_Merge(scaling_factor=1.0, exclude_keys=[]),
+        "wudi": lambda: methods.WUDIMerging(iter_num=300, exclude_keys=no_layers),
+        "opcm": opcm,
+        "dop": lambda: methods.ContinualDOPForCLIP(
+            seed=0, save_on_every_step=False, ema_beta=0.999, alpha=0.8, svd_epsilon=0.99999
+        ),
     }
     algorithm = make[method]()
 
@@ -136,6 +157,35 @@ def _fusion_bench(method: str, _: str) -> _Merge:
         return algorithm.run(Files(files)).state_dict()
 
     return merge
+
+
+def _layers(tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Modules around the tensors of a file, as Hugging Face's models have them: a linear layer for each projection."""
+    layers: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf.startswith("in_proj_"):
+            for projection, part in zip("qkv", tensor.chunk(3), strict=True):
+                layers.setdefault(f"{layer}.{projection}_proj", {})[leaf.removeprefix("in_proj_")] = part
+        else:
+            layers.setdefault(layer, {})[leaf] = tensor
+    root = nn.Module()
+    for layer, parameters in layers.items():
+        module, weight = root, parameters.get("weight")
+        *path, last = layer.split(".")
+        for part in path:
+            if not hasattr(module, part):
+                module.add_module(part, nn.Module())
+            module = module.get_submodule(part)
+        if weight is not None and weight.dim() == 2:
+            made: nn.Module = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in parameters, device="meta")
+        else:
+            made = module if not last else getattr(module, last, nn.Module())
+        for leaf, tensor in parameters.items():
+            made.register_parameter(leaf, nn.Parameter(tensor))
+        if last:
+            module.add_module(last, made)
+    return root
 
 
 class _Weights(nn.Module):
