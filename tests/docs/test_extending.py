@@ -16,6 +16,7 @@ PRINTED = (
     "2 of 2 tasks reused",  # merger.share=0.9
     "2 of 2 tasks reused",  # merger=median
     "2 models merged",
+    "2 of 2 tasks reused",  # merger=equal_length
     "0 of 2 tasks reused",  # trainer=tether
     "0 of 3 tasks reused",  # dataset=stripes
     "merger=median merger.scaling=1.0",  # the sweep's table
