@@ -76,7 +76,7 @@ def main() -> None:
         speed = rate()
         for tasks in sorted(args.tasks):
             of_block = _costs(args, blocks[: tasks + 1], {})
-            tables.append(f"## One block, {tasks} models\n\n{_table(of_block)}\n\n{_products(of_block, tasks, speed)}")
+            tables.append(f"## One block, {tasks} models\n\n{_table(of_block)}\n{_products(of_block, tasks, speed)}")
             of_model = _costs(args, models[: tasks + 1], _extrapolated(of_block, args.limit))
             tables.append(f"## The whole model, {tasks} models\n\n{_table(of_model)}")
             write_text(args.path, _page(args, speed, tables))  # what is known so far
@@ -96,7 +96,7 @@ def _page(args: argparse.Namespace, speed: float, tables: list[str]) -> str:
         slow=_SLOW,
         limit=args.limit,
         left_out=f" Left out of this run by `--only`: {left_out}." if left_out else "",
-        tables="\n\n".join(tables),
+        tables="\n".join(tables),
     )
 
 
@@ -140,9 +140,9 @@ def _products(of_block: Mapping[str, list[_Cost]], tasks: int, speed: float) -> 
             flop = operations(merger, tasks)
             said.append(
                 f"`{merger}` makes products of {flop / 1e12:.1f} TFLOP of one block. At the rate above that is "
-                f"{flop / speed:.0f} s; it took {seconds * speed / flop:.2f} times as long."
+                f"{flop / speed:.0f} s; it took {seconds * speed / flop:.2f} times as long.\n"
             )
-    return "\n".join(said)
+    return "".join(f"\n{sentence}" for sentence in said)
 
 
 def _stream(block: Path) -> str:
