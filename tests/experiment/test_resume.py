@@ -1,5 +1,6 @@
 """A run that is stopped at any moment and started again ends with the same bits as one that was not."""
 
+import json
 import re
 import signal
 
@@ -79,8 +80,12 @@ def test_any_optimizer_goes_on_from_its_state(do, tmp_path):
 
 @pytest.mark.slow
 def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, begin_run_py, tmp_path):
-    # Synaptic Intelligence has state between tasks and within a task.
-    options = (*SHORT, *STEPS, "trainer=si", "lightning.limit_train_batches=null", "optim.epochs=4")
+    # Synaptic Intelligence has state between tasks and within a task, and OPCM folds one task after the other.
+    options = (*SHORT, *STEPS, "trainer=si", "merger=opcm", "lightning.limit_train_batches=null", "optim.epochs=4")
+
+    def accuracies():
+        return [json.loads(path.read_text())["accuracy"] for path in tmp_path.glob("outputs/*/*/result.json")]
+
     expected = run_py(*options, "paths.store_dir=whole")
     assert expected.returncode == 0, expected.stderr
     killed = begin_run_py(*options, "paths.store_dir=killed")
@@ -99,3 +104,4 @@ def test_killed_in_the_middle_of_a_task_it_goes_on_there(run_py, begin_run_py, t
     assert again.returncode == 0, again.stderr
     assert f"task 2: an earlier run was stopped after {kept[1]} of {kept[2]} steps: going on from there" in again.stdout
     assert trained(tmp_path / "stopped") == trained(tmp_path / "whole")
+    assert len(accuracies()) == 3 and all(one == accuracies()[0] for one in accuracies())
