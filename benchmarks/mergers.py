@@ -20,6 +20,7 @@ from benchmarks.comparison import LEVEL, Cell, Comparison, compared, mean_ranks
 from benchmarks.documents import machine, mean, seeds, versions
 from cl_bench.experiment import released
 from cl_bench.mergers import BaseMerger, StackMerger
+from cl_bench.reports.kinds import kind_of
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.runs import each_once
 from cl_bench.reports.scaling import all_chosen, scaling_of
@@ -97,7 +98,7 @@ def write(folder: Path, out: Path) -> None:
             their seeds.
     """
     results = each_once(all_chosen(read_all(folder)), lambda result: (_merger(result), _column(result)))
-    together = [result for result in results if not _stands_apart(result)]
+    together = [result for result in results if kind_of(result) is None]
     _check_lists(together)
     values = _values(together, lambda result: result["headline"]["value"])
     against = {name: compared(values, name) for name in _REFERENCES if name in values}
@@ -123,10 +124,6 @@ def write(folder: Path, out: Path) -> None:
 
 def _grid(results: Sequence[Result]) -> list[float]:
     return sorted({one["scaling"] for result in results for one in result["scalings"] or ()})
-
-
-def _stands_apart(result: Result) -> bool:
-    return result.get("per_task") is not None or bool(result.get("sees_test_images"))
 
 
 def _values(results: Sequence[Result], value: Callable[[Result], float]) -> dict[str, dict[Cell, float]]:
@@ -176,7 +173,7 @@ def _cells(one: Comparison | None) -> list[str]:
 
 
 def _apart(results: Sequence[Result]) -> str:
-    names = {_merger(result) for result in results if _stands_apart(result)}
+    names = {_merger(result) for result in results if kind_of(result)}
     beside = [result for result in results if _merger(result) in names.union(_REFERENCES)]
     return _APART.format(table=_table(beside, lambda result: result["accuracy"]["task_aware"])) if names else ""
 

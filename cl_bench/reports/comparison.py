@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from cl_bench.reports.kinds import kind_of
 from cl_bench.reports.names import method_position
 from cl_bench.reports.runs import RecordedRun, differences, distinct
 from cl_bench.reports.scenario_names import scenario_position
@@ -91,8 +92,9 @@ def compared(a: Iterable[RecordedRun], b: Iterable[RecordedRun]) -> tuple[list[C
 
     def key(run: RecordedRun) -> Key:
         accuracy = run.result["headline"]["name"].removeprefix("accuracy.").removeprefix("metrics.")
-        seen = "unlabelled" if run.result.get("sees_test_images") else "none"
-        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed), accuracy, seen
+        kind = kind_of(run.result)
+        what = kind.flag if kind else "one model for all tasks"
+        return both or run.name, run.scenario, run.images, repr(run.order), str(run.seed), accuracy, what
 
     first, second = distinct(a, key), distinct(b, key)
     if not first.keys() & second.keys():
@@ -119,7 +121,7 @@ def changes(pairs: Iterable[tuple[RecordedRun, RecordedRun]]) -> dict[str, list[
 
 def _obstacles(first: dict[Key, RecordedRun], second: dict[Key, RecordedRun]) -> Iterator[str]:
     """For each part of the keys in which A and B have nothing in common, what each has."""
-    for part, name in enumerate(("method", "scenario", "images", "order", "seed", "accuracy", "test images seen")):
+    for part, name in enumerate(("method", "scenario", "images", "order", "seed", "accuracy", "kind of model")):
         a, b = (sorted({key[part] for key in runs}) for runs in (first, second))
         if not set(a) & set(b):
             yield f"{name}: {_few(a)} in A, {_few(b)} in B"

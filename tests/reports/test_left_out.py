@@ -158,7 +158,7 @@ def test_where_the_headline_is_null_the_page_has_no_accuracy_and_says_why():
     assert made["accuracy"] is None and made["forgetting"] is None and made["kind"] == "task_aware"
     assert [*said["after"]] == ["task_aware"] and said["left_out"] == one["left_out"]
     assert of_all["no accuracy"] == "1 run without a task-agnostic accuracy (merger=emr makes a model for each task)."
-    assert "unlabelled test images" not in of_all
+    assert "learned on unlabelled test images" not in of_all
 
 
 def test_figures_leave_runs_out_whose_headline_is_null_and_say_so(tmp_path, capsys):

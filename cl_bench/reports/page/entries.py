@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cl_bench.reports.headline import headline_at, headline_kind, is_null
+from cl_bench.reports.kinds import kind_of
 from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
@@ -29,7 +30,7 @@ def entry(result: Result, folder: Path) -> dict[str, Any]:
         "place": place.as_posix(),
         "sweep": place.parts[0] if place.parts else folder.name,
         "scenario": scenario_name(result),
-        "method": method_of(result) + " (unlabelled test images)" * bool(result.get("sees_test_images")),
+        "method": method_of(result) + (f" ({special.flag})" if (special := kind_of(result)) else ""),
         "trainer": choices["trainer"],
         "merger": choices["merger"],
         "scaling": scaling_of(result),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cl_bench.reports.headline import with_headline
+from cl_bench.reports.kinds import Kind, kind_of
 from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import chosen_only
@@ -17,7 +18,7 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
     devices = {f"{result['devices']['count']} × {result['devices']['kind']}" for result in results}
     versions = {f"{name} {number}" for result in results for name, number in result["versions"].items()}
     left_out, null = chosen_only(results)[1], with_headline(results)[1]
-    seeing = _listed(method_of(result) for result in results if result.get("sees_test_images"))
+    special = sorted({kind for result in results if (kind := kind_of(result))})
     return {
         "runs": str(len(results)),
         "trained streams": str(len(streams)),
@@ -29,8 +30,12 @@ def overview(results: Sequence[Result]) -> dict[str, str]:
         "versions": _listed(versions),
         **({"left out": left_out.removeprefix("Left out: ")} if left_out else {}),
         **({"no accuracy": null.removeprefix("Left out: ")} if null else {}),
-        **({"unlabelled test images": f"{seeing}: learned on them, so compare it with nothing else"} if seeing else {}),
+        **{kind.flag: f"{_methods(results, kind)}: {kind.advice}" for kind in special},
     }
+
+
+def _methods(results: Sequence[Result], kind: Kind) -> str:
+    return _listed(method_of(result) for result in results if kind_of(result) == kind)
 
 
 def _listed(names: Iterable[str]) -> str:

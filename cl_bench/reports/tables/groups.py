@@ -1,38 +1,35 @@
-"""The group of rows that stand apart, since their rules look at unlabelled test images."""
+"""Groups of rows that stand apart, since their rules know more than one data-free model for all tasks may."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from cl_bench.reports.kinds import Kind, kind_of
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.tables.table import Cell, Row
 
-HEADING = "With unlabelled test images:"
-"""The name of a row without numbers, which stands above the group."""
 
-_FLAG = "learned on unlabelled test images"
-
-
-def stands_apart(run: RecordedRun) -> bool:
-    """Whether a run's merger has learned on test images; earlier records say nothing of it, since no rule did."""
-    return bool(run.result.get("sees_test_images"))
+def apart(named: Iterable[tuple[str, RecordedRun]]) -> dict[str, Kind]:
+    """Returns the names of rows that stand apart, each with what its runs are."""
+    return {name: kind for name, run in named if (kind := kind_of(run.result))}
 
 
-def grouped(rows: Iterable[Row], apart: Collection[str]) -> tuple[Row, ...]:
-    """Puts rows under a heading at the end, where they do not compete.
+def grouped(rows: Iterable[Row], kinds: Mapping[str, Kind]) -> tuple[Row, ...]:
+    """Puts rows of each kind below a heading at the end, where they do not compete.
 
     Each of their numbers has a footnote, too: rows of a page may be sorted, and a CSV file has no headings.
 
     Args:
         rows: In order.
-        apart: The names of those that stand apart.
+        kinds: See ``apart``.
     """
     rows = list(rows)
-    last = [replace(row, competes=False, cells=_flagged(row.cells)) for row in rows if row.name in apart]
-    heading = [Row(HEADING, {}, competes=False)] * bool(last)
-    return (*(row for row in rows if row.name not in apart), *heading, *last)
+    found = [row for row in rows if row.name not in kinds]
+    for kind in sorted(set(kinds.values())):
+        if own := [row for row in rows if kinds.get(row.name) == kind]:
+            found.append(Row(f"{kind.heading}:", {}, competes=False))
+            found += [replace(row, competes=False, cells=_flagged(row.cells, kind.flag)) for row in own]
+    return tuple(found)
 
 
-def _flagged(cells: Mapping[str, Cell]) -> dict[str, Cell]:
-    return {
-        column: cell if cell.source else replace(cell, flags=(*cell.flags, _FLAG)) for column, cell in cells.items()
-    }
+def _flagged(cells: Mapping[str, Cell], flag: str) -> dict[str, Cell]:
+    return {column: cell if cell.source else replace(cell, flags=(*cell.flags, flag)) for column, cell in cells.items()}

@@ -19,7 +19,7 @@ from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.reports.shown import ACCURACY, higher_is_better, value_of
 from cl_bench.reports.tables.flags import flags
-from cl_bench.reports.tables.groups import grouped, stands_apart
+from cl_bench.reports.tables.groups import apart, grouped
 from cl_bench.reports.tables.recorded_notes import recorded_notes
 from cl_bench.reports.tables.table import Cell, Row, Table
 from cl_bench.runtime.errors import UserError
@@ -112,7 +112,7 @@ def _table(name: str, runs: Sequence[RecordedRun], metrics: Sequence[str], notes
         name=name if metrics[0] == ACCURACY or len(metrics) > 1 else f"{name}_{metrics[0]}",
         caption=f"{_caption(runs, metrics)}; {_repetitions(runs)}.",
         columns=tuple(columns),
-        rows=grouped((row for row in (*bounds, *rows) if row.cells), {run.name for run in runs if stands_apart(run)}),
+        rows=grouped((row for row in (*bounds, *rows) if row.cells), apart((run.name, run) for run in runs)),
         higher_is_better=all(map(higher_is_better, metrics)),
         notes=tuple(notes),
     )

@@ -13,7 +13,7 @@ from cl_bench.reports.scaling import chosen_flag, chosen_only
 from cl_bench.reports.scenario_names import scenario_position
 from cl_bench.reports.shown import value_of
 from cl_bench.reports.tables.flags import flags
-from cl_bench.reports.tables.groups import grouped, stands_apart
+from cl_bench.reports.tables.groups import apart, grouped
 from cl_bench.reports.tables.layouts import LAYOUTS, Layout
 from cl_bench.reports.tables.published import Reference, references, sources
 from cl_bench.reports.tables.recorded_notes import recorded_notes
@@ -104,7 +104,7 @@ def _table(name: str, layout: Layout, runs: Sequence[RecordedRun], metric: str) 
                 Row(names.get(m, papers_name(m)), {c: cells[m, c] for c in columns if (m, c) in cells}, m not in BOUNDS)
                 for m in sorted({method for method, _ in cells}, key=method_position)
             ),
-            {run.name for run in runs if stands_apart(run)},
+            apart((run.name, run) for run in runs),
         ),
         references=references,
         higher_is_better=metric == "accuracy",

@@ -9,13 +9,14 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cl_bench.reports.headline import as_answered
+from cl_bench.reports.kinds import kind_of
 from cl_bench.reports.names import BOUNDS
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
 from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.shown import ACCURACY, DEFAULT, higher_is_better, value_of
-from cl_bench.reports.tables.groups import grouped, stands_apart
+from cl_bench.reports.tables.groups import apart, grouped
 from cl_bench.reports.tables.swept_notes import caption, notes
 from cl_bench.reports.tables.swept_places import Column, PlacedRun, column_names, position
 from cl_bench.reports.tables.table import Cell, Row, Table
@@ -96,7 +97,7 @@ def _typed_choice(group: str, choice: str) -> tuple[str, str]:
 def _repeated_alike(placed: Sequence[PlacedRun]) -> bool:
     repeated: dict[Column, dict[str, set[tuple[int, str]]]] = defaultdict(lambda: defaultdict(set))
     for one in placed:
-        if one.run.method not in BOUNDS and not stands_apart(one.run):
+        if one.run.method not in BOUNDS and kind_of(one.run.result) is None:
             repeated[one.column][typed(one.row)].add((one.run.seed, repr(one.run.order)))
     return all(len(set(map(frozenset, of_rows.values()))) == 1 for of_rows in repeated.values())
 
@@ -117,7 +118,7 @@ def _table(contents: _Contents, metric: str) -> Table:
         columns=tuple(names.values()),
         rows=grouped(
             (Row(row, found, contents.competes and row not in bounds) for row, found in cells.items()),
-            {one.row_name for one in in_order if stands_apart(one.run)},
+            apart((one.row_name, one.run) for one in in_order),
         ),
         higher_is_better=higher_is_better(metric),
         notes=tuple(notes(names, in_order, contents.repeated_alike, contents.lists)),

@@ -8,13 +8,13 @@ from cl_bench.reports.tables.formats.cells import printed_cells
 from cl_bench.reports.tables.formats.latex import latex
 from cl_bench.reports.tables.formats.markdown import markdown
 from cl_bench.reports.tables.formats.tidy import tidy
-from cl_bench.reports.tables.groups import HEADING
 from cl_bench.reports.tables.over_orders import table_over_orders
 from cl_bench.reports.tables.papers import papers_table
 from cl_bench.reports.tables.swept import swept
 from cl_bench.runtime.errors import UserError
 from tests.reports.made_up import record
 
+HEADING = "With unlabelled test images:"
 SEEN = {"sees_test_images": True, "notes": ["merger=adamerging looks at unlabelled test images."]}
 
 
@@ -66,7 +66,20 @@ def test_they_make_no_pair_with_rules_that_see_none_and_pairs_among_themselves()
         [RecordedRun.of(record(method, "cifar100_10", seed, 60.0 + seed, **more)) for seed in (1, 2)]
         for method, more in (("sequential_ties", {}), ("sequential_adamerging", SEEN), ("sequential_adaptive", SEEN))
     )
-    with pytest.raises(UserError, match="test images seen: none in A, unlabelled in B"):
+    with pytest.raises(UserError, match=r"kind of model: one model .* in A, learned on unlabelled .* in B"):
         comparison.compared(data_free, seeing)
     ((one,), unpaired) = comparison.compared(seeing, again)
     assert one.differences == [0.0, 0.0] and unpaired == []
+
+
+def test_a_model_for_each_task_stands_apart_too_where_the_headline_is_task_aware_anyway():
+    each = {"per_task": {}, "notes": ["merger=emr answers each task by a model of its own."]}
+    runs = [*results("mini_eight"), *(record("sequential_emr", "mini_eight", seed, 95.0, **each) for seed in (1, 2))]
+    (table, *_) = swept(runs)
+    names = [row.name for row in table.rows]
+    assert names[2] == "With a model for each task:" and "emr" in names[3] and names[4] == HEADING
+    assert not any(row.competes for row in table.rows[2:])
+    assert markdown(table).count("| a model for each task") == 0 and "[b] a model for each task" in markdown(table)
+    one, other = ([RecordedRun.of(run) for run in some] for some in (runs[:2], runs[-2:]))
+    with pytest.raises(UserError, match="one model for all tasks in A, a model for each task in B"):
+        comparison.compared(one, other)
