@@ -62,6 +62,12 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('merger', type(asking[0]))} needs tasks that start from the merged weights: "
             f"add trainer.starts_from={asking[0].starts_from}."
         )
+    if any(rule.starts_from for rule in merger.chain()) and (merger.inside or merger.scaling != 1):
+        # Tasks would start from other weights than those that the rule takes them to have started from.
+        raise UserError(
+            f"{choice('merger', type(merger))}: a rule that needs tasks that start from the merged weights has to make "
+            "these weights itself: use it alone, with merger.scaling=1."
+        )
     if trainer.refines and not merger.restarts:
         raise UserError(
             f"{choice('trainer', type(trainer))} refines the merged model, from which {choice('merger', type(merger))} "

@@ -84,6 +84,8 @@ def _pairs(model: Parts) -> Iterator[tuple[Tensor, Tensor]]:
 def _threshold(model: Parts, which: int, density: float) -> float:
     """The k-th largest magnitude of M (0) or of τ_t (1)."""
     elements = sum(pair[which].numel() for pair in _pairs(model))
+    if elements == 0:
+        return 0.0
     wide = any(pair[which].dtype == torch.float64 for pair in _pairs(model))
     dtype = torch.float64 if wide else torch.float32
 

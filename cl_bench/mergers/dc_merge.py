@@ -13,6 +13,8 @@ from cl_bench.mergers.numerics.products import product
 from cl_bench.mergers.numerics.side_by_side import side_by_side
 from cl_bench.mergers.numerics.singular import orthogonal_factor, singular
 
+_ROUNDING = 1e-9  # of the largest element: equal tasks have elements that only rounding tells apart
+
 
 class DCMerge(MatrixMerger):
     """DC-Merge, directional consistency: signs are elected in the directions that all tasks together span.
@@ -96,11 +98,11 @@ class DCMerge(MatrixMerger):
 
 
 def _largest(matrix: Tensor, keep: int) -> Tensor:
-    """The elements of largest magnitude, and 0 elsewhere."""
+    """The elements of largest magnitude, and 0 elsewhere; what differs from the smallest by rounding alone is equal."""
     magnitudes = matrix.abs()
     if keep >= magnitudes.numel():
         return matrix
-    return matrix * (magnitudes >= magnitudes.flatten().topk(keep).values[-1])
+    return matrix * (magnitudes >= magnitudes.flatten().topk(keep).values[-1] - _ROUNDING * magnitudes.max())
 
 
 def _agreed(kept: Tensor) -> Tensor:

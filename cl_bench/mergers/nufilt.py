@@ -1,5 +1,6 @@
 """NUFILT: new task vectors pass through the null space of what is merged, and a low-rank adapter wins back the rest."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, get_args
 
 import torch
@@ -8,8 +9,7 @@ from torch import Tensor
 
 from cl_bench.mergers.engine.matrices import Matrices, Rest
 from cl_bench.mergers.engine.matrix_folding import MatrixFold
-from cl_bench.mergers.engine.model_folding import ModelFolding, TaskParameter
-from cl_bench.mergers.engine.pretrained import Pretrained
+from cl_bench.mergers.engine.model_folding import TaskParameter
 from cl_bench.mergers.numerics.singular import singular
 
 NufiltMatrices = Literal["attention_and_first_mlp", Matrices]
@@ -52,8 +52,8 @@ class NUFILT(MatrixFold):
         seed: For A.
 
     Raises:
-        ValueError: ``steps`` or ``learning_rate`` is negative, or a choice is unknown; or, while merging, the model has
-            no such matrix.
+        ValueError: ``steps`` or ``learning_rate`` is negative, or a choice is unknown. In runs and in the merge command
+            also: the model has no such matrix.
     """
 
     def __init__(
@@ -75,12 +75,10 @@ class NUFILT(MatrixFold):
             raise ValueError(f"steps and learning_rate must not be negative, but are {steps} and {learning_rate}")
         self._steps, self._learning_rate, self._first_task, self.seed = steps, learning_rate, first_task, seed
 
-    def begin(self, pretrained: Pretrained) -> ModelFolding:
+    def check_names(self, names: Sequence[str]) -> None:
         """Refuses a model of which it would merge nothing."""
-        weights, names = pretrained.weights, pretrained.parameters
-        if self._published and names and not any(self.parts(name, weights[name]) for name in names):
-            raise ValueError("NUFILT merges matrices of attention and MLPs alone, and the model has none: matrices=all")
-        return super().begin(pretrained)
+        if self._published and not any(name.endswith(_PUBLISHED) for name in names):
+            raise ValueError("NUFILT merges matrices of attention and MLPs alone, and there are none: matrices=all")
 
     def parts(self, name: str, tensor: Tensor) -> int:
         """As every matrix method, for the matrices that are merged."""

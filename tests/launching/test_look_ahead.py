@@ -37,6 +37,15 @@ def checked(configure, tmp_path):
         (["trainer.starts_from=merged", "merger.scaling=[0.2,0.4]"], "merger.scaling is a list"),
         (["merger=perturb_and_merge"], "start from the merged weights: add trainer.starts_from=merged"),
         (["merger=rescale", "merger@merger.of=perturb_and_merge"], "needs tasks that start from the merged weights"),
+        (
+            ["merger=rescale", "merger@merger.of=perturb_and_merge", "trainer.starts_from=merged"],
+            "use it alone, with merger.scaling=1",
+        ),
+        (
+            ["merger=perturb_and_merge", "merger.scaling=0.5", "trainer.starts_from=merged"],
+            "use it alone, with merger.scaling=1",
+        ),
+        (["merger=nufilt", "trainer=head_only"], "there are none: matrices=all"),
         (["backbone.projection=nope"], "backbone.projection=nope"),
         (["trainer=lora", "trainer.rank=0"], "trainer.rank=0"),
         (["+logger.nope=1"], "logger.nope"),

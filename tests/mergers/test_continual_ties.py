@@ -64,3 +64,8 @@ def test_the_first_task_is_not_trimmed() -> None:
 def test_settings_are_checked(density: float) -> None:
     with pytest.raises(ValueError, match="density"):
         ContinualTies(density=density)
+
+
+def test_a_model_without_elements_stays_as_it_is() -> None:
+    empty = {"e": torch.zeros(0, 3)}
+    assert ContinualTies().merge(empty, [empty, empty])["e"].shape == (0, 3)

@@ -151,3 +151,15 @@ def test_an_impossible_density_is_refused(density: float) -> None:
         DCMerge(density=density)
     with pytest.raises(UserError, match=r"merger\.density"):
         instantiate({"_target_": "cl_bench.mergers.DCMerge", "density": density}, "merger")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_rounding_tells_apart_is_equal(seed: int) -> None:
+    matrix = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    merger = DCMerge()
+    once, thrice, turned = (
+        merger.combine_matrices(torch.stack([one, one])) for one in (matrix, 3 * matrix, matrix.T.contiguous())
+    )
+    torch.testing.assert_close(thrice / 3, once)
+    torch.testing.assert_close(turned.T, once)
+    assert once.any()

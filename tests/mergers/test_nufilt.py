@@ -106,8 +106,10 @@ def test_queries_keys_and_values_are_merged_one_by_one() -> None:
 
 
 def test_a_model_without_such_matrices_is_refused() -> None:
-    with pytest.raises(ValueError, match="the model has none: matrices=all"):
-        NUFILT().merge({"conv.weight": torch.zeros(2, 2, 1, 1)}, [{"conv.weight": torch.ones(2, 2, 1, 1)}])
+    with pytest.raises(ValueError, match="there are none: matrices=all"):
+        NUFILT().check_names(["conv.weight", "head"])
+    NUFILT().check_names(["conv.weight", "blocks.0.attn.qkv.weight"])
+    NUFILT(matrices="all").check_names(["conv.weight"])
 
 
 @pytest.mark.parametrize("wrong", [{"steps": -1}, {"learning_rate": -1.0}, {"first_task": "none"}, {"matrices": "x"}])

@@ -139,7 +139,10 @@ class InABasis(StackMerger):
         if number == 0:
             return ()
         fused = is_fused_attention(stack.name, stack.pretrained)
-        starts, *of_tasks = (tensor.detach().flatten(1).chunk(number) for tensor in (stack.pretrained, *stack.weights))
+        starts, *of_tasks = (
+            tensor.detach().contiguous().flatten(1).chunk(number)  # as a saved state has them
+            for tensor in (stack.pretrained, *stack.weights)
+        )
         return [
             Stack(f"{stack.name}.{part}.weight" if fused else stack.name, start, [own[part] for own in of_tasks], ())
             for part, start in enumerate(starts)

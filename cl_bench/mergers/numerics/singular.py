@@ -25,14 +25,15 @@ def singular(matrix: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor, T
     Returns:
         U (m, k), σ (k,) in falling order, and Vᵀ (k, n), in float64.
     """
-    matrix = matrix.double()
+    matrix, exponent = _near_one(matrix)
     tall = matrix.shape[0] >= matrix.shape[1]
     square = product(matrix.T, matrix) if tall else product(matrix, matrix.T)
     values, vectors = _roots(square, max(matrix.shape), keep)
     inverse = values.reciprocal().where(values > 0, 0)
+    sized = torch.ldexp(values, exponent)
     if tall:
-        return product(matrix, vectors) * inverse, values, vectors.T
-    return vectors, values, inverse[:, None] * product(vectors.T, matrix)
+        return product(matrix, vectors) * inverse, sized, vectors.T
+    return vectors, sized, inverse[:, None] * product(vectors.T, matrix)
 
 
 def left_singular(matrices: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -51,11 +52,24 @@ def left_singular(matrices: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         left, values, _ = singular(torch.cat(list(matrices), dim=1))
         return left, values
     square = torch.zeros(rows, rows, dtype=torch.float64, device=matrices[0].device)
+    exponent = _exponent([matrix for matrix in matrices if matrix.numel()])
     for matrix in matrices:
-        wide = matrix.double()
+        wide = torch.ldexp(matrix.double(), -exponent)
         square += product(wide, wide.T)
     values, left = _roots(square, columns)
-    return left, values
+    return left, torch.ldexp(values, exponent)
+
+
+def _near_one(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix in float64, divided by a power of two, and its exponent: squares of its elements stay in range."""
+    exponent = _exponent([matrix])
+    return torch.ldexp(matrix.double(), -exponent), exponent
+
+
+def _exponent(matrices: Sequence[Tensor]) -> Tensor:
+    """That of the largest magnitude."""
+    largest = torch.stack([matrix.abs().max().double() for matrix in matrices]).max()
+    return torch.frexp(largest).exponent
 
 
 def _roots(square: Tensor, longest: int, keep: int | None = None) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,3 +71,16 @@ def test_left_ones_of_matrices_side_by_side(rows: int, columns: list[int], seed:
     torch.testing.assert_close(values, torch.linalg.svdvals(together))
     torch.testing.assert_close(left.T @ left, torch.eye(min(together.shape), dtype=torch.float64), rtol=0, atol=1e-6)
     torch.testing.assert_close(left @ (left.T @ together), together)
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-20, 1e160])
+def test_squares_of_very_small_and_very_large_elements_stay_in_range(size: float) -> None:
+    matrix = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    left, values, right = singular(matrix)
+    for one, other in zip(singular(matrix * size), (left, values * size, right), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=0)
+    for matrices in ([matrix], [matrix, 2 * matrix, matrix[:, :0]]):
+        left, values = left_singular(matrices)
+        found = left_singular([one * size for one in matrices])
+        torch.testing.assert_close(found[1], values * size, rtol=1e-12, atol=0)
+        torch.testing.assert_close(found[0].abs(), left.abs(), rtol=1e-6, atol=1e-9)
