@@ -42,6 +42,7 @@ def _takes_weights(node: Mapping[str, Any], where: str) -> bool:
 
 
 def _listed(weights: Any, tasks: Sequence[str] | None, where: str) -> list[float] | None:
+    _refuse_true_and_false(weights, where)
     if isinstance(weights, Mapping):
         valid: dict[str | int, float] = validated(weights, _ByName, where)
         named = {str(name): weight for name, weight in valid.items()}
@@ -58,3 +59,10 @@ def _listed(weights: Any, tasks: Sequence[str] | None, where: str) -> list[float
             f"in this order, or name some, and the others have 1: {where}={{NAME: 0.3}}."
         )
     return listed
+
+
+def _refuse_true_and_false(weights: Any, where: str) -> None:
+    """Python and pydantic take them for 1 and 0."""
+    values = weights.values() if isinstance(weights, Mapping) else weights if isinstance(weights, Sequence) else ()
+    if any(isinstance(value, bool) for value in values):
+        raise UserError(f"{where}={weights!r} does not fit: input should be numbers, not true or false.")

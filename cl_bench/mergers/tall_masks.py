@@ -28,15 +28,15 @@ class TallMasks(PerTaskMerger):
         threshold: λ_t where there are no validation images to choose it by; the middle of the published range.
 
     Raises:
-        ValueError: ``threshold`` is negative.
+        ValueError: ``threshold`` is not at least 0.
     """
 
     candidates = (0.2, 0.3, 0.4, 0.5, 0.6)
 
     def __init__(self, scaling: float = 1.0, threshold: Annotated[float, Field(ge=0)] = 0.4) -> None:
         super().__init__(scaling)
-        if threshold < 0:
-            raise ValueError(f"threshold must not be negative, but is {threshold}")
+        if not threshold >= 0:
+            raise ValueError(f"threshold must be at least 0, but is {threshold}")
         self.threshold = threshold
 
     def combine_stack(self, stack: Stack) -> Tensor:

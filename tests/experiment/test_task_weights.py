@@ -66,6 +66,7 @@ def test_what_was_trained_before_there_were_weights_is_found_again(configure):
         ("[1,-1]", "weights must not be negative"),
         ("[0,0]", "no task counts"),
         ("0.5", "merger.weights=0.5 does not fit"),
+        ("[true,2]", "merger.weights=[True, 2] does not fit: input should be numbers, not true or false"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_before_training(configure, weights, named):
@@ -75,6 +76,12 @@ def test_weights_that_do_not_fit_are_refused_before_training(configure, weights,
         with pytest.raises(UserError) as refused:
             look(config)
         assert named in str(refused.value)
+
+
+@pytest.mark.parametrize("weights", [{"cars": True}, [1.0, False], {"dtd": 2.0, "cars": False}])
+def test_true_and_false_are_no_weights(weights):
+    with pytest.raises(UserError, match=r"merger\.weights=.* does not fit: input should be numbers, not true or false"):
+        in_order({**AVERAGE, "weights": weights}, ["dtd", "cars"])
 
 
 @pytest.mark.slow

@@ -43,6 +43,7 @@ def test_one_task_is_itself_and_the_default_is_the_middle_of_the_candidates() ->
     assert TallMasks().threshold == TallMasks.candidates[2] == 0.4
 
 
-def test_a_negative_threshold_is_refused() -> None:
-    with pytest.raises(ValueError, match="must not be negative"):
-        TallMasks(threshold=-0.1)
+@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+def test_a_threshold_that_is_negative_or_no_number_is_refused(threshold: float) -> None:
+    with pytest.raises(ValueError, match=f"must be at least 0, but is {threshold}"):
+        TallMasks(threshold=threshold)
