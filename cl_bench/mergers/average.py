@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
+from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock, Weights
 from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
 
 
@@ -40,6 +40,11 @@ class Average(Merger):
         super().__init__(scaling)
         check_weights(weights)
         self.weights = weights
+
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Refuses more tasks than weights."""
+        if self.weights is not None:
+            weight_of(self.weights, tasks)
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """sum ← sum + θ_t, or w_t · θ_t."""

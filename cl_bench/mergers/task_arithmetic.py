@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock
+from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock, Weights
 from cl_bench.mergers.engine.task_weights import TaskWeights, weight_of
 
 
@@ -47,6 +47,11 @@ class TaskArithmetic(Merger):
         if divide_by not in ("one", "tasks", "sqrt_tasks"):
             raise ValueError(f"divide_by must be 'one', 'tasks' or 'sqrt_tasks', not {divide_by!r}")
         self.divide_by, self.weights = divide_by, weights
+
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Refuses more tasks than weights."""
+        if self.weights is not None:
+            weight_of(self.weights, tasks)
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """sum ← sum + τ_t, or w_t · τ_t."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor
 
-from cl_bench.mergers import State, TaskBlock, TaskVector
+from cl_bench.mergers import State, TaskBlock, TaskVector, Weights
 from cl_bench.mergers.engine.sparse import ElectedByWeight, SparseMerger
 from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
 
@@ -69,6 +69,11 @@ class Ties(SparseMerger):
         frozen = vector.frozen_parameters if self.trim_scope == "whole_model" else 0
         keep = max(1, int(self.density * (vector.elements + frozen)))
         return 0.0 if keep >= vector.elements else vector.kth_largest_magnitude(keep)
+
+    def check_tasks(self, parameters: Weights, tasks: int) -> None:
+        """Refuses more tasks than weights."""
+        if self.weights is not None:
+            weight_of(self.weights, tasks)
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """Combines what is kept, times the task's weight, with what was kept of the tasks before."""

@@ -143,6 +143,18 @@ def test_a_task_that_one_rule_refuses_reaches_none() -> None:
         running.load_state_dict({**state, "7.max": torch.ones(1)})
 
 
+@pytest.mark.parametrize("short", [Average(weights=[1.0]), TaskArithmetic(1.0, weights=[1.0]), Ties(weights=[1.0])])
+@pytest.mark.parametrize("around", [lambda rule: rule, Rescale, lambda rule: ByName(rule, [Rule("proj", Last())])])
+def test_a_task_that_one_rule_has_no_weight_for_reaches_none(short: BaseMerger, around) -> None:
+    start, first, second = encoders(2, seed=7)
+    running = RunningMerge(ByName(around(short), [Rule("conv1.weight", MagMax())]), start)
+    running.add(first)
+    before = running.merged()
+    with pytest.raises(ValueError, match="weights has 1 entries, but there is a task 2"):
+        running.add(second)
+    assert running.tasks == 1 and all(torch.equal(running.merged()[name], before[name]) for name in before)
+
+
 NAMES = ("visual.proj", "visual.attn.weight", "visual.mlp.weight")
 
 

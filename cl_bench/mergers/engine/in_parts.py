@@ -41,6 +41,8 @@ class InParts(WholeParameters):
     def add(self, weights: Model, statistics: Mapping[str, Model] = MappingProxyType({})) -> None:
         """Hands each rule its own part of one more task, after all rules have looked at theirs."""
         task = self.checked(self.tasks + 1, weights, statistics, values=False)
+        starts = self.pretrained.weights
+        self.merger.check_tasks({name: starts[name] for name in self.pretrained.parameters}, task.number)
         own = [
             (part, _Only(task.weights, part.pretrained.weights), _own(task.statistics, part)) for part in self._parts
         ]
