@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cl_bench.mergers import MergeBlock, Merger, State, TaskBlock, Weights
-from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
+from cl_bench.mergers.engine.task_weights import TaskWeights, shares, weight_of
 
 
 class Average(Merger):
@@ -31,15 +31,14 @@ class Average(Merger):
         weights: w_t of each task, in order; None for the plain mean.
 
     Raises:
-        ValueError: A weight is negative, or all are 0; or, while merging, there are more tasks than weights.
+        ValueError: The weights are those of no mean; or, while merging, there are more tasks than weights.
     """
 
     state: ClassVar = {"sum_of_weights": None}
 
     def __init__(self, scaling: float = 1.0, weights: TaskWeights = None) -> None:
         super().__init__(scaling)
-        check_weights(weights)
-        self.weights = weights
+        self.weights, self._shares = weights, shares(weights)
 
     def check_tasks(self, parameters: Weights, tasks: int) -> None:
         """Refuses more tasks than weights."""
@@ -49,10 +48,10 @@ class Average(Merger):
     def fold(self, state: State, block: TaskBlock) -> None:
         """sum ← sum + θ_t, or w_t · θ_t."""
         (total,) = state
-        total.add_(block.weights if self.weights is None else block.weights * weight_of(self.weights, block.task))
+        total.add_(block.weights if self._shares is None else block.weights * weight_of(self._shares, block.task))
 
     def combine(self, state: State, block: MergeBlock) -> Tensor:
         """sum / T - θ_0, or that with the sum of the weights instead of T."""
         (total,) = state
-        divisor = block.tasks if self.weights is None else math.fsum(self.weights[: block.tasks])
+        divisor = block.tasks if self._shares is None else math.fsum(self._shares[: block.tasks])
         return (total / divisor).sub_(block.pretrained) if divisor else torch.zeros_like(total)

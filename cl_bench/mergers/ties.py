@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cl_bench.mergers import State, TaskBlock, TaskVector, Weights
 from cl_bench.mergers.engine.sparse import ElectedByWeight, SparseMerger
-from cl_bench.mergers.engine.task_weights import TaskWeights, check_weights, weight_of
+from cl_bench.mergers.engine.task_weights import TaskWeights, shares, weight_of
 
 
 class Ties(SparseMerger):
@@ -41,8 +41,8 @@ class Ties(SparseMerger):
         weights: w_t of each task, in order; None where all tasks count alike.
 
     Raises:
-        ValueError: ``density`` is not in (0, 1], ``trim_scope`` is unknown, a weight is negative, or all are 0; or,
-            while merging, there are more tasks than weights.
+        ValueError: ``density`` is not in (0, 1], ``trim_scope`` is unknown, or the weights are those of no mean;
+            or, while merging, there are more tasks than weights.
     """
 
     def __init__(
@@ -59,8 +59,7 @@ class Ties(SparseMerger):
             raise ValueError(f"trim_scope must be 'encoder' or 'whole_model', not {trim_scope!r}")
         self.density = density
         self.trim_scope = trim_scope
-        check_weights(weights)
-        self.weights, self._by_weight = weights, ElectedByWeight()
+        self.weights, self._shares, self._by_weight = weights, shares(weights), ElectedByWeight()
         if weights is not None:
             self._combination, self.state = self._by_weight, ElectedByWeight.state  # type: ignore[misc]
 
@@ -77,10 +76,10 @@ class Ties(SparseMerger):
 
     def fold(self, state: State, block: TaskBlock) -> None:
         """Combines what is kept, times the task's weight, with what was kept of the tasks before."""
-        if self.weights is None:
+        if self._shares is None:
             super().fold(state, block)
         else:
-            self._by_weight.fold_weighted(state, self.sparsify(block), weight_of(self.weights, block.task))
+            self._by_weight.fold_weighted(state, self.sparsify(block), weight_of(self._shares, block.task))
 
     def sparsify(self, block: TaskBlock) -> Tensor:
         """The values that reach the threshold."""

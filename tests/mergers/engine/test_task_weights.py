@@ -68,6 +68,30 @@ def test_equal_weights_have_the_bits_of_none_where_the_rule_is_a_mean(rule: str,
     )
 
 
+@pytest.mark.parametrize("rule", ["average", "ties"])
+@pytest.mark.parametrize("factor", [2.0**-1000, 2.0**-150, 2.0**-3, 2.0**130, 2.0**1000])
+@pytest.mark.parametrize("weights", [[0.3, 1.0, 2.0], [0.7, 0.0, 0.1], [1.0, 1.0, 1.0]])
+def test_how_large_all_weights_are_together_changes_no_bit_of_a_mean(
+    rule: str, factor: float, weights: list[float]
+) -> None:
+    start, *finetuned = models(3, seed=4, dtype=torch.float32)
+    usual, scaled = (RunningMerge(RULES[rule](each), start) for each in (weights, [w * factor for w in weights]))
+    for model in finetuned:
+        for running in (usual, scaled):
+            running.add(model)
+        assert torch.equal(usual.merged()["w"], scaled.merged()["w"])
+
+
+@pytest.mark.parametrize("rule", ["average", "ties"])
+@pytest.mark.parametrize("weights", [[1e-40, 1e-40], [1e-46, 3e-46], [1e300, 1.5e300], [1e-20, 1.0], [1.0, 1e-20]])
+def test_a_mean_of_float32_agrees_with_the_formula_whatever_the_weights(rule: str, weights: list[float]) -> None:
+    start, *finetuned = models(2, seed=5, dtype=torch.float32)
+    vectors = torch.stack([(model["w"] - start["w"]).double() for model in finetuned])
+    expected = start["w"] + 0.8 * ORACLES[rule](vectors, [w / max(weights) for w in weights])
+    merged = RULES[rule](weights).merge(start, finetuned)["w"]
+    torch.testing.assert_close(merged.double(), expected, rtol=1e-6, atol=1e-6)
+
+
 def test_a_negative_weight_takes_away_what_a_task_has_learned() -> None:
     start, first, second = models(2, seed=2)
     merged = TaskArithmetic(1.0, weights=[1.0, -2.0]).merge(start, [first, second])["w"]
@@ -98,7 +122,16 @@ def test_keeps_what_every_merger_owes(rule: str) -> None:
     check_merger(lambda: RULES[rule]([0.3, 1.0, 2.0, 0.7, 1.0, 0.1, 1.0, 1.0]))
 
 
-@pytest.mark.parametrize(("weights", "named"), [([0.5, -0.5], "negative"), ([0.0, 0.0], "no task counts")])
+@pytest.mark.parametrize(
+    ("weights", "named"),
+    [
+        ([0.5, -0.5], "negative"),
+        ([0.0, 0.0], "no task counts"),
+        ([1.0, 1e-21], "1e-21 is less than 1e-20 of the largest, 1.0; give 0"),
+        ([1.0, float("nan")], "finite"),
+        ([1.0, float("inf")], "finite"),
+    ],
+)
 @pytest.mark.parametrize("rule", ["average", "ties"])
 def test_weights_of_no_mean_are_refused(rule: str, weights: list[float], named: str) -> None:
     with pytest.raises(ValueError, match=named):
