@@ -59,7 +59,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
         rehearsal.backbone(backbone, head)
         trainer = make_trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))
         experiences = check_together(settings, scenario, trainer)
-        with_task_weights(config, settings, experiences)
+        with_task_weights(config, settings, trainer, experiences)
         rehearse_merger(config, settings, backbone, trainer, experiences)
 
     parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")

@@ -148,7 +148,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)
     experiences = check_together(settings, scenario, trainer)
-    settings = with_task_weights(config, settings, experiences)
+    settings = with_task_weights(config, settings, trainer, experiences)
     if distributed.is_main():
         rehearse_merger(config, settings, backbone, trainer, experiences)
     pretrained = trainer.weights()

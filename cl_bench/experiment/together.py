@@ -80,10 +80,9 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
-    experiences, weights = trainer.experiences(scenario), trainer.weights()
+    experiences = trainer.experiences(scenario)
     try:
-        merger.check_names(parameters_of(weights))
-        merger.check_tasks({name: weights[name] for name in parameters_of(weights)}, len(experiences))
+        merger.check_names(parameters_of(trainer.weights()))
     except ValueError as error:
         raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
     check_per_task(settings, scenario, trainer, experiences)
@@ -105,10 +104,15 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
 
 
 def with_task_weights(
-    config: Mapping[str, Any], settings: RunSettings, experiences: Sequence[Experience]
+    config: Mapping[str, Any], settings: RunSettings, trainer: TaskTrainer, experiences: Sequence[Experience]
 ) -> RunSettings:
-    """The same with a merger that has the weights of tasks, now that these are known; checks them."""
-    return replace(settings, merger=read_merger(group_settings(config, "merger"), _names(experiences))[1])
+    """The same with a merger that has the weights of tasks, now that these are known; checks them and their number."""
+    merger, weights = read_merger(group_settings(config, "merger"), _names(experiences))[1], trainer.weights()
+    try:
+        merger.check_tasks({name: weights[name] for name in parameters_of(weights)}, len(experiences))
+    except ValueError as error:
+        raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
+    return replace(settings, merger=merger)
 
 
 def rehearse_merger(
