@@ -3,7 +3,8 @@
 Rules know no names. So settings that name tasks become lists in the order of the tasks.
 """
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, FiniteFloat
@@ -11,6 +12,7 @@ from pydantic import Field, FiniteFloat
 from cl_bench.mergers.engine.task_weights import TaskWeights
 from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.runtime.instantiate import hints, located, validated
+from cl_bench.runtime.keys import typed_key
 from cl_bench.runtime.spelling import nearest_first
 
 _ByName = Annotated[dict[str | int, FiniteFloat], Field(min_length=1)]
@@ -49,16 +51,31 @@ def _listed(weights: Any, tasks: Sequence[str] | None, where: str) -> list[float
         if tasks is None:
             return None
         if unknown := [name for name in named if name not in tasks]:
-            known = shortened(nearest_first(unknown[0], dict.fromkeys(tasks))) or "none"
-            raise UserError(f"{where} names {shortened(unknown)}, which is no task here; the tasks are: {known}.")
+            known = nearest_first(unknown[0], dict.fromkeys(tasks))
+            no_task = "which is no task" if len(unknown) == 1 else "which are no tasks"
+            raise UserError(
+                f"{where} names {_quoted(unknown)}, {no_task} here; the tasks are: {_quoted(known) or 'none'}."
+                f"{_by_name(where, known)}"
+            )
         return [named.get(task, 1.0) for task in tasks]
     listed: list[float] = validated(weights, list[FiniteFloat], where)
     if tasks is not None and len(listed) != len(tasks):
         raise UserError(
-            f"{where} lists {len(listed)} weights, but there are {len(tasks)} tasks: {shortened(tasks)}. Give each one "
-            f"in this order, or name some, and the others have 1: {where}={{NAME: 0.3}}."
+            f"{where} lists {len(listed)} weights, but there are {len(tasks)} tasks: {_quoted(tasks)}. Give each one "
+            f"in this order.{_by_name(where, tasks)}"
         )
     return listed
+
+
+def _quoted(names: Iterable[str]) -> str:
+    """Up to ten names, of which each may have commas."""
+    return shortened(map(repr, names))
+
+
+def _by_name(where: str, tasks: Iterable[str]) -> str:
+    """How weights by name are typed, with the first name that can be typed; nothing where none can be."""
+    name = next(filter(None, map(typed_key, tasks)), None)
+    return "" if name is None else f" By name, with 1 for the others: {shlex.quote(f'{where}={{{name}: 0.3}}')}"
 
 
 def _refuse_true_and_false(weights: Any, where: str) -> None:

@@ -20,6 +20,7 @@ from cl_bench.launching.command_line import ADDED, plain_settings, with_plus
 from cl_bench.runtime import configurations
 from cl_bench.runtime.commands import install_extra
 from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.keys import typed_key
 from cl_bench.runtime.spelling import nearest_first
 
 _OF_THE_EXTRA = ("joblib", "submitit_local", "submitit_slurm", "slurm", "optuna")
@@ -171,10 +172,18 @@ def _unreadable(override: str) -> str:
         return f"{override}: a setting is typed as name=value, without blanks around the equals sign."
     if value[:1] in ("[", "{") and value[-1:] != {"[": "]", "{": "}"}[value[0]]:
         return f"{override}: its bracket {value[0]} is not closed."
-    why = f"{override} cannot be read: text with letters outside ASCII or with signs that have a meaning wants quotes"
+    why, example = _IN_A_MAPPING if value[:1] == "{" else _IN_A_TEXT
+    why = f"{override} cannot be read: {why}"
     readable = next((f"{name}={better}" for better in _quoted(value) if _is_readable(f"{name}={better}")), None)
-    example = "'dataset.name=\"Käfer (2)\"'"
     return f"{why}: {shlex.quote(readable)}" if readable else f"{why}, as in {example}."
+
+
+_WANTS_QUOTES = "text with letters outside ASCII or with signs that have a meaning wants quotes"
+_IN_A_TEXT = _WANTS_QUOTES, "'dataset.name=\"Käfer (2)\"'"
+_IN_A_MAPPING = (
+    f"{_WANTS_QUOTES}; in a mapping, names have no quotes, but a backslash before signs that have a meaning",
+    r"""'trainer.weights={digit 0\, digit 1: "them/(2)"}'; names with letters outside ASCII cannot be typed there""",
+)
 
 
 def _quoted(value: str) -> Iterable[str]:
@@ -182,10 +191,27 @@ def _quoted(value: str) -> Iterable[str]:
     if value[:1] == "[":
         yield f"[{','.join(map(_text, _split(value)))}]"
     elif value[:1] == "{":
-        pairs = [item.partition(":") for item in _split(value)]
-        yield f"{{{','.join(f'{_text(key)}: {_text(item)}' for key, _, item in pairs)}}}"
+        yield from _repaired(value[1:-1])
     else:
         yield _text(value)
+
+
+_PAIR = re.compile(r"""((?:"[^"]*"|'[^']*'|\\.|[^:"'\\])+):((?:"[^"]*"|'[^']*'|[^,"'])*)(?:,|$)""")
+"""A name and its text. A comma before the colon belongs to the name, as in `digit 0, digit 1: 3`."""
+
+
+def _repaired(pairs: str) -> Iterable[str]:
+    """The mapping with backslashes in its names and quotes around its texts, if it has nothing but texts."""
+    matches = list(_PAIR.finditer(pairs))
+    found = [(_key(match[1]), _text(match[2])) for match in matches]
+    whole = "".join(match[0] for match in matches) == pairs and not re.search(r"[\[{]", pairs)
+    if found and whole and all(key for key, _ in found):
+        yield f"{{{','.join(f'{key}: {text}' for key, text in found)}}}"
+
+
+def _key(name: str) -> str | None:
+    bare = re.sub(r"""^(["'])(.*)\1$""", r"\2", name.strip())
+    return typed_key(re.sub(r"\\(.)", r"\1", bare))
 
 
 def _split(value: str) -> list[str]:

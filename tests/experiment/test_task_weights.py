@@ -59,7 +59,7 @@ def test_what_was_trained_before_there_were_weights_is_found_again(configure):
     [
         ("[1,2,3]", "merger.weights lists 3 weights, but there are 2 tasks"),
         ("[1]", "merger.weights lists 1 weights, but there are 2 tasks"),
-        ("{cars:1}", "merger.weights names cars, which is no task here; the tasks are: "),
+        ("{cars:1}", "merger.weights names 'cars', which is no task here; the tasks are: 'digit 0, digit 1, "),
         ("{cars:nan}", "merger.weights={'cars': 'nan'} does not fit"),
         ("{cars:two}", "merger.weights={'cars': 'two'} does not fit"),
         ("{}", "merger.weights={} does not fit"),
@@ -76,6 +76,43 @@ def test_weights_that_do_not_fit_are_refused_before_training(configure, weights,
         with pytest.raises(UserError) as refused:
             look(config)
         assert named in str(refused.value)
+
+
+CLASSES = ["digit 0, digit 1", "digit 2, digit 3"]
+TYPED = r"'merger.weights={digit 0\, digit 1: 0.3}'"
+
+
+@pytest.mark.parametrize(
+    ("weights", "tasks", "told"),
+    [
+        (
+            {"digit 0": 3},
+            CLASSES,
+            "merger.weights names 'digit 0', which is no task here; the tasks are: 'digit 0, digit 1', "
+            f"'digit 2, digit 3'. By name, with 1 for the others: {TYPED}",
+        ),
+        (
+            [1],
+            CLASSES,
+            "merger.weights lists 1 weights, but there are 2 tasks: 'digit 0, digit 1', 'digit 2, digit 3'. "
+            f"Give each one in this order. By name, with 1 for the others: {TYPED}",
+        ),
+        (
+            {"a": 1, "b": 2},
+            ["Käfer"],
+            "merger.weights names 'a', 'b', which are no tasks here; the tasks are: 'Käfer'.",
+        ),
+        (
+            [1],
+            ["Käfer", "é"],
+            "merger.weights lists 1 weights, but there are 2 tasks: 'Käfer', 'é'. Give each one in this order.",
+        ),
+    ],
+)
+def test_messages_show_where_each_name_ends_and_how_one_is_typed(weights, tasks, told):
+    with pytest.raises(UserError) as refused:
+        in_order({**AVERAGE, "weights": weights}, tasks)
+    assert str(refused.value) == told
 
 
 @pytest.mark.parametrize("weights", [{"cars": True}, [1.0, False], {"dtd": 2.0, "cars": False}])

@@ -68,6 +68,9 @@ def test_all_settings_of_the_place_are_named_nearest_first(tmp_path):
         ("scenario=folder backbone.pretrained=/a/(1)/b", "'backbone.pretrained=\"/a/(1)/b\"'"),
         ("paths.data_dir=a=b", "'paths.data_dir=\"a=b\"'"),
         ("scenario=folder dataset.prompts=[a photo (x), b]", "'dataset.prompts=[\"a photo (x)\",b]'"),
+        (r'+m={"digit 0\, digit 1": 3}', r"'+m={digit 0\, digit 1: 3}'"),
+        (r'+m={"digit 0, digit 1": 3, "b": é}', "'+m={digit 0\\, digit 1: 3,b: \"é\"}'"),
+        (r"+m={digit 0, digit 1: 3, 'a:b': 'c, d'}", r"""'+m={digit 0\, digit 1: 3,a\:b: '"'"'c, d'"'"'}'"""),
         ("scenario=folder dataset.class_names={n01: Käfer, 2: é}", '\'dataset.class_names={n01: "Käfer",2: "é"}\''),
     ],
 )
@@ -82,6 +85,12 @@ def test_what_is_advised_can_be_pasted(tmp_path, typed, advised):
 def test_what_has_no_repair_is_said_in_words(tmp_path):
     assert told(tmp_path, "merger").startswith("merger: a setting is typed as name=value, without blanks around")
     assert told(tmp_path, "task_order=[a,b") == "task_order=[a,b: its bracket [ is not closed."
+    keys = told(tmp_path, "+m={Käfer: 3}")
+    assert "in a mapping, names have no quotes, but a backslash before signs that have a meaning" in keys
+    assert r"""as in 'trainer.weights={digit 0\, digit 1: "them/(2)"}';""" in keys
+    assert keys.endswith("names with letters outside ASCII cannot be typed there.")
+    for half in ("+m={a b: [1,2], c: é}", "+m={é}", "+m={a: é, b}"):
+        assert "as in 'trainer.weights=" in told(tmp_path, half)
     several = told(tmp_path, "merger.scaling=0.1,0.2")
     assert "-m merger.scaling=0.1,0.2\n" in several and "'merger.scaling=[0.1,0.2]'\n" in several
     assert told(tmp_path, "hydra.mode=foo").startswith("hydra.mode=foo does not fit: Invalid value 'foo'")
