@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cl_bench.launching import command_line, composition, messages, multirun, slurm, sweep
-from cl_bench.launching.resolved import check_objective, resolved
+from cl_bench.launching.resolved import check_objective, is_searched, resolved
 from cl_bench.runtime import setting_names, signals
 from cl_bench.runtime.configurations import CONF
 from cl_bench.runtime.errors import UserError, is_hydras, unwritable
@@ -79,7 +79,8 @@ def _job_of_sweep(config: DictConfig) -> float | None:
         jobs = multirun.become_worker(settings.runtime.choices["hydra/launcher"], settings.launcher)
         plain = resolved(config)
         done = sweep.result(plain, folder)
-        value = launch(plain, folder, jobs) if done is None else objective(done)
+        searched = is_searched()
+        value = launch(plain, folder, jobs, searched) if done is None else objective(done, searched)
         sweep.note_result(number, folder)
         return value
     return None

@@ -1,10 +1,12 @@
 """Starts a run on the devices it asks for: one in this process, several in a group of processes."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cl_bench.reports.headline import headline_at
+from cl_bench.reports.headline import headline_at, is_null
+from cl_bench.reports.names import method_of
 from cl_bench.runtime import process
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import UserError
@@ -13,13 +15,14 @@ if TYPE_CHECKING:
     from cl_bench.runtime.devices import Devices
 
 
-def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | None:
+def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1, searched: bool = False) -> float | None:
     """Does one run, shows its result, and returns the value that a sweeper may optimize.
 
     Args:
         config: The resolved configuration, as plain data.
         folder: Where the run's outputs go.
         jobs: How many runs of a sweep this machine does at the same time.
+        searched: Whether a sweeper looks for the best settings by what is returned.
 
     Returns:
         See `objective`; None on every node but the first, which alone has the result.
@@ -33,7 +36,7 @@ def launch(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> float | No
     if result is None:
         return None
     show(result, folder)
-    return objective(result)
+    return objective(result, searched)
 
 
 def carry_out(config: Mapping[str, Any], folder: Path, jobs: int = 1) -> dict[str, Any] | None:
@@ -103,12 +106,33 @@ def check_cores(devices: "Devices", jobs: int) -> None:
     )
 
 
-def objective(result: Mapping[str, Any]) -> float | None:
+def objective(result: Mapping[str, Any], searched: bool = False) -> float | None:
     """What a sweeper may optimize: the headline on validation images, or what stands for it where that is null.
 
     None for a result on test images.
 
     Args:
         result: What `result.json` holds.
+        searched: Whether a sweeper looks for the best settings by it.
+
+    Raises:
+        UserError: A search would compare what stands for the headline with other runs' headlines.
     """
+    if searched:
+        _check_comparable(result)
     return headline_at(result, result) if result["split"] == "validation" else None
+
+
+def _check_comparable(result: Mapping[str, Any]) -> None:
+    """Refuses a result without a headline, and warns of one that competes with no other merger's."""
+    if is_null(result):
+        raise UserError(
+            f"{result['left_out']['task_agnostic']}: it has no {result['headline']['name']}, which a search compares; "
+            "leave it out of the search."
+        )
+    if result.get("sees_test_images"):
+        print(
+            f"Warning: {method_of(result)} learns on the images that it is evaluated on, though not on their labels: "
+            "what this search finds for it competes with no rule that sees none.",
+            file=sys.stderr,
+        )

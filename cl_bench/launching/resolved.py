@@ -33,13 +33,18 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     return plain
 
 
+def is_searched() -> bool:
+    """Whether Optuna looks for the best settings by what the job returns."""
+    return bool(HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna")
+
+
 def check_objective(config: DictConfig) -> None:
     """Refuses to let Optuna choose settings on test images, before anything is trained.
 
     Raises:
         HydraException: It would.
     """
-    if HydraConfig.get().runtime.choices["hydra/sweeper"] == "optuna" and config.evaluation.split != "validation":
+    if is_searched() and config.evaluation.split != "validation":
         raise HydraException(
             "hydra/sweeper=optuna would choose settings on test images; "
             "add evaluation.split=validation scenario.validation_share=0.2."

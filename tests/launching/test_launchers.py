@@ -193,3 +193,16 @@ def test_a_trial_that_fails_does_not_keep_optuna_from_the_others(run_py, tmp_pat
     assert not (tmp_path / "tuned/0/result.json").exists()  # this seed begins with the one that fails
     found = yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text())
     assert found["best_params"] == {"merger.scaling": 0.5}
+
+
+def test_optuna_does_not_compare_a_task_aware_accuracy_with_task_agnostic_ones(run_py, tmp_path):
+    command = (
+        "-m", "+sweep=optuna", *SHORT, "hydra.sweep.dir=tuned", "merger.scaling=1", "hydra.sweeper.n_trials=2",
+        "hydra.sweeper.sampler.seed=0", "merger=choice(average,emr)",
+    )  # fmt: skip
+    tuned = run_py(*command)
+    assert tuned.returncode == 2 and "Traceback" not in tuned.stderr, tuned.stderr
+    assert "1 failed:" in tuned.stderr and "merger=emr makes a model for each task" in tuned.stderr
+    assert "it has no accuracy.task_agnostic" in tuned.stderr
+    found = yaml.safe_load((tmp_path / "tuned/optimization_results.yaml").read_text())
+    assert found["best_params"] == {"merger": "average"}
