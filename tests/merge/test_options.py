@@ -18,11 +18,11 @@ def test_models_have_weights_by_their_files_names_or_in_order(merge, tmp_path):
     for path in ("new/merged.safetensors", "listed.safetensors"):
         assert torch.equal(load_file(tmp_path / path)["w"], expected)
     for weights, told in (
-        ("{a.safetensors: 3}", "merger.weights names a.safetensors, which is no"),
+        ("{a.safetensors: 3}", "merger.weights names 'a.safetensors', which is no"),
         ("[3]", "lists 1"),
     ):
         refused = merge("merger=average", f"merger.weights={weights}", *FILES[:2], "out=x.safetensors")
-        assert refused.returncode == 2 and told in refused.stderr and "a, b" in refused.stderr
+        assert refused.returncode == 2 and told in refused.stderr and "'a', 'b'" in refused.stderr
     # Where two files have one name, it is the path.
     (tmp_path / "other").mkdir()
     save_file(model(2), tmp_path / "other" / "a.safetensors")
