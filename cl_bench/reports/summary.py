@@ -14,6 +14,7 @@ from rich.table import Table
 from cl_bench.evaluation.metrics import METRICS
 from cl_bench.reports.headline import headline_kind
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
+from cl_bench.runtime.commands import typed
 
 _WIDTH = 100  # where the output is no terminal
 _WIDEST_NAME = 32  # letters in one line; import paths may be longer, and would leave no room for numbers
@@ -39,7 +40,9 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
         values = ", ".join("none" if value is None else f"{value:g}" for value in chosen)
         console.print(f"chosen on validation images for each task: {values}", soft_wrap=True)
     if is_unchosen(result):
-        console.print(f"No λ was chosen, so tables and figures leave this run out. {HOW_TO_CHOOSE}.", soft_wrap=True)
+        out = "No λ was chosen, so figures and the papers' tables leave this run out"
+        rows = f"{typed('report')} table FOLDER has a row for each λ"
+        console.print(f"{out}. {HOW_TO_CHOOSE}; {rows}.", soft_wrap=True, markup=False)
     elif result["scalings"] and result["training"]:
         console.print(_choice(result["scalings"]), soft_wrap=True)
     console.print(_effort(result))

@@ -177,7 +177,9 @@ def test_a_grid_is_shown_with_the_one_that_was_chosen(do, capsys):
     do(GRID, "scenario.tasks=2", "evaluation=final")
     shown = capsys.readouterr().out
     assert "sequential + magmax, λ = 0.5" not in shown or "*" not in shown
-    assert "No λ was chosen, so tables and figures leave this run out. scenario.validation_share=0.2" in shown
+    assert (
+        "No λ was chosen, so figures and the papers' tables leave this run out. scenario.validation_share=0.2" in shown
+    )
     do(GRID, "scenario.tasks=2", "evaluation=final", "scenario.validation_share=0.2")
     shown = capsys.readouterr().out
     assert shown.count(" * ") == 1 and "* chosen on validation images, where it has" in shown

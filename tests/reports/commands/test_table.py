@@ -78,7 +78,7 @@ def test_a_real_sweep_becomes_a_table_and_a_comparison(tmp_path, run_py, command
 def test_a_real_list_of_scalings_is_in_no_table_by_its_first_and_a_sweep_ends_with_each(tmp_path, run_py, command):
     done = run_py("-m", *SHORT, "merger.scaling=[0.1,0.4,1.0]", "merger=magmax,ties", "hydra.sweep.dir=swept")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("No λ was chosen, so tables and figures leave this run out") == 2
+    assert done.stdout.count("No λ was chosen, so figures and the papers' tables leave this run out") == 2
     table = done.stdout[done.stdout.rindex("\nAccuracy after the last task") :]
     for merger in ("magmax", "ties"):
         for scaling in (0.1, 0.4, 1.0):
