@@ -43,6 +43,7 @@ def write_merged(run: Run, reported: int, result: Mapping[str, Any], folder: Pat
         "merger": str(result["choices"].get("merger") or run.config["merger"].get("_target_")),
         "scaling": repr(result["scaling"]),
         "fingerprint": result["fingerprint"],
+        **({"notes": " ".join(result["notes"])} if result["notes"] else {}),
     }
     atomic.write_safetensors(folder / NAME, {name: tensor.cpu() for name, tensor in model.items()}, header)
     return {"file": NAME, "sha256": sha256(folder / NAME)}

@@ -47,7 +47,7 @@ class DOP(MatrixFold):
         decay: β; 1 keeps c as it is.
         energy: Share of the sum of singular values below which the leading ones stay: kept are those with
             (σ_1 + … + σ_k) / Σσ < energy.
-        split_qkv: See ``MatrixFold``.
+        split_qkv: See ``MatrixMerger``.
         matrices: See ``Matrices``.
         rest: See ``Rest``.
         outside_layers: What becomes of the class embedding, and of ``logit_scale`` where there is one: "pretrained",

@@ -47,7 +47,7 @@ class NUFILT(MatrixFold):
         first_task: "published" or "whole", see above.
         matrices: "attention_and_first_mlp", as published: queries, keys, values, the projection behind them, and the
             first matrix of each MLP. Or see ``Matrices``.
-        split_qkv: See ``MatrixFold``.
+        split_qkv: See ``MatrixMerger``.
         rest: See ``Rest``.
         seed: For A.
 

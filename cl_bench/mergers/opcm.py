@@ -42,7 +42,7 @@ class OPCM(MatrixFold):
     Args:
         scaling: λ, which the publication does not have; 1 leaves the merged vector as it is.
         alpha: Share of the sum of singular values whose directions are kept free of new tasks.
-        split_qkv: See ``MatrixFold``.
+        split_qkv: See ``MatrixMerger``.
         matrices: See ``Matrices``.
         rest: See ``Rest``.
         outside_layers: What becomes of the class embedding, and of ``logit_scale`` where there is one: "first", as

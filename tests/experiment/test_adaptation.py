@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch.func import functional_call
 from torch.nn import functional
 
@@ -127,8 +128,10 @@ def test_the_last_row_is_the_same_whether_or_not_earlier_models_were_evaluated_a
     short = (*SHORT, *FEW, "merger.steps=3", "merger.learning_rate=0.1")
     every, last = (
         run(configure(*short), tmp_path / "every"),
-        run(configure(*short, "evaluation=final"), tmp_path / "last"),
+        run(configure(*short, "evaluation=final", "save_merged=true"), tmp_path / "last"),
     )
+    with safe_open(tmp_path / "last/merged.safetensors", "pt") as file:
+        assert "looks at unlabelled test images" in file.metadata()["notes"]
     for result in (every, last):
         assert result["sees_test_images"] is True and result["headline"]["value"] is not None
         assert any("looks at unlabelled test images" in note for note in result["notes"])

@@ -11,7 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cl_bench.datasets import digits
+from cl_bench.launching.launch import objective
 from tests.conftest import ROOT, SHORT
+from tests.reports.small_records import record
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +56,14 @@ def test_a_multirun_over_device_counts_has_the_right_groups_and_the_same_weights
             alone, together = (load_file(tmp_path / f"store_{n}" / file) for n in (1, 2))
             distance = sum(float((alone[k] - together[k]).double().square().sum()) for k in alone) ** 0.5
             assert distance <= 1e-6 * sum(float(alone[k].double().square().sum()) for k in alone) ** 0.5
+
+
+def test_a_search_is_warned_of_a_merger_that_learns_on_the_images_it_is_evaluated_on(capsys):
+    seen = record(choices={"trainer": "sequential", "merger": "adamerging"}, sees_test_images=True, split="validation")
+    assert objective(seen) == objective(seen, searched=True) == seen["headline"]["value"]
+    warned = capsys.readouterr().err
+    assert warned.startswith("Warning: sequential_adamerging learns on the images") and warned.count("\n") == 1
+    assert objective(record(), searched=True) is None and not capsys.readouterr().err  # on test images
 
 
 def test_a_mistake_in_a_group_is_told_once(run_py):

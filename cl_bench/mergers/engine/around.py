@@ -158,17 +158,6 @@ class RunningAround(WholeParameters):
         self.merger.note(self._notes, vectors)
         self.tasks += 1
 
-    def all_at_once(
-        self, models: Sequence[tuple[Model, Mapping[str, Model]]], on_progress: Callable[[float], None]
-    ) -> dict[str, Tensor]:
-        """Just ``add`` of each and then ``merged``."""
-        for weights, statistics in models:
-            self.add(weights, statistics)
-            on_progress(0.5 / len(models))
-        merged = self.merged()
-        on_progress(0.5)
-        return merged
-
     def vectors(self) -> Callable[[str], Tensor]:
         """Merges with the inner rule and its λ, then changes each parameter."""
         unscaled, kept = self._inner.vectors(), dict[str, Tensor]()

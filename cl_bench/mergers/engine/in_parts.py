@@ -53,17 +53,6 @@ class InParts(WholeParameters):
         self.averages.add(task.weights)
         self.tasks = task.number
 
-    def all_at_once(
-        self, models: Sequence[tuple[Model, Mapping[str, Model]]], on_progress: Callable[[float], None]
-    ) -> dict[str, Tensor]:
-        """Just ``add`` of each and then ``merged``."""
-        for weights, statistics in models:
-            self.add(weights, statistics)
-            on_progress(0.5 / len(models))
-        merged = self.merged()
-        on_progress(0.5)
-        return merged
-
     def vectors(self) -> Callable[[str], Tensor]:
         """Each parameter's is that of its rule, with the rule's λ."""
         of_rule = {

@@ -19,8 +19,7 @@ class MatrixFold(ModelFold):
 
     Args:
         scaling: λ, for matrices and the rest alike.
-        split_qkv: Whether attention's projections to queries, keys and values are merged one by one. PyTorch and
-            open_clip keep them in one matrix of shape (3d, d), named ``in_proj_weight`` (timm: ``qkv.weight``).
+        split_qkv: See ``MatrixMerger``, which merges all tasks' matrices together.
         matrices: See ``Matrices``.
         rest: See ``Rest``.
     """

@@ -1,15 +1,27 @@
 """What merges share whose rule gives the merged task vector of one whole parameter after the other."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
 from cl_bench.mergers.engine.base import Running
 from cl_bench.mergers.engine.pretrained import room_for, settle
+from cl_bench.store.models import Model
 
 
 class WholeParameters(Running):
     """A running merge that writes one parameter after the other: that takes the memory of one."""
+
+    def all_at_once(
+        self, models: Sequence[tuple[Model, Mapping[str, Model]]], on_progress: Callable[[float], None]
+    ) -> dict[str, Tensor]:
+        """Just ``add`` of each and then ``merged``."""
+        for weights, statistics in models:
+            self.add(weights, statistics)
+            on_progress(0.5 / len(models))
+        merged = self.merged()
+        on_progress(0.5)
+        return merged
 
     def merged(self) -> dict[str, Tensor]:
         """θ_0 + λ · the merged task vector of each parameter."""

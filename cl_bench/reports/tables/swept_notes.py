@@ -1,11 +1,11 @@
 """The caption of a sweep's table, and the notes below it."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.scaling import HOW_TO_CHOOSE
-from cl_bench.reports.settings import typed
+from cl_bench.reports.settings import differing, typed, typed_value
 from cl_bench.reports.shown import meaning
 from cl_bench.reports.tables.recorded_notes import recorded_notes
 from cl_bench.reports.tables.rules import rules
@@ -40,6 +40,7 @@ def notes(names: Mapping[Column, str], placed: Sequence[PlacedRun], repeated_ali
         yield f"All runs have {same}."
     yield from _implied_choices(placed)
     yield from rules(runs)
+    yield from _hidden_settings(placed)
     yield from recorded_notes(runs)
     if not repeated_alike:
         yield "Rows are of other seeds or orders of arrival than each other, so none of them is the best."
@@ -70,6 +71,37 @@ def _implied_choices(placed: Sequence[PlacedRun]) -> Iterator[str]:
         if len({chosen[name] for chosen in choices}) > 1 and not in_rows:
             pairs = dict.fromkeys((chosen[other], chosen[name]) for chosen in choices)
             yield f"{name}: " + ", ".join(f"{choice} with {other}={cause}" for cause, choice in pairs) + "."
+
+
+def _hidden_settings(placed: Sequence[PlacedRun]) -> Iterator[str]:
+    """Names settings in which runs differ, though no row's name says so.
+
+    A row may differ from column to column. And a choice of a merger brings settings of the merger alone: where rows
+    of one trainer differ in its settings, these were typed.
+    """
+    in_rows = _values(placed, lambda one: one.row_name, ("trainer.", "merger."))
+    for (row, name), values in in_rows.items():
+        if len(values) > 1:
+            yield f"{row}: {name} differs from column to column."
+    of_trainers = _values(placed, lambda one: str(one.run.result["choices"]["trainer"]), ("trainer.",))
+    for (_, name), values in of_trainers.items():
+        if len(values) > 1 and all(len(found) <= 1 for (_, own), found in in_rows.items() if own == name):
+            each = (f"{value} ({', '.join(sorted(rows))})" for value, rows in sorted(values.items()))
+            yield f"{name}: {'; '.join(each)}."
+
+
+def _values(
+    placed: Sequence[PlacedRun], group: Callable[[PlacedRun], str], prefixes: tuple[str, ...]
+) -> dict[tuple[str, str], dict[str, set[str]]]:
+    """By group and setting, each value with the rows that have it, of settings that differ and are in no row's name."""
+    groups = {id(one.run.result): group(one) for one in placed}
+    settings = differing([one.run.result for one in placed], lambda result: groups[id(result)])
+    found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for one, own in zip(placed, settings, strict=True):
+        for name in sorted(own.keys() - one.row.keys()):
+            if name.startswith(prefixes):
+                found[group(one), name][typed_value(own[name])].add(one.row_name)
+    return found
 
 
 def _shortened(words: Sequence[str]) -> str:

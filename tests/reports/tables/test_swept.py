@@ -73,6 +73,28 @@ def test_a_merger_that_follows_from_its_trainer_and_the_rules_for_domains_are_sa
     assert sum("as in the code released for domains" in note for note in table.notes) == 2
 
 
+def test_a_merger_whose_settings_differ_from_column_to_column_is_named_with_them():
+    results = [
+        of(merger=merger, scenario=scenario, value=value, **settings)
+        for merger, scenario, value, settings in (
+            ("average", "digits_5", 60.0, {"merger__weights": [1, 3]}),
+            ("average", "glyphs_10", 70.0, {"merger__weights": [2, 1]}),
+            ("magmax", "digits_5", 61.0, {}),
+            ("magmax", "glyphs_10", 71.0, {}),
+        )
+    ]
+    table, _ = swept(results)
+    assert [note for note in table.notes if "column" in note] == [
+        "merger=average: merger.weights differs from column to column."
+    ]
+
+
+def test_a_setting_of_the_trainer_that_was_typed_for_some_mergers_alone_is_said():
+    results = [of(merger=merger, trainer__starts_from="previous") for merger in ("magmax", "ties")]
+    table, _ = swept([*results, of(merger="ema", trainer__starts_from="merged")])
+    assert "trainer.starts_from: merged (merger=ema); previous (merger=magmax, merger=ties)." in table.notes
+
+
 def test_columns_stand_in_the_papers_order():
     table, _ = swept([of(scenario=name) for name in ("cars_5", "my_own_20", "glyphs_10", "my_own_5", "cifar100_5")])
     assert table.columns == ("cifar100_5", "cars_5", "glyphs_10", "my_own_5", "my_own_20")
