@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cl_bench.mergers import (
     CMM,
+    OPCM,
     SVC,
     TSV,
     Average,
@@ -264,3 +265,8 @@ def test_three_deep_on_the_command_line() -> None:
     )
     assert isinstance(merger, SVC) and isinstance(merger.of, Rescale) and isinstance(merger.of.of, MagMax)
     assert merger.of.of.scaling == 0.3 and not isinstance(merger.of.of, Last)
+
+
+def test_a_rule_gains_from_a_gpu_where_it_or_the_rule_inside_computes_much() -> None:
+    assert not MagMax().gains_from_a_gpu and not Rescale(MagMax()).gains_from_a_gpu
+    assert all(rule.gains_from_a_gpu for rule in (OPCM(), TSV(), Rescale(TSV()), SVC(MagMax())))

@@ -214,3 +214,16 @@ def test_refusals_are_messages() -> None:
         KnOTS(Last(), "mine")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="matrices must be"):
         CoreSpace(Last(), matrices="some")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [lambda: KnOTS(TaskArithmetic(1.0)), lambda: CoreSpace(TaskArithmetic(1.0))])
+def test_weights_of_any_layout_in_memory_give_the_bits_of_a_saved_merge(make: Callable[[], BaseMerger]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    pretrained, *finetuned = (
+        {"mlp.weight": torch.randn(40, 60, dtype=torch.float64, generator=generator).T * 1e3} for _ in range(4)
+    )
+    kept, saved = RunningMerge(make(), pretrained), RunningMerge(make(), pretrained)
+    for model in finetuned:
+        kept.add(model)
+    saved.load_state_dict(kept.state_dict())
+    assert torch.equal(kept.merged()["mlp.weight"], saved.merged()["mlp.weight"])
