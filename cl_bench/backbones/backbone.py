@@ -1,129 +1,63 @@
-"""What all backbones share: an image encoder to fine-tune, and a frozen text tower that makes the head."""
+"""What all backbones share: an image encoder to fine-tune, and how it wants to see images."""
 
-import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
-import open_clip
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from cl_bench.backbones.unknown_words import RULE, lent_vectors, unknown_tokens, unknown_words
 from cl_bench.images.transforms import VERSION, ImageTransform, Resampling
 from cl_bench.runtime.errors import UserError
 
-_BATCH = 256  # texts
-
 
 class Backbone:
-    """A CLIP model of open_clip, split into its image encoder and its text tower.
+    """An image encoder alone. One with a text tower is a `Clip`.
 
     Args:
-        model_name: The model's name in open_clip.
-        clip: The model with its pre-trained weights.
+        name: For people, and for messages.
+        encoder: The image encoder with its pre-trained weights θ₀: from (B, 3, size, size) images to (B, D) features.
+            It is put into evaluation mode, and its parameters get no gradient until a trainer asks for it.
+        model_identity: Plain data that differ whenever the encoder computes something else, such as its architecture
+            and the SHA-256 of its weights.
+        preprocessing: How images are preprocessed, as plain data; `size` (a number, or height and width), `mean` and
+            `std` of pixel values in 0 to 1 are used, all of it is part of the identity.
+        feature_size: D.
         resampling: See `ImageTransform`.
-        projection: Name of the layer from hidden states to features; None where there is none.
+        projection: Name of the parameter from hidden states to features; None where there is none.
+        frozen_parameters: Number of parameters of the whole published model outside the encoder.
 
     Attributes:
-        encoder: The image tower with its pre-trained weights θ₀: from (B, 3, size, size) images to (B, D) features.
-        logit_scale: exp of the learned temperature.
+        name: As given.
+        encoder: As given.
         transform: Turns 8-bit images into what the encoder reads.
-        frozen_parameters: Number of parameters of the whole model outside the encoder.
-        name: The model's name in open_clip.
-        text_identity: Plain data that differ whenever the text tower encodes some tokens differently: the model's
-            configuration (its activation, say), its weights, and the rule for unknown words.
-        identity: The same, and how images are preprocessed.
+        identity: Plain data that differ whenever the features of an image may.
+        feature_size: D.
+        frozen_parameters: As given.
 
     Raises:
         UserError: The encoder has no parameter called `projection`.
     """
 
     def __init__(
-        self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str | None = "proj"
+        self,
+        name: str,
+        encoder: nn.Module,
+        model_identity: Mapping[str, Any],
+        preprocessing: Mapping[str, Any],
+        feature_size: int,
+        resampling: Resampling = "batched",
+        projection: str | None = None,
+        frozen_parameters: int = 0,
     ) -> None:
-        self.name = model_name
-        self._clip = cast(Any, clip.eval().requires_grad_(False))  # open_clip's classes carry no types
-        self._tokenizer = _tokenizer(model_name)
-        self.encoder: nn.Module = self._clip.visual
-        if projection is not None and projection not in dict(self.encoder.named_parameters()):
+        if projection is not None and projection not in dict(encoder.named_parameters()):
             raise UserError(
-                f"backbone.projection={projection} is no parameter of the image encoder of {model_name}; where it has "
+                f"backbone.projection={projection} is no parameter of the image encoder of {name}; where it has "
                 "no projection, backbone.projection=null."
             )
-        self.logit_scale = float(self._clip.logit_scale.exp())
-        preprocessing = open_clip.get_model_preprocess_cfg(clip)
+        self.name = name
+        self.encoder = encoder.eval().requires_grad_(False)
         size = preprocessing["size"] if isinstance(preprocessing["size"], int) else preprocessing["size"][0]
         self.transform = ImageTransform(size, preprocessing["mean"], preprocessing["std"], resampling)
-        self.frozen_parameters = self._count_frozen()
-        self.text_identity = {
-            "model": model_name,
-            "configuration": open_clip.get_model_config(model_name),
-            "weights": _sha256(clip),
-            "unknown_words": RULE,
-        }
         images = {"preprocessing": dict(preprocessing), "resampling": resampling, "transform": VERSION}
-        self.identity = {**self.text_identity, **images}
-
-    def _count_frozen(self) -> int:
-        inside = sum(parameter.numel() for parameter in self.encoder.parameters())
-        return sum(int(parameter.numel()) for parameter in self._clip.parameters()) - inside
-
-    def tokens(self, texts: Sequence[str]) -> Tensor:
-        """(N, L) int64: the token ids that the text tower reads; short texts are padded, long ones cut."""
-        return self._tokenizer(list(texts))
-
-    def unknown_words(self, names: Sequence[str]) -> list[str]:
-        """Words of class names that the text tower was not trained on; none where its token table cannot be found."""
-        return [] if self._token_table is None else unknown_words(self._token_table, self.tokens, names)
-
-    def telling_apart(self, names: Sequence[str], prompts: Sequence[str]) -> AbstractContextManager[None]:
-        """Within this context, each unknown token of the class names has its own vector, see `unknown_words`."""
-        table = self._token_table
-        if table is None:
-            return nullcontext()
-        return lent_vectors(table, unknown_tokens(table, self.tokens, names, prompts))
-
-    @property
-    def _token_table(self) -> Tensor | None:
-        """(V, D); None for text towers of other libraries, which keep it elsewhere and were trained on every token."""
-        embedding: nn.Embedding | None = getattr(getattr(self._clip, "text", self._clip), "token_embedding", None)
-        return None if embedding is None else embedding.weight.detach()
-
-    @torch.inference_mode()
-    def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """(N, D) float32: the normalized embeddings of the texts."""
-        batches = [texts[i : i + _BATCH] for i in range(0, len(texts), _BATCH)]
-        return torch.cat([self._encode(self.tokens(batch)) for batch in batches]).float()
-
-    def _encode(self, tokens: Tensor) -> Tensor:
-        clip = self._clip
-        is_causal = getattr(clip, "text_pool_type", None) == "argmax" and getattr(clip, "attn_mask", None) is not None
-        # The embedding is read at the end-of-text token, which has the largest id. Since the mask is causal, the
-        # padding behind that token does not count; without it, CLIP's 77 tokens become about fifteen.
-        length = int(tokens.argmax(dim=1).max()) + 1 if is_causal else tokens.shape[1]
-        if 2 * length >= tokens.shape[1]:  # cutting would save little
-            embeddings: Tensor = clip.encode_text(tokens, normalize=True)
-            return embeddings
-        cut = {
-            "positional_embedding": clip.positional_embedding[:length],
-            "attn_mask": clip.attn_mask[:length, :length],
-        }
-        embeddings = torch.func.functional_call(clip, cut, kwargs={"text": tokens[:, :length]})[1]
-        return embeddings
-
-
-@cache
-def _tokenizer(model_name: str) -> Callable[[Sequence[str]], Tensor]:
-    """Kept, since reading a vocabulary takes a tenth of a second and a sweep makes a backbone for every job."""
-    tokenizer: Callable[[Sequence[str]], Tensor] = open_clip.get_tokenizer(model_name)
-    return tokenizer
-
-
-def _sha256(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        self.identity: dict[str, Any] = {**model_identity, **images}
+        self.feature_size = feature_size
+        self.frozen_parameters = frozen_parameters

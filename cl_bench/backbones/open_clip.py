@@ -9,7 +9,7 @@ from pathlib import Path
 import open_clip
 from torch import nn
 
-from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones.clip import Clip
 from cl_bench.images.transforms import Resampling
 from cl_bench.runtime.errors import Missing, UserError
 from cl_bench.store.layouts import clip, torchscript
@@ -20,7 +20,7 @@ from cl_bench.store.models import read_model
 log = logging.getLogger(__name__)
 
 
-class OpenClip(Backbone):
+class OpenClip(Clip):
     """A CLIP model of open_clip (Radford et al. 2021, arXiv 2103.00020).
 
     Args:

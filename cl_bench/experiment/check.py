@@ -9,6 +9,7 @@ import torch
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import few_shot, rehearsal
 from cl_bench.experiment.experts.finding import find_experts
+from cl_bench.experiment.head import with_words
 from cl_bench.experiment.retention import retained_scenario
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
@@ -50,11 +51,12 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     check_split(settings, scenario)
     retained_scenario(config, scenario, memo)
     backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
+    with_words(backbone)
     find_experts(config, scenario, backbone, settings.store_dir, memo)
 
     def rehearse() -> None:
         classes = sum(len(labels.class_names) for labels in scenario.labels)
-        head = torch.zeros(classes, backbone.text_identity["configuration"]["embed_dim"])
+        head = torch.zeros(classes, backbone.feature_size)
         rehearsal.scenario(scenario)
         rehearsal.backbone(backbone, head)
         trainer = make_trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))

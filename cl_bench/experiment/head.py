@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cl_bench.backbones import Backbone
+from cl_bench.backbones import Backbone, Clip
 from cl_bench.heads.alike import alike
 from cl_bench.heads.naming import listed, named_clusters
 from cl_bench.heads.zero_shot import head_key, zero_shot_head
@@ -30,21 +30,36 @@ def scenario_head(backbone: Backbone, scenario: Scenario, folder: Path) -> Tenso
         scenario: Has the class names and prompts.
         folder: Where heads are kept.
     """
-    heads = []
+    clip, heads = with_words(backbone), []
     for data, (class_names, prompts) in zip(scenario.datasets, scenario.labels, strict=True):
-        if unknown := backbone.unknown_words(class_names):
+        if unknown := clip.unknown_words(class_names):
             log.warning(
                 "%s: %s was not trained on these words of the class names: %s; each stands for itself, without a "
                 "meaning until training gives it one.",
-                *(data.name, backbone.name, listed(unknown)),
+                *(data.name, clip.name, listed(unknown)),
             )
-        heads.append(zero_shot_head(backbone, class_names, prompts, folder))
+        heads.append(zero_shot_head(clip, class_names, prompts, folder))
     return torch.cat(heads)
 
 
 def head_identity(backbone: Backbone, scenario: Scenario) -> list[str]:
     """Plain data that differ whenever the head does."""
-    return [head_key(backbone, class_names, prompts) for class_names, prompts in scenario.labels]
+    clip = with_words(backbone)
+    return [head_key(clip, class_names, prompts) for class_names, prompts in scenario.labels]
+
+
+def with_words(backbone: Backbone) -> Clip:
+    """Refuses a backbone that cannot make a zero-shot head; returns the others.
+
+    Raises:
+        UserError: It has no text tower.
+    """
+    if not isinstance(backbone, Clip):
+        raise UserError(
+            f"head=zero_shot needs a text tower, which {backbone.name} does not have; choose head=prototypes or "
+            "head=linear."
+        )
+    return backbone
 
 
 def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dict[str, str]:

@@ -19,7 +19,7 @@ _MADE = {
     "BaseMerger": ("scaling",),
     "TaskTrainer": ("encoder", "head", "optimization", "starts_from", "keep", "steps"),
     "Scenario": ("streams", "datasets", "labels"),
-    "Backbone": ("encoder", "logit_scale", "transform", "identity"),
+    "Backbone": ("encoder", "transform", "identity", "feature_size"),
 }
 _TO_DERIVE_FROM: dict[type, type] = {BaseMerger: Merger}  # what people derive from, where it is not the base itself
 _MADE_BY_FUNCTIONS = ("ImageDataset",)

@@ -10,7 +10,7 @@ import open_clip
 import torch
 from torch import Tensor
 
-from cl_bench.backbones import Backbone
+from cl_bench.backbones import Backbone, Clip
 from cl_bench.runtime.errors import UserError
 from cl_bench.store.layouts.clip_names import to_hugging_face
 from cl_bench.store.layouts.converted import Converted
@@ -19,17 +19,19 @@ _CLASS = "CLIPVisionModelWithProjection"
 _HELD = ("image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "patch_dropout")
 
 
-def check_held(backbone: Backbone) -> None:
-    """Refuses an image tower that the layout has no place for.
+def check_held(backbone: Backbone) -> Clip:
+    """Refuses an image tower that the layout has no place for; returns the others.
 
     Raises:
         UserError: It is no plain vision transformer of open_clip.
     """
-    if problem := _problem(backbone):
+    problem = _problem(backbone) if isinstance(backbone, Clip) else "it is no CLIP model of open_clip"
+    if problem or not isinstance(backbone, Clip):
         raise UserError(f"{backbone.name}: {problem}, which a {_CLASS} cannot hold; merged.safetensors can.")
+    return backbone
 
 
-def config(backbone: Backbone, dtype: torch.dtype) -> dict[str, Any]:
+def config(backbone: Clip, dtype: torch.dtype) -> dict[str, Any]:
     """The content of `config.json`, for weights of a type."""
     tower = _tower(backbone)
     width = int(tower["width"])
@@ -77,7 +79,7 @@ def tensors(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in converted.items()}  # thirds of a matrix share its memory
 
 
-def _problem(backbone: Backbone) -> str | None:
+def _problem(backbone: Clip) -> str | None:
     if not isinstance(backbone.encoder, open_clip.transformer.VisionTransformer):
         return f"its image tower is a {type(backbone.encoder).__name__}"
     if others := sorted(key for key, value in _tower(backbone).items() if key not in _HELD and value):
@@ -86,6 +88,6 @@ def _problem(backbone: Backbone) -> str | None:
     return "its images or patches are no squares" if sides else None
 
 
-def _tower(backbone: Backbone) -> Mapping[str, Any]:
+def _tower(backbone: Clip) -> Mapping[str, Any]:
     tower: Mapping[str, Any] = backbone.text_identity["configuration"]["vision_cfg"]
     return tower

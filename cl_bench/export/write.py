@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cl_bench.analyses.opened_run import OpenedRun, open_run
+from cl_bench.backbones import Clip
 from cl_bench.export import hugging_face
 from cl_bench.export.card import FACTS, card, facts
 from cl_bench.export.models import ExportedModel, models
@@ -26,12 +27,12 @@ def export(run_path: Path, out: Path, overwrite: bool = False, trusted: Sequence
     """
     record = run_path / "result.json" if run_path.is_dir() else run_path
     run = open_run(record, trusted)
-    hugging_face.check_held(run.parts.backbone)
+    backbone = hugging_face.check_held(run.parts.backbone)
     found = models(run, record)
     _check_free([out / model.folder for model in found], overwrite)
     with permissions.explained("another folder to write to"):
         for model in found:
-            _write(run, model, out / model.folder)
+            _write(run, backbone, model, out / model.folder)
             yield model
 
 
@@ -43,11 +44,11 @@ def _check_free(folders: Sequence[Path], overwrite: bool) -> None:
         raise UserError(f"{shortened(others)}: no export of this command has written that; name another folder.")
 
 
-def _write(run: OpenedRun, model: ExportedModel, folder: Path) -> None:
+def _write(run: OpenedRun, backbone: Clip, model: ExportedModel, folder: Path) -> None:
     dtype = next(iter(model.weights.values())).dtype
     with atomic.new_folder(folder, replace=True) as new:
         atomic.write_safetensors(new / "model.safetensors", hugging_face.tensors(model.weights))
-        atomic.write_json(new / "config.json", hugging_face.config(run.parts.backbone, dtype))
-        atomic.write_json(new / "preprocessor_config.json", hugging_face.preprocessing(run.parts.backbone))
+        atomic.write_json(new / "config.json", hugging_face.config(backbone, dtype))
+        atomic.write_json(new / "preprocessor_config.json", hugging_face.preprocessing(backbone))
         atomic.write_json(new / FACTS, facts(run, model))
         atomic.write_text(new / "README.md", card(run, model))

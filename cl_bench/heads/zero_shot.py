@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones.clip import Clip
 from cl_bench.runtime.source_code import outside
 from cl_bench.store import atomic
 
@@ -17,7 +17,7 @@ _SCHEMA = 3
 
 
 def zero_shot_head(
-    backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
+    backbone: Clip, class_names: Sequence[str], prompts: Sequence[str], cache: Path | None = None
 ) -> Tensor:
     """Makes the head whose row c is the classifier of class c: logits = head @ features / |features|.
 
@@ -50,7 +50,7 @@ def zero_shot_head(
     return head
 
 
-def head_key(backbone: Backbone, class_names: Sequence[str], prompts: Sequence[str]) -> str:
+def head_key(backbone: Clip, class_names: Sequence[str], prompts: Sequence[str]) -> str:
     """16 hex digits that differ whenever the head does: a hash of the model, its code, the words and their tokens."""
     words = [list(class_names), list(prompts)]
     tokens = [backbone.tokens(texts).tolist() for texts in words]

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from cl_bench.backbones import TinyClip
-from cl_bench.backbones.backbone import _sha256
+from cl_bench.backbones.sha256 import sha256
 from cl_bench.backbones.unknown_words import lent_vectors, unknown_tokens
 from cl_bench.heads.zero_shot import zero_shot_head
 
@@ -64,13 +64,13 @@ def test_vectors_are_as_long_as_those_that_were_trained_and_belong_to_the_token(
 
 
 def test_the_model_stays_as_it_is_also_where_encoding_fails(backbone, monkeypatch):
-    before, known = _sha256(backbone._clip), zero_shot_head(backbone, KNOWN, PROMPTS)
+    before, known = sha256(backbone._clip), zero_shot_head(backbone, KNOWN, PROMPTS)
     zero_shot_head(backbone, ("dog", "horse"), PROMPTS)
     with monkeypatch.context() as patched:
         patched.setattr(backbone, "encode_text", lambda texts: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             zero_shot_head(backbone, ("dog", "horse"), PROMPTS)
-    assert _sha256(backbone._clip) == before
+    assert sha256(backbone._clip) == before
     assert torch.equal(zero_shot_head(backbone, KNOWN, PROMPTS), known)
 
 

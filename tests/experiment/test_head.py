@@ -8,12 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
-from cl_bench.backbones import TinyClip
-from cl_bench.experiment.head import left_out
+from cl_bench.backbones import Backbone, TinyClip
+from cl_bench.experiment.head import left_out, scenario_head
 from cl_bench.experiment.parts import build
 from cl_bench.heads.alike import CLOSE, SAME
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import ClassIncremental, SeveralDatasets
+from cl_bench.testing.small import SmallEncoder
 from tests.helpers.releases import write_mnist
 from tests.scenarios.conftest import make_dataset
 
@@ -202,3 +203,10 @@ def test_a_headline_is_never_left_out():
     scenario = HeadlineAmongAll({name: make_dataset(3, name=name) for name in ("one", "two")})
     with pytest.raises(UserError, match="2 classes named 'class 0'"):
         left_out(rows_of(6, [(0, 3)]), scenario, {"scenario": {}})
+
+
+def test_a_backbone_without_words_has_no_zero_shot_head():
+    look = {"size": 8, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    alone = Backbone("small", SmallEncoder(), {}, look, 5)
+    with pytest.raises(UserError, match="which small does not have; choose head=prototypes or head=linear"):
+        scenario_head(alone, ClassIncremental(make_dataset(4, 2), 2), None)

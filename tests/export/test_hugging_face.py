@@ -7,8 +7,7 @@ import pytest
 import torch
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from cl_bench.backbones import TinyClip
-from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones import Clip, TinyClip
 from cl_bench.export import hugging_face
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import atomic
@@ -28,7 +27,7 @@ def backbone(tmp_path, projection="proj", **configuration):
     with torch.no_grad():
         for parameter in model.visual.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return Backbone(name, model, projection=projection)
+    return Clip(name, model, projection=projection)
 
 
 def loaded(backbone, folder):

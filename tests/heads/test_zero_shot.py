@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cl_bench.backbones import TinyClip
-from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones.clip import Clip
 from cl_bench.backbones.tiny_clip import MODEL_CONFIG
 from cl_bench.heads.zero_shot import head_key, zero_shot_head
 
@@ -71,7 +71,7 @@ def sibling(tmp_path, name, weights, look=None, **text):
     open_clip.add_model_config(path)
     clip = open_clip.create_model(name, force_preprocess_cfg=look)
     clip.load_state_dict(weights)
-    return Backbone(name, clip)
+    return Clip(name, clip)
 
 
 def test_the_same_weights_under_another_configuration_have_heads_and_streams_of_their_own(backbone, tmp_path):

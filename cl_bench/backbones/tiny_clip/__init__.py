@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from cl_bench.backbones.backbone import Backbone
+from cl_bench.backbones.clip import Clip
 from cl_bench.backbones.tiny_clip import architecture, weights
 from cl_bench.backbones.tiny_clip.architecture import MODEL_CONFIG, NAME
 from cl_bench.backbones.tiny_clip.weights import WEIGHTS
@@ -41,7 +41,7 @@ def frozen_parameters() -> int:
     return outside
 
 
-class TinyClip(Backbone):
+class TinyClip(Clip):
     """The miniature as a backbone.
 
     Args:
@@ -51,6 +51,4 @@ class TinyClip(Backbone):
 
     def __init__(self, resampling: Resampling = "batched", projection: str | None = "proj") -> None:
         super().__init__(NAME, load(), resampling, projection)
-
-    def _count_frozen(self) -> int:
-        return frozen_parameters()
+        self.frozen_parameters = frozen_parameters()
