@@ -10,8 +10,9 @@ import open_clip
 from torch import nn
 
 from cl_bench.backbones.clip import Clip
+from cl_bench.backbones.not_loaded import not_loaded
 from cl_bench.images.transforms import Resampling
-from cl_bench.runtime.errors import Missing, UserError
+from cl_bench.runtime.errors import UserError
 from cl_bench.store.layouts import clip, torchscript
 from cl_bench.store.layouts.files import model_file
 from cl_bench.store.layouts.reader import read_whole
@@ -95,7 +96,7 @@ def _explained(model: str, path: Path) -> Iterator[None]:
     try:
         yield
     except (UserError, RuntimeError) as error:
-        raise _not_loaded(model, str(path), error) from error
+        raise not_loaded(f"The weights {path} of {model}", error) from error
 
 
 def _check_activation(model: str, path: Path, found: clip.Found | None) -> None:
@@ -131,13 +132,6 @@ def _create(model: str, pretrained: str | None) -> nn.Module:
         net: nn.Module = open_clip.create_model(model, pretrained=pretrained, require_pretrained=required)
         return net
     except Exception as error:  # open_clip passes on whatever its download or its file reader raises
-        raise _not_loaded(model, pretrained, error) from error
+        raise not_loaded(f"The weights {pretrained} of {model}", error) from error
     finally:
         logging.disable(logging.NOTSET)
-
-
-def _not_loaded(model: str, pretrained: str | None, error: Exception) -> Missing:
-    return Missing(
-        f"The weights {pretrained} of {model} could not be loaded: {' '.join(str(error).split())[:500]}\n"
-        "Without a network, bring the file here by other means and name it: backbone.pretrained=path/to/weights"
-    )
