@@ -5,7 +5,6 @@ import copy
 import torch
 from torch import Tensor
 
-from cl_bench.evaluation.evaluator import on_device
 from cl_bench.experiment.parts import Parts
 from cl_bench.images import batches
 from cl_bench.images.samples import Samples
@@ -33,7 +32,7 @@ class FeatureExtractor:
         parts, device, features = self._parts, self._parts.devices.device, []
         order = batches.EvaluationOrder(samples, parts.evaluation.batch_size)
         for batch in batches.loader(samples, order, parts.backbone.transform, parts.devices.workers):
-            images = batches.to_images(on_device(batch, device), parts.backbone.transform)
+            images = batches.to_images(batches.on_device(batch, device), parts.backbone.transform)
             with parts.devices.autocast():
                 features.append(self._encoder(images).float().cpu())
         return torch.cat(features)

@@ -43,7 +43,7 @@ def compute(run: OpenedRun) -> dict[str, Any]:
             score(
                 extractor.features(weights, test[task].samples),
                 test[task].samples.labels,
-                run.parts.head,
+                run.parts.head.rows,
                 test[task].class_masks[0],
             )
             for task in (first, last)

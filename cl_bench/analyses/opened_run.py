@@ -62,6 +62,8 @@ def open_run(path: Path, trusted: Sequence[str] = ()) -> OpenedRun:
             reason = problems[0].partition(": ")[0] if problems else f"there is none in {stream.path}"
             raise _without_weights(path, task, reason)
         finetuned.append(stored[0])
+        if (rows := stream.read_extra(task, "head")) is not None:  # of a head that learns
+            parts.trainer.head_rows.freeze(parts.head.rows, rows)
     return OpenedRun(record, parts, stream, finetuned)
 
 

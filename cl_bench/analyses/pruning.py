@@ -36,7 +36,7 @@ def compute(run: OpenedRun) -> dict[str, Any]:
             )
             features = (extractor.features(model, samples) for model in models)
             allowed = test[task].class_masks[0]
-            rows.append([score(each, samples.labels, run.parts.head, allowed).accuracy for each in features])
+            rows.append([score(each, samples.labels, run.parts.head.rows, allowed).accuracy for each in features])
     return {
         "units": {"task": "1", "share": "%", "kept": "%", "removed": "%"},
         "task": [task + 1 for task in tasks],

@@ -16,13 +16,17 @@ class Counts:
     Args:
         agnostic_correct: Images whose class has the largest logit among all classes.
         aware_correct: Images whose class has the largest logit among the task's classes.
-        total: All images.
+        total: All images of tasks of which the head has a class.
+        without_row: Those among them whose own class the head does not have, so that they count as wrong; None: none.
     """
 
-    def __init__(self, agnostic_correct: Tensor, aware_correct: Tensor, total: Tensor) -> None:
+    def __init__(
+        self, agnostic_correct: Tensor, aware_correct: Tensor, total: Tensor, without_row: Tensor | None = None
+    ) -> None:
         self.agnostic_correct = agnostic_correct
         self.aware_correct = aware_correct
         self.total = total
+        self.without_row = torch.zeros_like(total) if without_row is None else without_row
 
     def matrix_row(self, kind: Kind) -> Tensor:
         """(T,) float64: the accuracy on each task in percent; NaN for a task without images."""
@@ -47,13 +51,16 @@ class TaskAccuracy(Metric):
     agnostic_correct: Tensor
     aware_correct: Tensor
     total: Tensor
+    without_row: Tensor
 
     def __init__(self, tasks: int) -> None:
         super().__init__()
-        for name in ("agnostic_correct", "aware_correct", "total"):
+        for name in ("agnostic_correct", "aware_correct", "total", "without_row"):
             self.add_state(name, torch.zeros(tasks, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, logits: Tensor, labels: Tensor, tasks: Tensor, allowed: Tensor) -> None:
+    def update(
+        self, logits: Tensor, labels: Tensor, tasks: Tensor, allowed: Tensor, known: Tensor | None = None
+    ) -> None:
         """Counts a batch.
 
         Args:
@@ -61,7 +68,13 @@ class TaskAccuracy(Metric):
             labels: (B,), the class of each image.
             tasks: (B,), the task of each image, from 0.
             allowed: (T, C) bool, the classes of each task.
+            known: (C,) bool, the classes that the head has a row for; None: all. An image whose class has none counts
+                as wrong, and where that is so of all classes of its task, it does not count.
         """
+        if known is not None:
+            allowed, logits = allowed & known, logits.masked_fill(~known, -torch.inf)
+            counts = allowed.any(dim=1)[tasks]
+            logits, labels, tasks = logits[counts], labels[counts], tasks[counts]
         agnostic = logits.argmax(dim=1) == labels
         aware = logits.masked_fill(~allowed[tasks], -torch.inf).argmax(dim=1) == labels
         length = len(self.total)
@@ -69,7 +82,9 @@ class TaskAccuracy(Metric):
         self.agnostic_correct = self.agnostic_correct + torch.bincount(tasks[agnostic], minlength=length)
         self.aware_correct = self.aware_correct + torch.bincount(tasks[aware], minlength=length)
         self.total = self.total + torch.bincount(tasks, minlength=length)
+        if known is not None:
+            self.without_row = self.without_row + torch.bincount(tasks[~known[labels]], minlength=length)
 
     def compute(self) -> Counts:
         """The counts so far, of all processes."""
-        return Counts(self.agnostic_correct.cpu(), self.aware_correct.cpu(), self.total.cpu())
+        return Counts(self.agnostic_correct.cpu(), self.aware_correct.cpu(), self.total.cpu(), self.without_row.cpu())

@@ -10,6 +10,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from cl_bench.evaluation.counting import Counts, TaskAccuracy
+from cl_bench.heads.head import ArrivedHead
 from cl_bench.images import batches
 from cl_bench.images.samples import Samples
 from cl_bench.images.transforms import ImageTransform
@@ -52,7 +53,9 @@ class Evaluator:
         self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers)
 
     @torch.inference_mode()
-    def __call__(self, weights: Mapping[str, Tensor], task: int | None = None) -> Counts:
+    def __call__(
+        self, weights: Mapping[str, Tensor], task: int | None = None, arrived: ArrivedHead | None = None
+    ) -> Counts:
         """Counts for an encoder with these weights or, where `head` is the only entry, for another (C, D) head.
 
         All ranks use the weights of rank 0.
@@ -60,7 +63,11 @@ class Evaluator:
         Args:
             weights: Of the model.
             task: Whose images are looked at, from 0; None for those of all tasks. Other tasks then have no images.
+            arrived: The head as far as its classes have arrived, the same on all ranks; None: the evaluator's, whole.
         """
+        if arrived is not None:
+            self._head.copy_(arrived.rows)
+        known = None if arrived is None else arrived.known.to(self._device)
         if distributed.is_main() and weights.keys() == {"head"}:
             self._head.copy_(weights["head"])
         elif distributed.is_main():
@@ -68,19 +75,13 @@ class Evaluator:
         distributed.copy_from_main([*self._encoder.state_dict().values(), self._head])
         accuracy = TaskAccuracy(len(self._masks)).to(self._device)
         for batch in self._loader if task is None else self._of_task(task):
-            images = batches.to_images(on_device(batch, self._device), self._transform)
+            images = batches.to_images(batches.on_device(batch, self._device), self._transform)
             with self._autocast():
                 features = batches.encoded(self._encoder, images)
             logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
-            accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks)
+            accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks, known)
         return accuracy.compute()
 
     def _of_task(self, task: int) -> DataLoader[batches.Batch]:
         order = batches.EvaluationOrder(self._samples, self._batch_size, task)
         return batches.loader(self._samples, order, self._transform, self._workers)
-
-
-def on_device(batch: batches.Batch, device: torch.device) -> batches.Batch:
-    """The batch with its tensors on a device; images of evaluation have no crops."""
-    parts = [batches.Part(part.pixels.to(device), None, part.places.to(device)) for part in batch.parts]
-    return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))

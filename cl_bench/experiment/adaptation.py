@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cl_bench.evaluation.evaluator import on_device
 from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.state import Run
 from cl_bench.images import batches
@@ -35,7 +34,7 @@ def adapt(run: Run) -> None:
     split, tasks = run.parts.evaluation.split, run.merged.tasks
     log.info("AdaMerging: %d steps on unlabelled %s images (tasks so far: %d)", merger.steps, split, tasks)
     with run.meter.stage("merging"), torch.enable_grad():
-        model = _Model(run.parts, _images(run.parts, merger, tasks))
+        model = _Model(run, _images(run.parts, merger, tasks))
         found = learned(merger, run.merged.running, model.slope)
 
     def coefficients(name: str, tasks: int) -> Tensor:
@@ -90,20 +89,23 @@ class _Model:
     """The merged model, evaluated on one batch of images after the other.
 
     Args:
-        parts: Of the run.
+        run: The run.
         images: The batches.
     """
 
-    def __init__(self, parts: Parts, images: Iterator[batches.Batch]) -> None:
+    def __init__(self, run: Run, images: Iterator[batches.Batch]) -> None:
+        parts, arrived = run.parts, run.arrived
         self._parts, self._images, self._device = parts, images, parts.devices.device
         self._encoder: nn.Module = copy.deepcopy(parts.trainer.encoder).eval().requires_grad_(False).to(self._device)
-        self._head, masks = parts.head.to(self._device, copy=True), parts.scenario.evaluated(parts.evaluation.split)[1]
-        self._masks = masks.to(self._device)
+        head = parts.head.rows if arrived is None else arrived.rows
+        masks = parts.scenario.evaluated(parts.evaluation.split)[1]
+        self._head = head.to(self._device, copy=True)
+        self._masks = (masks if arrived is None else masks & arrived.known).to(self._device)
 
     def slope(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The gradient of Σ_t (mean entropy of the predictions for task t's images), one task after the other."""
         learning = self._loaded(weights)
-        batch = on_device(next(self._images), self._device)
+        batch = batches.on_device(next(self._images), self._device)
         images = batches.to_images(batch, self._parts.backbone.transform)
         for task in batch.groups.unique().tolist():
             with self._parts.devices.autocast():

@@ -9,7 +9,7 @@ import torch
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import few_shot, rehearsal
 from cl_bench.experiment.experts.finding import find_experts
-from cl_bench.experiment.head import with_words
+from cl_bench.experiment.head import first_arrivals, with_words
 from cl_bench.experiment.retention import retained_scenario
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
@@ -20,6 +20,7 @@ from cl_bench.experiment.together import (
     rehearse_merger,
     with_task_weights,
 )
+from cl_bench.heads import Head
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.instantiate import bound
 from cl_bench.runtime.memo import Memo
@@ -51,19 +52,22 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     check_split(settings, scenario)
     retained_scenario(config, scenario, memo)
     backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
-    with_words(backbone)
+    kind = settings.head_settings
+    if kind.from_words or config.get("retention"):
+        with_words(backbone)
     find_experts(config, scenario, backbone, settings.store_dir, memo)
 
     def rehearse() -> None:
         classes = sum(len(labels.class_names) for labels in scenario.labels)
-        head = torch.zeros(classes, backbone.feature_size)
+        rows = torch.zeros(classes, backbone.feature_size)
+        head = Head(rows, None if kind.from_words else first_arrivals(scenario), kind.lr)
         rehearsal.scenario(scenario)
-        rehearsal.backbone(backbone, head)
+        rehearsal.backbone(backbone, rows)
         trainer = make_trainer(config, settings, backbone, head, copy.deepcopy(backbone.encoder))
         experiences = check_together(settings, scenario, trainer)
         with_task_weights(config, settings, trainer, experiences)
         rehearse_merger(config, settings, backbone, trainer, experiences)
 
-    parts = ("backbone", "trainer", "merger", "optim", "lightning", "evaluation")
+    parts = ("backbone", "head", "trainer", "merger", "optim", "lightning", "evaluation")
     memo(["together", data, [config.get(part) for part in parts]], rehearse)
     return settings.devices

@@ -6,6 +6,13 @@ from cl_bench.trainers import Weights
 
 
 def counted(run: Run, evaluator: Evaluator, weights: Weights, task: int | None = None) -> Counts:
-    """Counts what a model gets right, of all tasks' images or of those of one task, numbered from 0; all ranks do."""
+    """Counts what a model gets right, among the classes that have arrived; all ranks do.
+
+    Args:
+        run: The run.
+        evaluator: Has the images.
+        weights: Of the model.
+        task: Whose images are looked at, from 0; None for those of all tasks.
+    """
     with run.meter.stage("evaluation"):
-        return evaluator(weights, task)
+        return evaluator(weights, task, run.arrived)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cl_bench.store.later_settings import as_before
+from cl_bench.store.later_settings import without_later
 from cl_bench.store.plain import to_plain
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,7 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: A resolved configuration.
     """
-    counts = {key: value for key, value in config.items() if key not in _KEYS_WITHOUT_NUMBERS}
+    counts = {key: value for key, value in without_later(config).items() if key not in _KEYS_WITHOUT_NUMBERS}
     lightning = {key: config["lightning"].get(key) for key in _LIGHTNING_WITH_NUMBERS}
-    counts |= {"lightning": lightning, "merger": as_before(config.get("merger"))}
-    plain: dict[str, Any] = to_plain(counts, "config", nonfinite="null")
+    plain: dict[str, Any] = to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")
     return plain

@@ -1,8 +1,12 @@
-"""The head of a run: made of the scenario's class names, and searched for classes that it cannot tell apart."""
+"""The head of a run: made of class names or of images, and searched for classes that it cannot tell apart."""
 
+import copy
+import hashlib
 import itertools
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +14,106 @@ import torch
 from torch import Tensor
 
 from cl_bench.backbones import Backbone, Clip
+from cl_bench.backbones.features import features_of
+from cl_bench.experiment.settings import RunSettings
+from cl_bench.heads import Head
 from cl_bench.heads.alike import alike
 from cl_bench.heads.naming import listed, named_clusters
+from cl_bench.heads.prototypes import class_means
 from cl_bench.heads.zero_shot import head_key, zero_shot_head
-from cl_bench.runtime import distributed
+from cl_bench.images.samples import Samples
+from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.errors import UserError
-from cl_bench.scenarios import Scenario
+from cl_bench.scenarios import Experience, Scenario
+from cl_bench.store import atomic, permissions
 
 log = logging.getLogger(__name__)
+
+
+_SCHEMA = 1  # rises when class means are computed in another way
+
+
+def make_head(settings: RunSettings, scenario: Scenario, backbone: Backbone) -> Head:
+    """Makes the scenario's head, or reads it from the store; all ranks do.
+
+    Raises:
+        UserError: It is made of words, and the backbone has no text tower.
+    """
+    folder = settings.store_dir / "heads"
+    with permissions.explained("paths.store_dir=…"):
+        if settings.head_settings.from_words:
+            return Head(words_head(backbone, scenario, folder))
+        arrival = first_arrivals(scenario)
+        return Head(_class_means(settings, scenario, backbone, arrival, folder), arrival, settings.head_settings.lr)
+
+
+def words_head(backbone: Backbone, scenario: Scenario, folder: Path) -> Tensor:
+    """`scenario_head` of rank 0, on all ranks."""
+    head = distributed.from_main(scenario_head(backbone, scenario, folder) if distributed.is_main() else None)
+    assert head is not None  # rank 0 made it
+    return head
+
+
+def first_arrivals(scenario: Scenario) -> Tensor:
+    """`Head.arrival` of a head that is made of training images."""
+    classes, stream = sum(len(labels.class_names) for labels in scenario.labels), scenario.train_stream
+    arrival = torch.full((classes,), len(stream))
+    for number in reversed(range(len(stream))):
+        arrival[stream[number].classes_in_this_experience] = number
+    return arrival
+
+
+def as_tasks_arrive(head: Head, scenario: Scenario, experiences: Sequence[Experience]) -> tuple[Head, list[Experience]]:
+    """Fits the head and the tasks of a trainer to each other, where rows are made when classes arrive.
+
+    Joint training brings all classes at once. And while a task is learned, classes that are still to come do not
+    compete for its images.
+    """
+    if (arrival := head.arrival) is None:
+        return head, list(experiences)
+    if len(experiences) != (tasks := len(scenario.train_stream)):
+        arrival = (arrival == tasks).long() * tasks
+    arriving = [copy.copy(experience) for experience in experiences]
+    for number, experience in enumerate(arriving):
+        experience.class_masks = experience.class_masks & (arrival <= number)
+    return replace(head, arrival=arrival), arriving
+
+
+def _class_means(
+    settings: RunSettings, scenario: Scenario, backbone: Backbone, arrival: Tensor, folder: Path
+) -> Tensor:
+    """Computes the class means, once: the store keeps them under all that they depend on."""
+    content = [_SCHEMA, backbone.identity, scenario.identity(), settings.devices.precision]
+    content.append(source_code.outside(type(backbone)))
+    key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{key}.safetensors"
+    cached = distributed.from_main(atomic.read_safetensors(path) if distributed.is_main() else None)
+    if cached is not None:
+        return cached["head"]
+    if distributed.is_main():
+        log.info("head: class means of the features of all training images, once")
+    encoder = copy.deepcopy(backbone.encoder).eval().to(settings.devices.device)
+    features = features_of(
+        encoder,
+        _arriving(scenario, arrival),
+        backbone.transform,
+        settings.evaluation.batch_size,
+        settings.devices.workers,
+        settings.devices.device,
+        settings.devices.autocast,
+    )
+    rows = class_means(features, len(arrival), backbone.feature_size)
+    if distributed.is_main():
+        atomic.write_safetensors(path, {"head": rows})
+    return rows
+
+
+def _arriving(scenario: Scenario, arrival: Tensor) -> Samples:
+    """The training images of each class in the first task that has some."""
+    parts = []
+    for number, experience in enumerate(scenario.train_stream):
+        parts.append(experience.samples.where(arrival[experience.samples.labels] == number))
+    return Samples.concatenate(parts, [0] * len(parts))
 
 
 def scenario_head(backbone: Backbone, scenario: Scenario, folder: Path) -> Tensor:
@@ -42,8 +138,10 @@ def scenario_head(backbone: Backbone, scenario: Scenario, folder: Path) -> Tenso
     return torch.cat(heads)
 
 
-def head_identity(backbone: Backbone, scenario: Scenario) -> list[str]:
-    """Plain data that differ whenever the head does."""
+def head_identity(settings: RunSettings, backbone: Backbone, scenario: Scenario) -> list[Any]:
+    """Plain data that differ whenever the head does, where backbone and scenario are the same."""
+    if not settings.head_settings.from_words:
+        return ["class means", _SCHEMA, settings.head_settings.lr]
     clip = with_words(backbone)
     return [head_key(clip, class_names, prompts) for class_names, prompts in scenario.labels]
 
@@ -62,13 +160,13 @@ def with_words(backbone: Backbone) -> Clip:
     return backbone
 
 
-def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dict[str, str]:
+def left_out(head: Head, scenario: Scenario, config: Mapping[str, Any]) -> dict[str, str]:
     """Refuses a head that cannot tell competing classes apart, and says which accuracies mean nothing.
 
     An accuracy means nothing where classes of several data sets have the same row, so that a tie would decide.
 
     Args:
-        head: (C, D).
+        head: The head.
         scenario: Says which classes compete for an image.
         config: The run's configuration, whose settings the remedy names.
 
@@ -79,7 +177,13 @@ def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dic
         UserError: Two classes that compete for an image have the same row.
     """
     names = [name for labels in scenario.labels for name in labels.class_names]
-    found = alike(head, _competing(scenario))
+    competing, known = _competing(scenario), head.known(len(scenario.train_stream))
+    found = alike(head.rows, competing if known is None else competing & known)
+    if found.confused and head.arrival is not None:
+        raise UserError(
+            f"head={head_name(config)} cannot tell these classes apart, since the means of their features are the "
+            f"same: {named_clusters(found.confused, names)}.\nSee that their training images differ."
+        )
     if found.confused:
         dataset, other = (_dataset_name(label, scenario) for label in found.confused[0][:2])
         equal = any(names[pair.first] == names[pair.second] for pair in found.confused)
@@ -98,7 +202,13 @@ def left_out(head: Tensor, scenario: Scenario, config: Mapping[str, Any]) -> dic
     if not found.tied:
         return {}
     tied = named_clusters(found.tied, names)
-    return {"task_agnostic": f"data sets share words, and among all classes a tie would decide between {tied}"}
+    why = "data sets share words" if head.arrival is None else "classes of several data sets have the same mean"
+    return {"task_agnostic": f"{why}, and among all classes a tie would decide between {tied}"}
+
+
+def head_name(config: Mapping[str, Any]) -> str:
+    """The choice of the group `head`, as the user types it."""
+    return str(config.get("choices", {}).get("head") or "zero_shot")
 
 
 def _warn_of_shared_names(scenario: Scenario) -> None:

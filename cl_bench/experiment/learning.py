@@ -19,6 +19,7 @@ from cl_bench.trainers.base.optimization import factor
 
 log = logging.getLogger(__name__)
 
+_HEAD = "head"  # the statistic that has the rows of a head that learns
 _HARDLY = 1e-4  # of the norm; published settings change ViT-B/16 by more, and tiny_clip learns from 1e-3 on
 
 
@@ -68,7 +69,7 @@ def _read(run: Run, task: Task) -> LearnedTask | None:
     if (found := stream.read(task.number)) is None:
         return None
     statistics = {}
-    for name in sorted(trainer.memory | trainer.keep):
+    for name in sorted(trainer.memory | trainer.keep | ({_HEAD} if trainer.head_rows.learns else set())):
         if (tensors := stream.read_extra(task.number, name)) is None:
             return None
         statistics[name] = tensors
@@ -82,8 +83,11 @@ def _arrive(run: Run, task: Task, learned: LearnedTask, reused: bool) -> Learned
     learned.record["reused"] = reused
     run.weights = learned.weights
     run.records.append(learned.record)
-    with rehearsal.explained(run.parts.trainer):
-        run.parts.trainer.remember(task.experience, learned.weights, learned.statistics)
+    trainer = run.parts.trainer
+    if trainer.head_rows.learns:
+        trainer.head_rows.freeze(trainer.head, learned.statistics[_HEAD])
+    with rehearsal.explained(trainer):
+        trainer.remember(task.experience, learned.weights, learned.statistics)
     if distributed.is_main():
         _warn_if_hardly_changed(run.parts.optimization, task, learned)
     return learned
@@ -92,17 +96,21 @@ def _arrive(run: Run, task: Task, learned: LearnedTask, reused: bool) -> Learned
 def _train(run: Run, task: Task) -> LearnedTask:
     """Trains the task with a `pl.Trainer` of its own, from where an earlier run was stopped."""
     parts, optimization, resumed = run.parts, run.parts.optimization, _resumed(run, task)
-    done, epochs = resumed.step if resumed else 0, optimization.epochs or task.experience.epochs or 0
+    done = resumed.step if resumed else 0
+    epochs = (optimization.epochs or task.experience.epochs or 0) if parts.trainer.trains else 0
     limit, samples = parts.devices.limit_train_batches, task.experience.samples
     order = batches.TrainingOrder(samples, optimization.batch_size, parts.seed, task.number, epochs, limit, done)
     _announce(optimization, order.steps, task, done)
     start = _start(run)
     seeds.reseed(parts.seed, task.number, "training")
     parts.trainer.begin_task(start, task.experience, order.steps, resumed)
+    seconds_before = resumed.seconds if resumed else 0.0
+    if not parts.trainer.trains:
+        run.meter.start()
+        return _store(run, task, parts.trainer.to(parts.devices.device), start, seconds_before)
     run.bars.begin_task(order.steps, epochs, done)
     run.kept.step, run.kept.steps = done, order.steps
     handed_over: list[LearnedTask] = []
-    seconds_before = resumed.seconds if resumed else 0.0
     fit = parts.devices.trainer(
         optimization.gradient_clip,
         [
@@ -143,6 +151,8 @@ def _store(run: Run, task: Task, trainer: TaskTrainer, start: Weights, seconds_b
     with the stored files, which take no memory.
     """
     weights, statistics = rehearsal.left_behind(trainer, run.weights)
+    if trainer.head_rows.learns:
+        statistics = {**statistics, _HEAD: trainer.head_rows.learned()}
     seconds, peak = run.meter.stop("training")
     record = {"seconds": seconds_before + seconds, "peak_memory_mib": peak, "steps": trainer.steps}
     if distributed.is_main():

@@ -18,7 +18,7 @@ from cl_bench.evaluation.accuracies import KINDS
 from cl_bench.experiment import rehearsal, task_weights
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts
-from cl_bench.experiment.head import head_identity, left_out, scenario_head
+from cl_bench.experiment.head import as_tasks_arrive, head_identity, left_out, make_head
 from cl_bench.experiment.per_task import left_out_by
 from cl_bench.experiment.retention import Retained, check_encoder_changes, retained
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
@@ -31,6 +31,7 @@ from cl_bench.experiment.together import (
     rehearse_merger,
     with_task_weights,
 )
+from cl_bench.heads import Head
 from cl_bench.images.samples import Samples
 from cl_bench.runtime import distributed, source_code
 from cl_bench.runtime.errors import UserError
@@ -52,7 +53,7 @@ class Parts(RunSettings):
 
     Attributes:
         pretrained: θ₀ of what is trained: the encoder, or the head alone.
-        head: (C, D), one row per class of the scenario.
+        head: One row per class of the scenario.
         left_out: Kinds of accuracy that mean nothing here, and why.
         experiences: What is trained on, task by task.
         experts: Whose weights are read instead, task by task; none where tasks are trained.
@@ -64,7 +65,7 @@ class Parts(RunSettings):
     logger: Logger
     scenario: Scenario
     backbone: Backbone
-    head: Tensor
+    head: Head
     left_out: dict[str, str]
     trainer: TaskTrainer
     experiences: list[Experience]
@@ -92,7 +93,7 @@ class Parts(RunSettings):
 
     def evaluator(self, split: str) -> Evaluator:
         """Evaluates encoders on the `test` or the `validation` images."""
-        return self.evaluator_of(self.head, *self.scenario.evaluated(split))
+        return self.evaluator_of(self.head.rows, *self.scenario.evaluated(split))
 
     def retention_evaluator(self) -> Evaluator | None:
         """Evaluates encoders on the data sets that are never trained on; None where none is named."""
@@ -142,12 +143,12 @@ def build(config: Mapping[str, Any]) -> Parts:
     with distributed.main_first():
         experts = find_experts(config, scenario, backbone, settings.store_dir)
     _prepare_images(settings, scenario, backbone)
-    head = _make_head(settings, scenario, backbone)
+    head = make_head(settings, scenario, backbone)
     meaningless = left_out(head, scenario, config)
-    rehearsal.backbone(backbone, head)
+    rehearsal.backbone(backbone, head.rows)
     never_trained_on = retained(config, settings, scenario, backbone)
     trainer = make_trainer(config, settings, backbone, head)
-    experiences = check_together(settings, scenario, trainer)
+    head, experiences = as_tasks_arrive(head, scenario, check_together(settings, scenario, trainer))
     settings = with_task_weights(config, settings, trainer, experiences)
     if distributed.is_main():
         rehearse_merger(config, settings, backbone, trainer, experiences)
@@ -194,14 +195,6 @@ def _prepare_images(settings: RunSettings, scenario: Scenario, backbone: Backbon
             scenario.look_at_files(settings.prepared_dir)
 
 
-def _make_head(settings: RunSettings, scenario: Scenario, backbone: Backbone) -> Tensor:
-    folder = settings.store_dir / "heads"
-    with permissions.explained("paths.store_dir=…"):
-        head = distributed.from_main(scenario_head(backbone, scenario, folder) if distributed.is_main() else None)
-    assert head is not None  # rank 0 made it
-    return head
-
-
 def _what_shapes_weights(
     config: Mapping[str, Any],
     settings: RunSettings,
@@ -215,7 +208,7 @@ def _what_shapes_weights(
     training = {
         "schema": schema.SCHEMA,
         "backbone": backbone.identity,
-        "head": head_identity(backbone, scenario),
+        "head": head_identity(settings, backbone, scenario),
         "scenario": scenario.identity(),
         "trainer": config["trainer"],
         "optim": config["optim"],

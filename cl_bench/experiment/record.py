@@ -19,6 +19,7 @@ from cl_bench.experiment.parts import Parts
 from cl_bench.experiment.scenario_name import measured
 from cl_bench.experiment.state import Run
 from cl_bench.runtime import distributed, signals
+from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Scenario
 
 _PACKAGES = (
@@ -66,6 +67,8 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
       numbers stand apart.
     - `merged_model`: the file of the merged model beside the record, and its SHA-256; null where none was asked for.
     - `left_out`: which kind of accuracy is null in all of these, and why; where the headline is of it, that is null.
+    - `images_without_row`: for each row of a matrix and each task, how many of its images are of a class that has not
+      arrived, so that they count as wrong; null where the head had all classes from the beginning.
     - `per_task`: null unless the merger makes a model for each task. `chosen` has what validation images chose for each
       task, null where there was nothing to choose by. θ₀ answers for tasks that have not arrived.
     - `tasks`: `images` were evaluated, `training_images` can be trained on; `class_names` is null where a task has all
@@ -77,7 +80,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     parts, config, meter = run.parts, run.config, run.meter
     reported = scaling_grid.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in run.rows]
-    number, images = len(parts.scenario.test_stream), run.rows[0].merged[0].total.tolist()
+    number, images = len(parts.scenario.test_stream), run.rows[-1].merged[0].total.tolist()
     merged = accuracies(rows, number, parts.kinds, run.finetuned)
     return {
         "choices": config.get("choices", {}),
@@ -89,6 +92,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "headline": {"name": parts.scenario.headline, "value": scaling_grid.at(merged, parts.scenario.headline)},
         **merged,
         "left_out": parts.left_out,
+        "images_without_row": _without_row(parts, rows),
         "scaling": parts.scalings[reported],
         "scalings": scaling_grid.record(run, validation),
         "per_task": _per_task(run, reported),
@@ -99,7 +103,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
             parts.evaluation.retention, [row.retained[reported] if row.retained else None for row in run.rows]
         ),
         "experts": experts.described(parts, [row.finetuned for row in run.rows[1:]]),
-        "notes": [*experts.notes(parts), *_notes_on_merger(run)],
+        "notes": [*_notes_on_head(parts), *experts.notes(parts), *_notes_on_merger(run)],
         "tasks": _tasks(parts.scenario, images),
         "datasets": [
             {
@@ -127,6 +131,19 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
         "devices": {"kind": _device_name(parts.devices.device), "count": distributed.world_size()},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
+
+
+def _notes_on_head(parts: Parts) -> list[str]:
+    if parts.head.arrival is None:
+        return []
+    name = choice("head", type(parts.head_settings))
+    return [f"{name}: accuracy is among the classes that have arrived, and there is no zero-shot row"]
+
+
+def _without_row(parts: Parts, rows: Sequence[Counts | None]) -> list[list[int] | None] | None:
+    if parts.head.arrival is None:
+        return None
+    return [None if row is None else row.without_row.tolist() for row in rows]
 
 
 def _notes_on_merger(run: Run) -> list[str]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Counts
-from cl_bench.experiment.head import left_out, scenario_head
+from cl_bench.experiment.head import left_out, words_head
 from cl_bench.experiment.settings import RunSettings
 from cl_bench.experiment.user_parts import made
+from cl_bench.heads import Head
 from cl_bench.images.images import ImageDataset
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
@@ -74,10 +75,8 @@ def retained(
             found.prepare(backbone.transform.size, settings.prepared_dir)
         else:
             found.look_at_files(settings.prepared_dir)
-    folder = settings.store_dir / "heads"
-    head = distributed.from_main(scenario_head(backbone, found, folder) if distributed.is_main() else None)
-    assert head is not None  # rank 0 made it
-    left_out(head, found, config)
+    head = words_head(backbone, found, settings.store_dir / "heads")
+    left_out(Head(head), found, config)
     return Retained(found, head)
 
 

@@ -20,11 +20,13 @@ def on_validation(run: Run) -> list[float] | None:
     parts = run.parts
     if len(parts.scalings) == 1 or "validation" not in parts.scenario.streams:
         return None
+    first: Sequence[Counts | None]
     first, last = run.rows[0].merged, run.rows[-1].merged
     if parts.evaluation.split == "test":
         evaluator = parts.evaluator("validation")
-        first = [counted(run, evaluator, parts.pretrained)] * len(parts.scalings)
+        first = first and [counted(run, evaluator, parts.pretrained)] * len(parts.scalings)
         last = merged_counts(run, evaluator)
+    first = first or [None] * len(parts.scalings)
     return [_deciding(parts, models) for models in zip(first, last, strict=True)]
 
 
@@ -56,7 +58,7 @@ def at(record: Mapping[str, Any], path: str) -> Any:
     return reduce(lambda part, key: None if part is None else part[key], path.split("."), record)
 
 
-def _deciding(parts: Parts, models: Sequence[Counts]) -> float:
+def _deciding(parts: Parts, models: Sequence[Counts | None]) -> float:
     accuracy: float = at(accuracies(models, _tasks(parts), parts.kinds), parts.deciding)
     return accuracy
 

@@ -10,6 +10,7 @@ from pydantic import Field, FiniteFloat
 from cl_bench.evaluation import Settings
 from cl_bench.experiment import task_weights
 from cl_bench.experiment.user_parts import made
+from cl_bench.heads import HeadSettings, ZeroShot
 from cl_bench.mergers import BaseMerger
 from cl_bench.mergers.engine.result_type import TypeName
 from cl_bench.mergers.engine.running_statistics import RunningStatistics
@@ -31,6 +32,7 @@ class RunSettings:
         store_dir: Where streams and heads are kept.
         prepared_dir: Where decoded images are kept.
         devices: What computes, and how.
+        head_settings: How the head's rows come about.
         evaluation: What is evaluated, and when.
         merger: The merger, with the first λ; without weights that are given by the tasks' names, until these are known.
         scalings: All λ with which the merged model is evaluated.
@@ -43,6 +45,7 @@ class RunSettings:
     store_dir: Path
     prepared_dir: Path
     devices: Devices
+    head_settings: HeadSettings
     evaluation: Settings
     merger: BaseMerger
     scalings: tuple[float, ...]
@@ -64,6 +67,7 @@ def read_settings(config: Mapping[str, Any]) -> RunSettings:
         store_dir=validated(group_settings(config, "paths").get("store_dir"), Path, "paths.store_dir"),
         prepared_dir=validated(group_settings(config, "paths").get("prepared_dir"), Path, "paths.prepared_dir"),
         devices=part(config, "lightning", Devices),
+        head_settings=part(config, "head", HeadSettings) if "head" in config else ZeroShot(),  # as of earlier versions
         evaluation=part(config, "evaluation", Settings),
         scalings=scalings,
         merger=merger,

@@ -13,6 +13,7 @@ from cl_bench.experiment.kept import Kept
 from cl_bench.experiment.merged_model import MergedModel
 from cl_bench.experiment.parts import Parts, build
 from cl_bench.experiment.scenario_name import measured
+from cl_bench.heads.head import ArrivedHead
 from cl_bench.loggers import logged
 from cl_bench.runtime import distributed, signals, source_code
 from cl_bench.runtime.meter import Meter
@@ -62,7 +63,8 @@ class Run:
         evaluator: Evaluates encoder weights on the images of `evaluation.split`.
         retention: The same on the test images of data sets that are never trained on; None where none is named.
         bars: Progress on the terminal.
-        rows: The first is zero-shot, the i-th what was found after the i-th task.
+        rows: The first is zero-shot, or without counts where no class has a row before the first task; the i-th is
+            what was found after the i-th task.
         records: `LearnedTask.record` of each task so far.
         weights: θ_t of the last task; before any task, θ₀.
     """
@@ -90,7 +92,17 @@ class Run:
     def finetuned(self) -> list[Counts | None]:
         """What θ₀ and then each task's weights got right before merging; nothing where these were not evaluated."""
         own = [row.finetuned for row in self.rows[1:]]
-        return [self.rows[0].merged[0], *own] if any(own) else []
+        pretrained = next(iter(self.rows[0].merged), None)
+        return [pretrained, *own] if any(own) else []
+
+    @property
+    def arrived(self) -> ArrivedHead | None:
+        """The head as far as its classes have arrived; None where all were there from the beginning."""
+        head, trainer = self.parts.head, self.parts.trainer
+        known = head.known(len(self.records))
+        if known is None:
+            return None
+        return ArrivedHead(trainer.head.detach().cpu() if trainer.head_rows.learns else head.rows, known)
 
     @contextlib.contextmanager
     def shown_and_logged(self) -> Iterator[None]:

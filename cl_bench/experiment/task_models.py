@@ -1,6 +1,7 @@
 """Mergers that make a model for each task: each model is evaluated on the images of its task.
 
-θ₀ answers for a task that has not arrived. What a rule leaves to each task is chosen by validation images of the task.
+θ₀ answers for a task that has not arrived, where the head has its classes. What a rule leaves to each task is chosen by
+validation images of the task.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def _with_scaling(run: Run, evaluator: Evaluator, choosing: Evaluator | None, sc
         candidates.append(None if choosing is None else _best(run, choosing, task, scaling))
         model = run.merged.for_task(task + 1, scaling, candidates[-1])
         found.append(counted(run, evaluator, model, task))
-    return TaskModels(_together(found, run.rows[0].merged[0]), candidates)
+    return TaskModels(_together(found, next(iter(run.rows[0].merged), None)), candidates)
 
 
 def _best(run: Run, choosing: Evaluator, task: int, scaling: float) -> float | None:
@@ -56,12 +57,14 @@ def _best(run: Run, choosing: Evaluator, task: int, scaling: float) -> float | N
     return max(right, key=right.__getitem__)
 
 
-def _together(arrived: Sequence[Counts], zero_shot: Counts) -> Counts:
+def _together(arrived: Sequence[Counts], zero_shot: Counts | None) -> Counts:
     """The counts of the tasks that have arrived, each of which has its own images alone, and θ₀'s of the others."""
-    waiting = torch.arange(len(zero_shot.total)) >= len(arrived)
 
     def added(name: str) -> torch.Tensor:
-        parts = [getattr(zero_shot, name) * waiting, *(getattr(counts, name) for counts in arrived)]
+        parts = [getattr(counts, name) for counts in arrived]
+        if zero_shot is not None:
+            waiting = torch.arange(len(zero_shot.total)) >= len(arrived)
+            parts.append(getattr(zero_shot, name) * waiting)
         return torch.stack(parts).sum(dim=0)
 
-    return Counts(*map(added, ("agnostic_correct", "aware_correct", "total")))
+    return Counts(*map(added, ("agnostic_correct", "aware_correct", "total", "without_row")))

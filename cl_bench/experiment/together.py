@@ -5,7 +5,7 @@ from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
@@ -13,6 +13,7 @@ from cl_bench.experiment.image_tower import no_image_tower
 from cl_bench.experiment.per_task import check_per_task
 from cl_bench.experiment.sees_test_images import check_adaptation
 from cl_bench.experiment.settings import RunSettings, group_settings, part, read_merger
+from cl_bench.heads import Head
 from cl_bench.mergers import Last
 from cl_bench.mergers.engine.pretrained import parameters_of
 from cl_bench.runtime.errors import UserError
@@ -26,17 +27,19 @@ def make_trainer(
     config: Mapping[str, Any],
     settings: RunSettings,
     backbone: Backbone,
-    head: Tensor,
+    head: Head,
     encoder: nn.Module | None = None,
 ) -> TaskTrainer:
     """Makes the trainer, which is given the encoder and head of the run and told what the merger needs of it."""
     given = Given(
         encoder=backbone.encoder if encoder is None else encoder,
-        head=head,
+        head=head.rows,
         transform=backbone.transform,
         optimization=settings.optimization,
         compile=settings.devices.compile,
         keep=settings.merger.requires,
+        head_arrives=head.arrival is not None,
+        head_lr=head.lr,
     )
     trainer = part(config, "trainer", TaskTrainer, given=given)
     rehearsal.trainer(trainer)
@@ -52,7 +55,9 @@ def check_split(settings: RunSettings, scenario: Scenario) -> None:
 def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrainer) -> list[Experience]:
     """Refuses a trainer, merger and scenario that do not go together; returns the experiences of its tasks."""
     merger, optimization = settings.merger, settings.optimization
-    if missing := merger.requires - trainer.leaves:
+    experiences = trainer.experiences(scenario)
+    leaves = trainer.leaves if trainer.trains or not experiences else frozenset()
+    if missing := merger.requires - leaves:
         raise UserError(
             f"{choice('merger', type(merger))} needs {', '.join(sorted(missing))} of the training, "
             f"which {choice('trainer', type(trainer))} does not leave behind."
@@ -80,7 +85,11 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
-    experiences = trainer.experiences(scenario)
+    if trainer.head_rows.learns and (not trainer.trains or trainer.weights().keys() == {"head"}):
+        raise UserError(
+            f"{choice('trainer', type(trainer))} trains no encoder beside the head's rows, as "
+            f"{choice('head', type(settings.head_settings))} has it; choose head=prototypes."
+        )
     try:
         merger.check_names(parameters_of(trainer.weights()))
     except ValueError as error:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from cl_bench.backbones import Backbone
 from cl_bench.evaluation import Settings
+from cl_bench.heads import HeadSettings
 from cl_bench.images.images import ImageDataset
 from cl_bench.mergers import BaseMerger
 from cl_bench.runtime.devices import Devices
@@ -54,6 +55,7 @@ _TOP = {
     "optim": _class("optimization", Optimization, "cl_bench.trainers"),
     "scenario": _class("scenario", Scenario, "cl_bench.scenarios"),
     "backbone": _class("backbone", Backbone, "cl_bench.backbones"),
+    "head": _class("head", HeadSettings, "cl_bench.heads"),
     "trainer": _class("trainer", TaskTrainer, "cl_bench.trainers"),
 }
 _WITHIN = {

@@ -4,16 +4,24 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from cl_bench.backbones.clip import Clip
+from cl_bench.heads.head import HeadSettings
 from cl_bench.runtime.source_code import outside
 from cl_bench.store import atomic
 
 # Rises when the key of a head takes in more: 2 added the model's configuration, 3 the code of a backbone from outside.
 _SCHEMA = 3
+
+
+class ZeroShot(HeadSettings):
+    """Rows are what the text tower makes of the classes' names; see `zero_shot_head`."""
+
+    from_words: ClassVar[bool] = True
 
 
 def zero_shot_head(

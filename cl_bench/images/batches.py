@@ -225,6 +225,12 @@ def encoded(encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return encode(images.new_zeros(1, *images.shape[1:]))[:0]
 
 
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its tensors on a device; images of evaluation have no crops."""
+    parts = [Part(part.pixels.to(device), None, part.places.to(device)) for part in batch.parts]
+    return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))
+
+
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:
     """The images of a batch as the backbone's input: (b, 3, size, size) float32, in the batch's order."""
     if len(batch.parts) == 1:

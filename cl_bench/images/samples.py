@@ -48,6 +48,11 @@ class Samples(torch.utils.data.Dataset[tuple[Tensor, int]]):
             torch.cat([torch.full_like(part.groups, group) for part, group in zip(parts, groups, strict=True)]),
         )
 
+    def where(self, wanted: Tensor) -> "Samples":
+        """Those among the images for which `wanted`, (N,) bool, is true."""
+        kept = (self._source, self._row, self.labels, self.groups)
+        return Samples(self.sources, *(each[wanted] for each in kept))
+
     def replace(self, sources: Mapping[int, Pixels], size: int | None) -> None:
         """From now on, reads images from other sources.
 

@@ -14,6 +14,7 @@ BOUNDS = frozenset({"zero_shot", "joint"})
 _PAPERS_METHODS = {
     "zero_shot": "Zero-shot",
     "joint": "Joint",
+    "simplecil": "SimpleCIL",
     "sequential_last": "Sequential fine-tuning",
     "lwf": "LwF",
     "ewc": "EWC",
@@ -86,7 +87,14 @@ def method_id(trainer: str, merger: str) -> str:
 
 def method_of(result: Mapping[str, Any]) -> str:
     """The method of a record: `config.method` where it has one, else its trainer and merger joined."""
+    if is_simplecil(result["choices"]):
+        return "simplecil"
     return result["config"].get("method") or _id_of_choices(result["choices"])
+
+
+def is_simplecil(choices: Mapping[str, Any]) -> bool:
+    """Whether θ₀ answers with class means, which nothing else in a record's method says."""
+    return choices["trainer"] == "zero_shot" and choices.get("head") == "prototypes"
 
 
 def row_name(result: Mapping[str, Any]) -> str:
@@ -137,6 +145,8 @@ def merger_name(choices: Mapping[str, Any], config: Mapping[str, Any]) -> str:
 def trainer_label(source: Mapping[str, Any]) -> str:
     """How a figure calls the way tasks were trained, and which of CMM's parts were left out."""
     choice = source["choices"]["trainer"]
+    if is_simplecil(source["choices"]):
+        return _PAPERS_METHODS["simplecil"]
     parts = {
         "tangent space": source["trainer"].get("tangent") is False,
         "refinement": source["trainer"].get("refinement", "") is None,

@@ -10,7 +10,7 @@ from cl_bench.reports.scenario_names import scenario_name
 from cl_bench.reports.settings import class_names, flattened
 from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.source_code import changes
-from cl_bench.store.later_settings import as_before
+from cl_bench.store.later_settings import as_before, without_later
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -122,10 +122,9 @@ def _check_same(first: RecordedRun, second: RecordedRun) -> None:
 
 def _settings(run: RecordedRun) -> dict[str, Any]:
     """Everything that may change a number; what the configuration says twice, once."""
-    result, config = run.result, dict(run.result["config"])
+    result, config = run.result, without_later(run.result["config"])
     if isinstance(scenario := config.get("scenario"), Mapping) and scenario.get("dataset") == config.get("dataset"):
         config["scenario"] = {name: value for name, value in scenario.items() if name != "dataset"}
-    config["merger"] = as_before(config.get("merger"))
     kept = {name: value for name, value in config.items() if name not in _WITHOUT_EFFECT}
     images = {data["name"]: data["images"][:8] for data in result["datasets"]}
     code = {name: sha256[:8] for name, sha256 in (result.get("code") or {}).get("outside", {}).items()}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from cl_bench.reports.records import Result
-from cl_bench.store.later_settings import as_before
+from cl_bench.store.later_settings import without_later
 
 Settings: TypeAlias = dict[str, Any]
 """Values under dotted names."""
@@ -77,10 +77,11 @@ def _varying(members: Sequence[Settings]) -> list[str]:
 
 
 def _compared(result: Result) -> Settings:
-    config = {name: value for name, value in result["config"].items() if name not in (*_WITHOUT_EFFECT, *_REPEATED)}
+    config = without_later(result["config"])
+    config = {name: value for name, value in config.items() if name not in (*_WITHOUT_EFFECT, *_REPEATED)}
     lightning, scenario = config.pop("lightning", {}), dict(config.get("scenario", {}))
     if "dataset" in config and scenario.get("dataset") == config["dataset"]:
         del scenario["dataset"]  # the same settings, which were typed as dataset.…
     limits = {name: lightning[name] for name in _LIGHTNING_WITH_EFFECT if name in lightning}
-    flat = flattened({**config, "scenario": scenario, "lightning": limits, "merger": as_before(config.get("merger"))})
+    flat = flattened({**config, "scenario": scenario, "lightning": limits})
     return {name: value for name, value in flat.items() if not name.endswith(("_order", ".root"))}

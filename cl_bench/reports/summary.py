@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cl_bench.evaluation.metrics import METRICS
 from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.names import is_simplecil
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 from cl_bench.runtime.commands import typed
 
@@ -84,6 +85,8 @@ def _table(result: Mapping[str, Any], breaks: str, widest: int) -> Table:
     if result["finetuned"] and not result.get("experts"):  # which are evaluated on their own tasks alone
         add_row(f"{choices.get('trainer', 'fine-tuned')}", **_last(result["finetuned"], kind))
     merged = f"{choices.get('trainer', '')} + {choices.get('merger', 'merged')}"
+    if is_simplecil(choices):
+        merged = "SimpleCIL"
     if result["training"] and not result["scalings"]:
         add_row(merged, **_last(result, kind))
     for one in result["scalings"] or ():
@@ -102,7 +105,8 @@ def _add_row(table: Table, widest: int, name: str, accuracy: Mapping[str, Any], 
         accuracy["task_aware"],
         *(metrics.get(key) for key in _METRICS.values()),
     ]
-    table.add_row(textwrap.fill(name, widest), *("" if value is None else f"{value:.2f}" for value in values))
+    nothing = "–" if all(value is None for value in values) else ""
+    table.add_row(textwrap.fill(name, widest), *(nothing if value is None else f"{value:.2f}" for value in values))
 
 
 def _choice(scalings: Sequence[Mapping[str, Any]]) -> str:

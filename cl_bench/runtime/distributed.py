@@ -71,6 +71,15 @@ def average(tensor: Tensor) -> None:
         tensor /= dist.get_world_size()
 
 
+def total(tensor: Tensor) -> Tensor:
+    """The sum over processes of a tensor on the CPU."""
+    if not dist.is_initialized():
+        return tensor
+    there = tensor.to(f"cuda:{local_rank()}" if dist.get_backend() == "nccl" else "cpu", copy=True)
+    dist.all_reduce(there)
+    return there.cpu()
+
+
 def local_rank() -> int:
     """This process's number on its machine."""
     return int(os.environ.get("LOCAL_RANK", 0))

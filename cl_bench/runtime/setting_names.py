@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 from cl_bench.runtime import configurations
 from cl_bench.runtime.errors import UserError
 
-_CHOSEN_BY_CLASS = ("merger", "trainer", "dataset")  # in the other groups, many choices share a class
+_CHOSEN_BY_CLASS = ("merger", "trainer", "dataset", "head")  # in the other groups, many choices share a class
 
 
 def choice(where: str, target: object) -> str:

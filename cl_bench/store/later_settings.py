@@ -4,6 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 _OWN = "cl_bench.mergers."
+_ZERO_SHOT = {"_target_": "cl_bench.heads.ZeroShot"}
+
+
+def without_later(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as an earlier version would have written it, where it asks for nothing that came later.
+
+    Args:
+        config: Plain data.
+    """
+    kept = {name: value for name, value in config.items() if not (name == "head" and value == _ZERO_SHOT)}
+    return {**kept, "merger": as_before(config.get("merger"))}
 
 
 def as_before(merger: Any) -> Any:

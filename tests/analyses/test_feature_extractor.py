@@ -26,5 +26,5 @@ def test_features_give_the_accuracy_that_the_run_has_found(opened):
     run = opened("sequential_magmax")
     for task, experience in enumerate(run.parts.scenario.streams["test"]):
         features = FeatureExtractor(run.parts).features(run.finetuned[task], experience.samples)
-        found = score(features, experience.samples.labels, run.parts.head, experience.class_masks[0])
+        found = score(features, experience.samples.labels, run.parts.head.rows, experience.class_masks[0])
         assert found.accuracy == pytest.approx(run.record["finetuned"]["matrix"]["task_aware"][task + 1][task])

@@ -26,7 +26,7 @@ def test_the_merged_models_answer_as_those_of_the_run_did(opened, method):
     for row, step in enumerate(steps, start=1):
         for task, experience in enumerate(test):
             features = FeatureExtractor(run.parts).features(step.refined, experience.samples)
-            found = score(features, experience.samples.labels, run.parts.head, experience.class_masks[0])
+            found = score(features, experience.samples.labels, run.parts.head.rows, experience.class_masks[0])
             assert found.accuracy == pytest.approx(run.record["matrix"]["task_aware"][row][task])
     assert all(torch.equal(steps[1].previous[name], tensor) for name, tensor in steps[0].refined.items())
 

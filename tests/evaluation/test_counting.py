@@ -77,3 +77,26 @@ def test_counts_stay_when_the_metric_goes_on() -> None:
     metric.update(*batch(1, 20))
     assert int(counts.total.sum()) == 20
     assert int(metric.compute().total.sum()) == 40
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.lists(st.booleans(), min_size=CLASSES, max_size=CLASSES))
+def test_of_classes_without_a_row_none_answers_and_their_images_are_wrong_or_do_not_count(seed, rows):
+    known = torch.tensor(rows)
+    logits, labels, tasks, masks = batch(seed, 30)
+    metric = TaskAccuracy(TASKS)
+    metric.update(logits, labels, tasks, masks, known)
+    counts = metric.compute()
+    for task in range(TASKS):
+        own = [c for c in range(CLASSES) if masks[task, c] and known[c]]
+        mine = [
+            (s, label)
+            for s, label, t in zip(logits.tolist(), labels.tolist(), tasks.tolist(), strict=True)
+            if t == task
+        ]
+        mine = mine if own else []
+        there = [c for c in range(CLASSES) if known[c]]
+        assert counts.total[task] == len(mine)
+        assert counts.agnostic_correct[task] == sum(max(there, key=s.__getitem__) == label for s, label in mine)
+        assert counts.aware_correct[task] == sum(max(own, key=s.__getitem__) == label for s, label in mine)
+        assert counts.without_row[task] == sum(not known[label] for _, label in mine)

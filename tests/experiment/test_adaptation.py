@@ -48,7 +48,7 @@ def naive(state, merger, names):
         merged = {
             name: start[name] + torch.tensordot(used[:, place], vectors[name], 1) for place, name in enumerate(names)
         }
-        head = merged.get("head", parts.head.double())
+        head = merged.get("head", parts.head.rows.double())
         images = batches.to_images(batch, parts.backbone.transform).double()
         features = encoder(images) if "head" in merged else functional_call(encoder, merged, (images,))
         logits = functional.normalize(features, dim=1) @ head.T

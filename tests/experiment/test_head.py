@@ -11,6 +11,7 @@ from PIL import Image
 from cl_bench.backbones import Backbone, TinyClip
 from cl_bench.experiment.head import left_out, scenario_head
 from cl_bench.experiment.parts import build
+from cl_bench.heads import Head
 from cl_bench.heads.alike import CLOSE, SAME
 from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import ClassIncremental, SeveralDatasets
@@ -85,7 +86,7 @@ def test_the_remedy_helps(configure, tmp_path):
 def test_names_in_any_script_are_taken_and_named_as_unknown(configure, tmp_path, caplog, names):
     write_folders(tmp_path / "images", names)
     parts = of_folder(configure, tmp_path / "images")
-    assert parts.left_out == {} and torch.pdist(parts.head).min() > 1
+    assert parts.left_out == {} and torch.pdist(parts.head.rows).min() > 1
     (line,) = [record.getMessage() for record in caplog.records if "not trained on" in record.getMessage()]
     assert line.startswith("images: tiny_clip was not trained on these words of the class names: ")
     assert names[1] in line and names[3] in line
@@ -127,7 +128,7 @@ def test_where_the_task_is_not_known_names_that_two_data_sets_share_are_told(cap
     shared = dataclasses.replace(shared, class_names=("Class_1", "d", "e"), prompts=("another {}",))
     for known in (True, False):
         scenario = SeveralDatasets({"a": make_dataset(3), "b": shared}, task_known=known)
-        assert left_out(torch.eye(6), scenario, {"scenario": {}}) == {}
+        assert left_out(Head(torch.eye(6)), scenario, {"scenario": {}}) == {}
         assert ("counts as right only for the class of its own data set: class 1 (a, b)" in caplog.text) is not known
 
 
@@ -171,28 +172,28 @@ def test_what_is_nearly_the_same_is_a_warning(caplog):
     config = {"scenario": {}}
     for distance in (1.1 * CLOSE, 0.9 * CLOSE, 1.1 * SAME):
         caplog.clear()
-        assert left_out(rows_of(4, [(0, 3)], distance), scenario, config) == {}
+        assert left_out(Head(rows_of(4, [(0, 3)], distance)), scenario, config) == {}
         assert ("nearly the same for: 'class 0' and 'class 3'" in caplog.text) == (distance < CLOSE)
     with pytest.raises(
         UserError, match=r"'class 0' and 'class 3'\.\nThese names are the data set's.*backbone=vit_b_16"
     ):
-        left_out(rows_of(4, [(0, 3)], 0.9 * SAME), scenario, config)
+        left_out(Head(rows_of(4, [(0, 3)], 0.9 * SAME)), scenario, config)
 
 
 def test_at_most_ten_groups_are_named():
     scenario = ClassIncremental(make_dataset(30), tasks=2)
     with pytest.raises(UserError) as caught:
-        left_out(rows_of(30, [(i, i + 15) for i in range(15)]), scenario, {"scenario": {}})
+        left_out(Head(rows_of(30, [(i, i + 15) for i in range(15)])), scenario, {"scenario": {}})
     assert str(caught.value).count(" and ") == 10 and "(5 more)" in str(caught.value)
 
 
 def test_only_rows_of_different_data_sets_are_left_out_of_a_number():
     data = {name: make_dataset(3, name=name) for name in ("one", "two")}
     scenario = SeveralDatasets(data)
-    assert left_out(rows_of(6), scenario, {"scenario": {}}) == {}
-    assert left_out(rows_of(6, [(0, 3)]), scenario, {"scenario": {}}).keys() == {"task_agnostic"}
+    assert left_out(Head(rows_of(6)), scenario, {"scenario": {}}) == {}
+    assert left_out(Head(rows_of(6, [(0, 3)])), scenario, {"scenario": {}}).keys() == {"task_agnostic"}
     with pytest.raises(UserError, match="'class 0' and 'class 1'"):
-        left_out(rows_of(6, [(0, 1), (2, 5)]), scenario, {"scenario": {}})
+        left_out(Head(rows_of(6, [(0, 1), (2, 5)])), scenario, {"scenario": {}})
 
 
 class HeadlineAmongAll(SeveralDatasets):
@@ -202,7 +203,7 @@ class HeadlineAmongAll(SeveralDatasets):
 def test_a_headline_is_never_left_out():
     scenario = HeadlineAmongAll({name: make_dataset(3, name=name) for name in ("one", "two")})
     with pytest.raises(UserError, match="2 classes named 'class 0'"):
-        left_out(rows_of(6, [(0, 3)]), scenario, {"scenario": {}})
+        left_out(Head(rows_of(6, [(0, 3)])), scenario, {"scenario": {}})
 
 
 def test_a_backbone_without_words_has_no_zero_shot_head():

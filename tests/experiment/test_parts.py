@@ -194,7 +194,7 @@ def test_a_class_that_was_typed_in_is_warned_of(configure, caplog, monkeypatch):
 
 def test_frozen_parameters_and_head_belong_to_the_backbone_and_the_scenario(configure):
     parts = build(configure("scenario=mini_eight"))
-    assert parts.head.shape == (sum(len(labels.class_names) for labels in parts.scenario.labels), 96)
+    assert parts.head.rows.shape == (sum(len(labels.class_names) for labels in parts.scenario.labels), 96)
     assert parts.backbone.frozen_parameters > 0
     assert sum(tensor.numel() for tensor in parts.pretrained.values()) == 477_120
 

@@ -33,3 +33,12 @@ def test_a_result_of_the_version_before_stands_for_that_of_now_and_beside_it():
     first, second, third = map(RecordedRun.of, (before, now, weighted))
     assert differences(first, second) == {} and differences(first, third) == {"merger.weights.cars": (None, 0.3)}
     assert list(distinct([first, second], lambda run: run.seed).values()) == [first]
+
+
+def test_a_result_of_before_there_were_heads_is_one_of_the_zero_shot_head():
+    old, words, means = (recorded(AVERAGE) for _ in range(3))
+    words["config"]["head"] = {"_target_": "cl_bench.heads.ZeroShot"}
+    means["config"]["head"] = {"_target_": "cl_bench.heads.Prototypes"}
+    assert what_counts(old["config"]) == what_counts(words["config"]) != what_counts(means["config"])
+    assert differing([old, words], lambda result: 0) == [{}, {}]
+    assert differing([old, means], lambda result: 0) == [{}, {"head._target_": "cl_bench.heads.Prototypes"}]

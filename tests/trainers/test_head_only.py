@@ -112,7 +112,7 @@ def test_a_run_stores_merges_and_evaluates_heads(configure, tmp_path, merger):
     assert agnostic[1] != agnostic[0] and agnostic[2] != agnostic[1]
     parts = build(config)
     stream = Stream(parts.store_dir / "streams", parts.training)
-    heads = [parts.head, *(stream.read(task)[0]["head"] for task in range(2))]
+    heads = [parts.head.rows, *(stream.read(task)[0]["head"] for task in range(2))]
     changed = [(after != before).any(dim=1) for before, after in itertools.pairwise(heads)]
     assert [rows.nonzero().flatten().tolist() for rows in changed] == [
         sorted(experience.classes_in_this_experience) for experience in parts.experiences

@@ -74,5 +74,5 @@ def _accuracy(parts, encoder, weights):
     correct = 0
     for batch in batches.loader(samples, batches.EvaluationOrder(samples, 512), parts.backbone.transform, 0):
         features = functional_call(encoder, weights, (batches.to_images(batch, parts.backbone.transform),))
-        correct += int((functional.linear(features, parts.head).argmax(dim=1) == batch.labels).sum())
+        correct += int((functional.linear(features, parts.head.rows).argmax(dim=1) == batch.labels).sum())
     return 100 * correct / len(samples)

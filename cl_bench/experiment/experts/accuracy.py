@@ -67,9 +67,9 @@ class _Question:
         self._run = run
         parts = run.parts
         experience = parts.scenario.streams[parts.evaluation.split][task]
-        order = canonical_order(parts.head, experience.class_masks[0])
+        order = canonical_order(parts.head.rows, experience.class_masks[0])
         place = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
-        self._head, self._mask = parts.head[order], experience.class_masks[:, order]
+        self._head, self._mask = parts.head.rows[order], experience.class_masks[:, order]
         self._samples = Samples.concatenate([experience.samples], [0])
         self._samples.labels = place[self._samples.labels]
         self.of = {

@@ -45,7 +45,10 @@ def drawings(records: Records) -> Iterator[Drawing]:
             for merger, drawn in looks(mergers).items():
                 if (trainer, merger) in lines:
                     handles[merger] = _draw(axis, merger, drawn, lines[trainer, merger])
-            handles["zero-shot (λ = 0)"] = axis.axhline(_zero_shot(results[0]), **REFERENCE)
+            if (
+                zero_shot := next((value for value in map(_zero_shot, results) if value is not None), None)
+            ) is not None:
+                handles["zero-shot (λ = 0)"] = axis.axhline(zero_shot, **REFERENCE)
             axis.set(xlabel="scaling λ", title=trainer)
             axis.set_xlim(left=0)
         axes[0].set_ylabel("accuracy after the last task (%)")
@@ -101,9 +104,11 @@ def _values(result: Result) -> dict[float, float]:
     return {} if scaling is None else {scaling: result["headline"]["value"]}
 
 
-def _zero_shot(result: Result) -> float:
-    """The headline of the pre-trained model."""
+def _zero_shot(result: Result) -> float | None:
+    """The headline of the pre-trained model; None where the head had no rows yet."""
     kind = headline_kind(result)
+    row = result["matrix"][kind][0]
     if result["headline"]["name"].startswith("accuracy."):
-        return float(result["accuracy_after_task"][kind][0])
-    return float(statistics.mean(result["matrix"][kind][0]))
+        found: float | None = result["accuracy_after_task"][kind][0]
+        return found
+    return None if None in row else float(statistics.mean(row))

@@ -14,11 +14,13 @@ class Given:
 
     Args:
         encoder: The image encoder, at θ₀.
-        head: (C, D) the zero-shot head.
+        head: (C, D) the scenario's head.
         transform: Turns 8-bit images into what the encoder reads.
         optimization: How a task is optimized.
         compile: Whether the encoder goes through `torch.compile`.
         keep: Names of the statistics that the merger needs, see `cl_bench.trainers.statistics`.
+        head_arrives: Whether classes get their rows when they arrive, so that before a task some have none yet.
+        head_lr: Learning rate of the rows of a task's new classes; None: rows are not trained.
     """
 
     encoder: nn.Module
@@ -27,3 +29,5 @@ class Given:
     optimization: Optimization
     compile: bool = False
     keep: frozenset[str] = frozenset()
+    head_arrives: bool = False
+    head_lr: float | None = None

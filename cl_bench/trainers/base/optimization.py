@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -63,13 +63,22 @@ class Optimization:
             raise UserError(f"optim.optimizer: {_name(self.optimizer)} is no optimizer of torch.")
 
     def build(
-        self, trained: Mapping[str, nn.Parameter], steps: int, done: int = 0
+        self, trained: Mapping[str, nn.Parameter], steps: int, done: int = 0, head: dict[str, Any] | None = None
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """Returns optimizer and per-step schedule for a task of `steps` steps, of which `done` were made before."""
+        """Returns optimizer and per-step schedule.
+
+        Args:
+            trained: The encoder's parameters.
+            steps: Of the task.
+            done: How many of them were made before.
+            head: A group of parameters beside them, with a learning rate of its own.
+        """
         if self.layer_decay is None:
             optimizer = self.optimizer(trained.values(), lr=self.lr)
         else:
             optimizer = self.optimizer(layers.groups(trained, self.lr, self.layer_decay), lr=self.lr)
+        if head is not None:
+            optimizer.add_param_group(head)
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]  # the schedule reads this where it does not begin at 0
         warmup = self.warmup(steps)

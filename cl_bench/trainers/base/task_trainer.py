@@ -15,6 +15,7 @@ from cl_bench.runtime.errors import UserError
 from cl_bench.scenarios import Experience, Scenario
 from cl_bench.trainers.base.another_pass import another_pass
 from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.head_rows import HeadRows
 from cl_bench.trainers.base.unfinished import UnfinishedTask
 from cl_bench.trainers.statistics import FROM_ANOTHER_PASS, STATISTICS
 
@@ -25,7 +26,7 @@ Weights: TypeAlias = Mapping[str, Tensor]
 
 
 class TaskTrainer(pl.LightningModule):
-    """Fine-tunes the whole image encoder on one task after another, with a frozen zero-shot head.
+    """Fine-tunes the whole image encoder on one task after another, with a frozen head.
 
     The loss is the cross-entropy of the scaled cosine similarities to the task's classes, as a mean over the global
     batch. A subclass changes any of three moments: `begin_task`, the ordinary `training_step` (or its parts,
@@ -47,6 +48,7 @@ class TaskTrainer(pl.LightningModule):
         memory: Names of the statistics that the trainer itself needs for later tasks.
         within_task: Tensors that grow with every step of a task, by name. A task begins with none; one that goes on
             from a checkpoint begins with those of the checkpoint, on the CPU. They are the same on all processes.
+        trains: Whether tasks are trained at all; if not, `end_task` follows right after `begin_task`.
         refines: Whether `refine` trains the merged model once more, from the second task on.
         steps: Optimizer steps of the whole task.
     """
@@ -58,6 +60,7 @@ class TaskTrainer(pl.LightningModule):
 
     leaves: ClassVar[frozenset[str]] = frozenset(STATISTICS)
     memory: ClassVar[frozenset[str]] = frozenset()
+    trains: ClassVar[bool] = True
 
     head: Tensor  # (C, D)
     class_masks: Tensor  # (groups, C) bool: the classes among which images of a group are told apart
@@ -65,12 +68,13 @@ class TaskTrainer(pl.LightningModule):
     def __init__(self, given: Given, starts_from: StartsFrom = "previous") -> None:
         super().__init__()
         self.encoder = given.encoder
-        self.register_buffer("head", given.head, persistent=False)
+        self.register_buffer("head", given.head.clone(), persistent=False)
         self.register_buffer("class_masks", torch.ones(1, len(given.head), dtype=torch.bool), persistent=False)
         self.optimization = given.optimization
         self.starts_from = starts_from
         self.keep = given.keep
         self.transform = given.transform
+        self.head_rows = HeadRows(given.head_lr)
         self.refines = False
         self.steps = 0
         self.within_task: dict[str, Tensor] = {}
@@ -96,6 +100,7 @@ class TaskTrainer(pl.LightningModule):
         self.class_masks = experience.class_masks.to(self.head.device)
         self.steps, self._resumed = steps, resumed
         self.within_task = dict(resumed.within_task) if resumed else {}
+        self.head_rows.begin(self.head, self.class_masks, self.within_task)
         # The run has just seeded torch for this task: order and crops of later passes follow from seed and task alone.
         self._samples, self._pass_seed = experience.samples, torch.initial_seed()
         self.load(resumed.weights if resumed else weights)
@@ -128,7 +133,7 @@ class TaskTrainer(pl.LightningModule):
 
     def logits(self, features: Tensor) -> Tensor:
         """Returns (B, C), over all classes of the scenario, from (B, D) features."""
-        return functional.linear(functional.normalize(features, dim=1), self.head)
+        return functional.linear(functional.normalize(features, dim=1), self.head_rows.of(self.head))
 
     def cross_entropy(self, logits: Tensor, batch: Batch) -> Tensor:
         """Returns the mean over the global batch, among the classes of each image's group.
@@ -154,7 +159,8 @@ class TaskTrainer(pl.LightningModule):
 
     def unfinished(self, step: int, seconds: float) -> UnfinishedTask:
         """Returns what a checkpoint keeps after `step` steps, for `begin_task` of a run that goes on from there."""
-        return UnfinishedTask.after(step, seconds, self.weights(), self.within_task, self.trainer.optimizers[0])
+        within = {**self.within_task, **self.head_rows.unfinished()}
+        return UnfinishedTask.after(step, seconds, self.weights(), within, self.trainer.optimizers[0])
 
     def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Returns the weights after the task, and the statistics that are kept with them, by name; all on the CPU."""
@@ -210,12 +216,12 @@ class TaskTrainer(pl.LightningModule):
         """Limits the norm of the gradient."""
         # Lightning's own way refuses fused optimizers in mixed precision, because of a scaler that bfloat16 has not.
         if gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.trained().values(), gradient_clip_val)
+            nn.utils.clip_grad_norm_([*self.trained().values(), *self.head_rows.parameters()], gradient_clip_val)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Returns a fresh optimizer and a per-step schedule that ends with the task, or those of the stopped run."""
         done = self._resumed.step if self._resumed else 0
-        optimizer, schedule = self.optimization.build(self.trained(), self.steps, done)
+        optimizer, schedule = self.optimization.build(self.trained(), self.steps, done, self.head_rows.group())
         if "second_moments" in self.keep and "betas" not in optimizer.defaults:
             name = type(optimizer).__name__
             raise UserError(f"The merger needs AdamW's second moments, which optim.optimizer={name} does not have.")
