@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from cl_bench.images import batches
@@ -94,6 +95,22 @@ def test_a_run_stores_the_rows_and_another_one_reuses_them(run_py, tmp_path):
     for name in ("accuracy", "matrix", "metrics", "finetuned", "images_without_row"):
         assert records[0][name] == records[1][name]
     assert len(list((tmp_path / "store").glob("streams/*/*head*"))) == 2
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_rows_that_one_learns(run_py, tmp_path):
+    rows = {}
+    for devices in (1, 2):
+        store = tmp_path / f"store_{devices}"
+        options = (*SHORT, FEW_IMAGES, "head=linear", f"lightning.devices={devices}", f"paths.store_dir={store}")
+        shown = run_py(*options)
+        assert shown.returncode == 0, shown.stderr
+        rows[devices] = [load_file(path)["rows"] for path in sorted(store.glob("streams/*/*head*.safetensors"))]
+        (means,) = (load_file(path)["head"] for path in store.glob("heads/*.safetensors"))
+        rows[devices].append(means)
+    assert len(rows[1]) == 3
+    for alone, together in zip(rows[1], rows[2], strict=True):
+        assert float((alone - together).norm() / alone.norm()) < 1e-5
 
 
 @pytest.mark.parametrize("trainer", ["zero_shot", "head_only"])
