@@ -58,8 +58,9 @@ def test_every_choice_is_named_or_listed_by_itself():
 
 
 def test_choices_that_the_pages_name_exist():
+    named = r"\b(merger|trainer|scenario|dataset|backbone|logger|head)=([a-z]\w*)"
     for page in PAGES:
-        for group, choice in re.findall(r"\b(merger|trainer|scenario|dataset|backbone|logger)=([a-z]\w*)", _text(page)):
+        for group, choice in re.findall(named, _text(page)):
             assert (ROOT / "conf" / group / f"{choice}.yaml").exists(), (page.name, group, choice)
 
 
