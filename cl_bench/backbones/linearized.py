@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.func import functional_call, jvp
 
 from cl_bench.backbones.plain_attention import plain_attention
+from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.runtime.errors import UserError
 
 
@@ -26,7 +27,8 @@ class Linearized(nn.Module):
     The parameters are θ. They and the state dict have the encoder's names and shapes, and the encoder's modules become
     this module's. θ₀ is a copy, `origin`, whose tensors are buffers that are not saved.
 
-    Randomness inside the encoder (patch dropout) is off, also in training. There is no gradient with respect to the
+    Randomness inside the encoder (patch dropout) is off, also in training, and normalization layers use θ₀'s running
+    statistics, which are constants. There is no gradient with respect to the
     images, and no second derivative. `compile` works but saves no time, since forward mode runs uncompiled.
 
     One forward and backward pass on one core in float32 costs the following. The memory includes gradients, θ₀ and,
@@ -49,8 +51,8 @@ class Linearized(nn.Module):
             keeping them, by the encoder's own `set_grad_checkpointing`.
 
     Raises:
-        UserError: The encoder cannot compute its activations again, or has state besides its parameters (batch
-            normalization), in which it cannot be linearized.
+        UserError: The encoder cannot compute its activations again, or has state besides its parameters and the
+            running statistics of normalization layers, in which it cannot be linearized.
     """
 
     def __init__(self, encoder: nn.Module, checkpointing: bool = False) -> None:
@@ -59,8 +61,9 @@ class Linearized(nn.Module):
             raise UserError(f"trainer.checkpointing=true: {type(encoder).__name__} cannot compute activations again.")
         self._checkpointing = checkpointing
         self._names = [name for name, _ in encoder.named_parameters()]
-        if others := encoder.state_dict().keys() - set(self._names):
-            raise UserError(f"{type(encoder).__name__} cannot be linearized: {min(others)} is no parameter of it.")
+        others = encoder.state_dict().keys() - set(self._names)
+        if unknown := [name for name in sorted(others) if not is_running_statistic(name)]:
+            raise UserError(f"{type(encoder).__name__} cannot be linearized: {unknown[0]} is no parameter of it.")
         self._take_over(encoder)
         self.origin = _frozen(copy.deepcopy(encoder))
 
@@ -77,6 +80,14 @@ class Linearized(nn.Module):
         super().train(mode)
         self.origin.eval()
         return self
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Loads θ; θ₀ takes no part, whose batch normalization would ask for counters that are not saved."""
+        origin = self._modules.pop("origin")
+        try:
+            return super().load_state_dict(*arguments, **options)
+        finally:
+            self._modules["origin"] = origin
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, D) features of (B, 3, size, size) images."""
@@ -145,11 +156,11 @@ class _WithGradient(torch.autograd.Function):
 
 
 def _frozen(encoder: nn.Module) -> nn.Module:
-    """The encoder with its parameters turned into buffers that are not saved."""
+    """The encoder with its parameters turned into buffers; none is saved."""
     for module in encoder.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
+        for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
             delattr(module, name)
-            module.register_buffer(name, parameter.detach(), persistent=False)
+            module.register_buffer(name, tensor.detach(), persistent=False)
     return encoder.eval()
 
 

@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
 from cl_bench.backbones import Backbone
+from cl_bench.backbones.running_statistics import has_running_statistics
 from cl_bench.evaluation import Evaluator, Kind
 from cl_bench.evaluation.accuracies import KINDS
 from cl_bench.experiment import rehearsal, task_weights
@@ -217,6 +218,8 @@ def _what_shapes_weights(
         "seed": settings.seed,
         "code": source_code.code_of(config, _TRAINING),
     }
+    if has_running_statistics(backbone.encoder):
+        training["while_learning"] = {"running_statistics": "pretrained"}
     if trainer.starts_from == "merged" or trainer.refines:
         training |= {
             "merger": as_before(task_weights.in_order(config["merger"], [e.name for e in experiences])),

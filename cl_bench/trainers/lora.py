@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.runtime.commands import install_extra
-from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.scenarios import Experience
 from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
@@ -20,6 +21,13 @@ from cl_bench.trainers.base.unfinished import UnfinishedTask
 log = logging.getLogger(__name__)
 
 _ADAPTER = "task"  # peft tells several apart by name
+
+# The same layers where timm built the tower: attentions are made of linear layers, some with separate queries and keys.
+_IN_TIMM = {
+    "attn": ("attn.qkv", "attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.proj"),
+    "mlp.c_fc": ("mlp.fc1", "mlp.fc1_g", "mlp.fc1_x"),
+    "mlp.c_proj": ("mlp.fc2",),
+}
 
 
 class LoRA(TaskTrainer):
@@ -38,11 +46,13 @@ class LoRA(TaskTrainer):
         rank: Number of rows of A and of columns of B.
         alpha: Scales the update by alpha / rank.
         dropout: Dropout of what an adapter reads, except in attentions.
-        targets: Ends of the names of the layers to adapt: linear layers, and attentions as a whole.
+        targets: Ends of the names of the layers to adapt: linear layers, and attentions as a whole. Open_clip's names
+            of a block's layers stand for timm's of the same layers, too.
         starts_from: The weights that a task starts from.
 
     Raises:
-        UserError: `peft` is not installed, or the encoder has none of these layers.
+        UserError: `peft` is not installed, or the encoder has none of these layers, or uses the weight of one without
+            calling it.
     """
 
     leaves: ClassVar[frozenset[str]] = frozenset()
@@ -59,6 +69,7 @@ class LoRA(TaskTrainer):
         super().__init__(given, starts_from)
         _peft()
         layers = _layers(self.encoder, targets)
+        _check_called(self.encoder, layers, given.transform.size)
         self._adapt = partial(_adapt, self.encoder, rank=rank, alpha=alpha, dropout=dropout, layers=layers)
         self._logged = False
 
@@ -119,12 +130,41 @@ def _peft() -> ModuleType:
 def _layers(encoder: nn.Module, targets: tuple[str, ...]) -> list[str]:
     """Returns the names of the layers that the targets mean."""
     known = list(_adaptable(encoder))
-    found = {target: [name for name in known if f".{name}".endswith(f".{target}")] for target in targets}
+    found = {target: [name for name in known if _is_meant(name, target)] for target in targets}
+    if not known:
+        raise UserError(
+            "trainer=lora adapts linear layers and attentions, of which the encoder has none; choose another trainer."
+        )
     if not targets or not all(found.values()):
         ends = ", ".join(sorted({name.rpartition(".")[2] for name in known}))
         missing = ", ".join(target for target in targets if not found[target]) or "nothing"
         raise UserError(f"trainer.targets names {missing}; the encoder's linear layers and attentions are: {ends}.")
     return [name for name in known if any(name in names for names in found.values())]
+
+
+def _is_meant(name: str, target: str) -> bool:
+    return f".{name}".endswith(tuple(f".{end}" for end in (target, *_IN_TIMM.get(target, ()))))
+
+
+def _check_called(encoder: nn.Module, layers: list[str], size: int) -> None:
+    """Lets the encoder encode a black image: what an encoder does not call, an adapter around it cannot change."""
+    called: set[str] = set()
+    hooks = [
+        encoder.get_submodule(name).register_forward_pre_hook(lambda *_, name=name: called.add(name)) for name in layers
+    ]
+    was_training = encoder.training
+    try:
+        with torch.no_grad(), plain_attention():
+            encoder.eval()(torch.zeros(1, 3, size, size).to(next(encoder.parameters())))
+    finally:
+        encoder.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    if left := [name for name in layers if name not in called]:
+        raise UserError(
+            f"trainer=lora cannot adapt {shortened(left)}: the encoder uses the weights without calling the layers. "
+            "Leave them out of trainer.targets=[…]."
+        )
 
 
 def _adaptable(encoder: nn.Module) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """Fine-tuning in the tangent space."""
 
-import warnings
 from dataclasses import replace
 from typing import ClassVar
 
@@ -9,9 +8,6 @@ from torch.nn.parallel import DistributedDataParallel
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer
-
-# Lightning warns that the modules of θ₀ are in evaluation mode, which is on purpose.
-warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
 
 
 class Tangent(TaskTrainer):

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from open_clip.modified_resnet import ModifiedResNet
 from open_clip.transformer import QuickGELU, VisionTransformer
 from torch import nn
 from torch.func import functional_call, jvp
@@ -13,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from cl_bench.backbones import tiny_clip
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.runtime.errors import UserError
+from tests.helpers.batch_normalized import batch_normalized
 from tests.helpers.small import SmallEncoder
 
 SHAPE = {"image_size": 16, "patch_size": 8, "width": 16, "layers": 2, "heads": 2, "mlp_ratio": 2.0, "output_dim": 6}
@@ -27,6 +27,7 @@ BUILT = {
     "layer scale": lambda: VisionTransformer(**SHAPE, ls_init_value=0.1),
     "fixed positions": lambda: VisionTransformer(**SHAPE, pos_embed_type="sin_cos_2d"),
     "patch dropout": lambda: VisionTransformer(**SHAPE, patch_dropout=0.5),
+    "batch normalization": batch_normalized,
     "a parameter that is not used": lambda: VisionTransformer(
         **{**SHAPE, "output_dim": 16}, **{**POOLER, "attentional_pool": "parallel"}
     ),
@@ -103,7 +104,7 @@ def test_its_change_is_the_encoders_directional_derivative(encoder):
 
 def test_its_change_is_the_same_in_inference_mode(encoder):
     linearized = Linearized(encoder)
-    linearized.load_state_dict(_plus(_weights(encoder), _direction(encoder)))
+    linearized.load_state_dict(encoder.state_dict() | _plus(_weights(encoder), _direction(encoder)))
     expected = linearized(_images(encoder)).detach()
     with torch.inference_mode():
         assert torch.allclose(linearized(_images(encoder)), expected, rtol=1e-12, atol=1e-12)
@@ -138,7 +139,7 @@ def test_gradients_are_those_of_back_propagation_through_forward_mode(encoder, c
     loss = (features + change).square().sum()
     expected = torch.autograd.grad(loss, list(moved.values()), allow_unused=True)
     linearized = Linearized(encoder, checkpointing).train()
-    linearized.load_state_dict(moved)
+    linearized.load_state_dict(encoder.state_dict() | moved)
     gradients = _gradients(linearized, images)
     for plain, mine in zip(expected, gradients.values(), strict=True):
         if mine is None:
@@ -277,11 +278,6 @@ def test_compiling_changes_nothing(small):
 def test_an_encoder_that_cannot_compute_again_is_refused():
     with pytest.raises(UserError, match=r"checkpointing=true: SmallEncoder"):
         Linearized(SmallEncoder(), checkpointing=True)
-
-
-def test_batch_statistics_are_refused():
-    with pytest.raises(UserError, match=r"ModifiedResNet cannot be linearized: bn1\."):
-        Linearized(ModifiedResNet([1, 1, 1, 1], 8, 2, image_size=32, width=4))
 
 
 def test_parameters_outside_of_submodules_are_trained_too():

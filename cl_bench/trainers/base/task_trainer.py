@@ -1,5 +1,6 @@
 """What every trainer is: a LightningModule that learns one task at a time."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal, TypeAlias
 
@@ -9,6 +10,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cl_bench.backbones.running_statistics import keep_running_statistics
 from cl_bench.images.batches import Batch, encoded, to_images
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
@@ -23,6 +25,9 @@ StartsFrom: TypeAlias = Literal["pretrained", "previous", "merged"]
 """The weights that a task starts from: θ₀, those of the task before, or the merger's model of all tasks before."""
 
 Weights: TypeAlias = Mapping[str, Tensor]
+
+# Lightning warns of modules in evaluation mode: θ₀'s, a frozen encoder's, or layers with running statistics.
+warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
 
 
 class TaskTrainer(pl.LightningModule):
@@ -109,6 +114,13 @@ class TaskTrainer(pl.LightningModule):
         """Takes the weights that training starts from; a mapping as `weights` returns it."""
         self.encoder.load_state_dict(weights)
         self.encoder.requires_grad_(True).train()
+        keep_running_statistics(self.encoder)
+
+    def train(self, mode: bool = True) -> "TaskTrainer":
+        """Sets the mode as any module does, but running statistics stay θ₀'s, see `backbones.running_statistics`."""
+        super().train(mode)
+        keep_running_statistics(self.encoder)
+        return self
 
     def weights(self) -> dict[str, Tensor]:
         """Copies what tasks change to the CPU: the encoder's parameters and buffers; before any task, θ₀."""
