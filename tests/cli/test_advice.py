@@ -122,7 +122,7 @@ def test_extras_that_are_advised_are_there_quoted_for_every_shell_and_need_no_ch
     extras = re.search(r"\[project\.optional-dependencies\](.*?)\n\[", (ROOT / "pyproject.toml").read_text(), re.DOTALL)
     call = re.compile(r"install_extra\(.(\w+).\)")
     advised = [(path, name) for path, text in _sources() for name in call.findall(text)]
-    assert {name for _, name in advised} == {"sweeps", "lora", "loggers", "report", "pcam"}
+    assert {name for _, name in advised} == {"sweeps", "lora", "loggers", "report", "pcam", "photos"}
     for path, name in advised:
         assert re.search(rf"^{name} = ", extras.group(1), re.MULTILINE), path
     assert install_extra("lora") == "pip install 'cl_bench[lora]'"
