@@ -179,7 +179,7 @@ def _merged(settings: MergeSettings, models: Models) -> dict[str, Tensor]:
             start if dtype is None else wide_enough(start, dtype),
             models.finetuned,
             settings.frozen_parameters + models.kept_elements,
-            settings.statistics,
+            [{name: models.statistic(path) for name, path in by_name.items()} for by_name in settings.statistics],
             lambda share: bar.advance(task, share),
             settings.running_statistics,
         )

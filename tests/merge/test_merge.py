@@ -115,6 +115,25 @@ def test_an_image_tower_of_hugging_face_is_merged_into_a_whole_model_of_openai(m
         torch.testing.assert_close(merged[name], expected[name])
 
 
+def test_statistics_of_a_run_are_found_in_a_whole_model_of_open_clip(merge, tmp_path):
+    base = clip_files.model(0)
+    tower = {name.removeprefix("visual."): tensor for name, tensor in base.items() if name.startswith("visual.")}
+    tuned = [{name: tensor + task for name, tensor in tower.items()} for task in (1, 2)]
+    moments = [{name: torch.rand_like(tensor) for name, tensor in tower.items()} for _ in tuned]
+    clip_files.safetensors(tmp_path / "whole.safetensors", base)
+    for task in range(2):
+        save_file(tuned[task], tmp_path / f"t{task}.safetensors")
+        save_file(moments[task], tmp_path / f"m{task}.safetensors")
+    given = "statistics=[{second_moments: m0.safetensors},{second_moments: m1.safetensors}]"
+    files = ("pretrained=whole.safetensors", "finetuned=[t0.safetensors,t1.safetensors]", "out=out.safetensors")
+    done = merge("merger=cmm", *files, given)
+    assert done.returncode == 0, done.stderr
+    expected = CMM().merge(tower, tuned, statistics=[{"second_moments": one} for one in moments])
+    merged = load_file(tmp_path / "out.safetensors")
+    for name, tensor in expected.items():
+        torch.testing.assert_close(merged[f"visual.{name}"], tensor)
+
+
 def lora_expert(folder, change):
     """What PEFT writes for the q of the first layer: A and B, of rank 2 and scale 3."""
     folder.mkdir()

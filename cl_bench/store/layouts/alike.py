@@ -57,6 +57,19 @@ class Models:
         """Parameters of θ₀ in what no model has."""
         return sum(tensor.numel() for tensor in self.kept.values() if tensor.is_floating_point())
 
+    def statistic(self, path: Path) -> Mapping[str, Tensor]:
+        """What training left behind of a model's parameters, by θ₀'s names.
+
+        A run writes those of its image tower without a prefix. θ₀ may be a whole model of open_clip.
+
+        Raises:
+            UserError: The file cannot be read.
+        """
+        tensors, found = read_model(path), clip.find(self.pretrained)
+        if found is None or found.layout != "open_clip" or not tensors.keys().isdisjoint(self.pretrained):
+            return tensors
+        return {f"{found.prefix}visual.{name}": tensor for name, tensor in tensors.items()}
+
     def whole(self, merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The merged model with what no model has, in the order of θ₀'s file, in memory of its own."""
         return {name: merged[name] if name in merged else self.kept[name].detach().clone() for name in self._order}
