@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 import open_clip
@@ -13,12 +13,16 @@ from cl_bench.backbones.backbone import Backbone
 from cl_bench.backbones.sha256 import sha256
 from cl_bench.backbones.unknown_words import RULE, lent_vectors, unknown_tokens, unknown_words
 from cl_bench.images.transforms import Resampling
+from cl_bench.runtime.errors import Missing, UserError
 
 _BATCH = 256  # texts
 
 
 class Clip(Backbone):
     """A CLIP model of open_clip, split into its image encoder and its text tower.
+
+    SigLIP's models add a learned bias to all logits, which is the same for all classes. It changes neither which class
+    is the most likely one nor any share of a softmax, so it is left out.
 
     Args:
         model_name: The model's name in open_clip.
@@ -32,14 +36,13 @@ class Clip(Backbone):
             configuration (its activation, say), its weights, and the rule for unknown words. It is part of `identity`.
 
     Raises:
-        UserError: The encoder has no parameter called `projection`.
+        UserError: The encoder has no parameter called `projection`. When texts are read: the tokenizer is not there.
     """
 
     def __init__(
         self, model_name: str, clip: nn.Module, resampling: Resampling = "batched", projection: str | None = "proj"
     ) -> None:
         self._clip = cast(Any, clip.eval().requires_grad_(False))  # open_clip's classes carry no types
-        self._tokenizer = _tokenizer(model_name)
         self.logit_scale = float(self._clip.logit_scale.exp())
         configuration = open_clip.get_model_config(model_name)
         self.text_identity = {
@@ -58,6 +61,11 @@ class Clip(Backbone):
             projection,
             _count(clip) - _count(self._clip.visual),
         )
+
+    @cached_property
+    def _tokenizer(self) -> Callable[[Sequence[str]], Tensor]:
+        """Made when it is asked for: where a head is made of images, nobody needs one."""
+        return _tokenizer(self.name)
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """(N, L) int64: the token ids that the text tower reads; short texts are padded, long ones cut."""
@@ -106,8 +114,22 @@ class Clip(Backbone):
 @cache
 def _tokenizer(model_name: str) -> Callable[[Sequence[str]], Tensor]:
     """Kept, since reading a vocabulary takes a tenth of a second and a sweep makes a backbone for every job."""
-    tokenizer: Callable[[Sequence[str]], Tensor] = open_clip.get_tokenizer(model_name)
+    try:
+        tokenizer: Callable[[Sequence[str]], Tensor] = open_clip.get_tokenizer(model_name)
+    except Exception as error:  # of Hugging Face's hub, for models whose tokenizer lies there
+        raise _no_tokenizer(model_name, error) from error
     return tokenizer
+
+
+def _no_tokenizer(model_name: str, error: Exception) -> UserError:
+    source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name", "its tokenizer")
+    if isinstance(error, ImportError):
+        return UserError(f"The tokenizer of {model_name} needs the package transformers: pip install transformers")
+    return Missing(
+        f"The tokenizer {source} of {model_name} could not be loaded: {' '.join(str(error).split())[:500]}\n"
+        f"Without a network, fetch it elsewhere (hf download {source}) and bring Hugging Face's cache here "
+        "(HF_HOME=path/to/cache); or choose head=prototypes, which reads no words."
+    )
 
 
 def _count(model: nn.Module) -> int:

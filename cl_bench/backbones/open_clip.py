@@ -2,17 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import open_clip
+from open_clip.constants import OPENAI_DATASET_MEAN
 from torch import nn
 
 from cl_bench.backbones.clip import Clip
 from cl_bench.backbones.not_loaded import not_loaded
 from cl_bench.images.transforms import Resampling
-from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.errors import UserError, shortened
 from cl_bench.store.layouts import clip, torchscript
 from cl_bench.store.layouts.files import model_file
 from cl_bench.store.layouts.reader import read_whole
@@ -20,9 +22,15 @@ from cl_bench.store.models import read_model
 
 log = logging.getLogger(__name__)
 
+_LOOK = ("mean", "std", "resize_mode")  # of images, in open_clip's configurations of published weights
+
 
 class OpenClip(Clip):
-    """A CLIP model of open_clip (Radford et al. 2021, arXiv 2103.00020).
+    """A CLIP model of open_clip (Radford et al. 2021, arXiv 2103.00020), or another one with words, such as SigLIP's.
+
+    Images are normalized as the weights need it: a tag says how, and for a file it is what the model's published
+    weights share. They are resized by their short side and cropped, also where open_clip would squash them (SigLIP);
+    the log says so.
 
     Args:
         model: Name in open_clip. OpenAI's weights need a `-quickgelu` model: under the plain name, open_clip uses
@@ -54,6 +62,10 @@ class OpenClip(Clip):
             _check_tag(model, pretrained)
             net = _create(model, pretrained)
         super().__init__(model, net, resampling, projection)
+        if self.identity["preprocessing"]["resize_mode"] != "shortest":
+            log.info(
+                "%s: open_clip squashes images to squares; here they are resized by the short side and cropped.", model
+            )
 
 
 def _check_tag(model: str, tag: str) -> None:
@@ -71,20 +83,21 @@ def _check_tag(model: str, tag: str) -> None:
 
 def _with_local_weights(model: str, path: Path) -> nn.Module:
     if path.suffix in (".npz", ".npy"):
-        return _create(model, str(path))  # weights of big_vision, which open_clip reads itself
+        return _create(model, str(path), _look(model))  # of big_vision, which open_clip reads itself
     with _explained(model, path):
         tensors, file = read_model(path), model_file(path)
         found = clip.find(tensors)
         has_text = found is None or clip.has_text_tower(found, tensors)
     if found is None and file.suffix != ".json" and not torchscript.is_archive(file):
-        return _create(model, str(file))  # of another architecture, whose layouts open_clip alone knows
+        # Of another architecture, whose layouts open_clip alone knows.
+        return _create(model, str(file), _look(model))
     if not has_text:
         raise UserError(
             f"backbone.pretrained={path} is an image tower alone, as a CLIPVisionModel is; a backbone needs the "
             "text tower, too, which makes the head. Name the file of the whole CLIP model."
         )
     _check_activation(model, path, found)
-    net = _create(model, None)
+    net = _create(model, None, _look(model))
     with _explained(model, path):
         net.load_state_dict(tensors if found is None else read_whole(path, tensors, found, net.state_dict()))
     return net
@@ -123,13 +136,32 @@ def _configured_activation(path: Path) -> bool | None:
         return None
 
 
-def _create(model: str, pretrained: str | None) -> nn.Module:
+def _look(model: str) -> dict[str, Any]:
+    """How images have to look for all published weights of a model, for weights in a file, which do not say it."""
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    looks = [tuple((key, open_clip.get_pretrained_cfg(model, tag)[key]) for key in _LOOK) for tag in tags]
+    if len(set(looks)) > 1:
+        others = [tag for tag, look in zip(tags, looks, strict=True) if dict(look)["mean"] != OPENAI_DATASET_MEAN]
+        log.warning(
+            "%s: a file of weights does not say how images are normalized; they are as for OpenAI's weights, which is "
+            "wrong for %s: name such weights by their tag.",
+            *(model, shortened(others)),
+        )
+    return dict(looks[0]) if len(set(looks)) == 1 else {}
+
+
+def _create(model: str, pretrained: str | None, look: Mapping[str, Any] | None = None) -> nn.Module:
     if pretrained:
         log.info("loading the weights %s of %s", pretrained, model)
     logging.disable(logging.ERROR)  # the one message below replaces what open_clip logs
     try:
         required = pretrained is not None
-        net: nn.Module = open_clip.create_model(model, pretrained=pretrained, require_pretrained=required)
+        net: nn.Module = open_clip.create_model(
+            model,
+            pretrained=pretrained,
+            require_pretrained=required,
+            force_preprocess_cfg=dict(look or {}),
+        )
         return net
     except Exception as error:  # open_clip passes on whatever its download or its file reader raises
         raise not_loaded(f"The weights {pretrained} of {model}", error) from error

@@ -150,13 +150,14 @@ def with_words(backbone: Backbone) -> Clip:
     """Refuses a backbone that cannot make a zero-shot head; returns the others.
 
     Raises:
-        UserError: It has no text tower.
+        UserError: It has no text tower, or its tokenizer is not there.
     """
     if not isinstance(backbone, Clip):
         raise UserError(
             f"head=zero_shot needs a text tower, which {backbone.name} does not have; choose head=prototypes or "
             "head=linear."
         )
+    backbone.tokens([""])  # some tokenizers have to be downloaded, and now is the time to find that they cannot
     return backbone
 
 
