@@ -146,19 +146,31 @@ def head_identity(settings: RunSettings, backbone: Backbone, scenario: Scenario)
     return [head_key(clip, class_names, prompts) for class_names, prompts in scenario.labels]
 
 
-def with_words(backbone: Backbone) -> Clip:
+def with_words(
+    backbone: Backbone, asking: str = "head=zero_shot", remedy: str = "choose head=prototypes or head=linear"
+) -> Clip:
     """Refuses a backbone that cannot make a zero-shot head; returns the others.
+
+    Args:
+        backbone: The backbone.
+        asking: The setting that needs words.
+        remedy: What to do about it.
 
     Raises:
         UserError: It has no text tower, or its tokenizer is not there.
     """
     if not isinstance(backbone, Clip):
-        raise UserError(
-            f"head=zero_shot needs a text tower, which {backbone.name} does not have; choose head=prototypes or "
-            "head=linear."
-        )
+        raise UserError(f"{asking} needs a text tower, which {backbone.name} does not have; {remedy}.")
     backbone.tokens([""])  # some tokenizers have to be downloaded, and now is the time to find that they cannot
     return backbone
+
+
+def check_words(settings: RunSettings, config: Mapping[str, Any], backbone: Backbone) -> None:
+    """Refuses a backbone without the words that a run needs, before its images are prepared."""
+    if settings.head_settings.from_words:
+        with_words(backbone)
+    if config.get("retention"):
+        with_words(backbone, "evaluation.retention", "leave it out")
 
 
 def left_out(head: Head, scenario: Scenario, config: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from textwrap import shorten
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import rehearsal
@@ -20,6 +20,7 @@ from cl_bench.runtime.errors import UserError
 from cl_bench.runtime.setting_names import choice
 from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.trainers import Given, TaskTrainer
+from cl_bench.trainers.base import layers
 from cl_bench.trainers.imported import Imported
 
 
@@ -90,13 +91,16 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"{choice('trainer', type(trainer))} trains no encoder beside the head's rows, as "
             f"{choice('head', type(settings.head_settings))} has it; choose head=prototypes."
         )
+    weights = trainer.weights()
     try:
-        merger.check_names(parameters_of(trainer.weights()))
+        merger.check_names(parameters_of(weights))
     except ValueError as error:
         raise UserError(f"{choice('merger', type(merger))}: {error}.") from error
     check_per_task(settings, scenario, trainer, experiences)
     check_adaptation(settings, scenario, trainer, experiences)
     trained = [] if isinstance(trainer, Imported) else experiences
+    if trained and trainer.trains:
+        _check_layers(settings, {name: weights[name] for name in parameters_of(weights)})
     if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):
         raise UserError(
             "optim.epochs=null, and the scenario does not say how often to pass over the images of "
@@ -110,6 +114,17 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
             f"-m merger.scaling={','.join(map(str, settings.scalings))}."
         )
     return experiences
+
+
+def _check_layers(settings: RunSettings, parameters: Mapping[str, Tensor]) -> None:
+    """Refuses to ask of the encoder's layers what they cannot give."""
+    if settings.optimization.layer_decay is not None:
+        layers.check(parameters)
+    if "grams" in settings.merger.requires and not any(tensor.dim() == 2 for tensor in parameters.values()):
+        raise UserError(
+            f"{choice('merger', type(settings.merger))} needs Gram matrices of linear layers, of which the image "
+            "encoder has none; choose another merger."
+        )
 
 
 def with_task_weights(

@@ -13,6 +13,7 @@ from cl_bench.runtime import seeds
 from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import Given, LoRA, Sequential
+from cl_bench.trainers.statistics.grams import grams
 from tests.helpers.small import optimization, pixels_at, scenario
 from tests.helpers.timm_towers import TOWERS
 from tests.trainers.table import CASES
@@ -145,3 +146,24 @@ def test_low_rank_updates_of_layers_that_are_never_called_are_refused():
 def test_low_rank_updates_of_an_encoder_of_convolutions_are_refused():
     with pytest.raises(UserError, match="linear layers and attentions, of which the encoder has none"):
         LoRA(given("test_efficientnet"))
+
+
+@pytest.mark.parametrize("model", ["test_vit", *TOWERS])
+def test_gram_matrices_are_those_of_what_each_linear_layer_reads(model):
+    trainer = Sequential(given(model))
+    trainer.begin_task(trainer.weights(), STREAM.train_stream[0], steps=1)
+    read = {}
+    net = encoder(model)
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.Linear):
+            inputs = read.setdefault(f"{name}.weight", [])
+            layer.register_forward_pre_hook(lambda _, given, inputs=inputs: inputs.append(given[0].flatten(1, -2)))
+    with torch.no_grad():
+        for batch in trainer.another_pass("images"):
+            net(batches.to_images(batch, TRANSFORM))
+    expected = {name: torch.cat(inputs) for name, inputs in read.items()}
+    found = grams(trainer)
+    assert found.keys() == expected.keys() and len(found) > 8
+    for name, inputs in expected.items():
+        gram = torch.einsum("bti,btj->ij", inputs.double(), inputs.double()) / len(inputs)
+        torch.testing.assert_close(found[name].double(), gram, rtol=1e-4, atol=1e-4 * float(gram.abs().max()))
