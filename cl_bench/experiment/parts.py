@@ -94,7 +94,7 @@ class Parts(RunSettings):
 
     def evaluator(self, split: str) -> Evaluator:
         """Evaluates encoders on the `test` or the `validation` images."""
-        return self.evaluator_of(self.head.rows, *self.scenario.evaluated(split))
+        return self.evaluator_of(self.trainer.head, *self.scenario.evaluated(split))
 
     def retention_evaluator(self) -> Evaluator | None:
         """Evaluates encoders on the data sets that are never trained on; None where none is named."""

@@ -8,9 +8,10 @@ from torch import Tensor
 
 
 def relative_change(start: Mapping[str, Tensor], end: Mapping[str, Tensor]) -> float:
-    """‖end − start‖ / ‖start‖ over all weights."""
+    """‖end − start‖ / ‖start‖ over all weights; 1 where start is zero, as that of a classifier may be."""
 
     def norm(tensors: Iterable[Tensor]) -> float:
         return math.hypot(*(float(torch.linalg.vector_norm(tensor.double())) for tensor in tensors))
 
-    return norm(end[name] - tensor.to(end[name].device) for name, tensor in start.items()) / norm(start.values())
+    before = norm(start.values())
+    return norm(end[name] - tensor.to(end[name].device) for name, tensor in start.items()) / before if before else 1.0

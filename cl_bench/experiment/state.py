@@ -98,11 +98,8 @@ class Run:
     @property
     def arrived(self) -> ArrivedHead | None:
         """The head as far as its classes have arrived; None where all were there from the beginning."""
-        head, trainer = self.parts.head, self.parts.trainer
-        known = head.known(len(self.records))
-        if known is None:
-            return None
-        return ArrivedHead(trainer.head.detach().cpu() if trainer.head_rows.learns else head.rows, known)
+        known = self.parts.head.known(len(self.records))
+        return None if known is None else ArrivedHead(self.parts.trainer.head, known)
 
     @contextlib.contextmanager
     def shown_and_logged(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from cl_bench.scenarios import Experience, Scenario, images_needed
 from cl_bench.trainers import Given, TaskTrainer
 from cl_bench.trainers.base import layers
 from cl_bench.trainers.imported import Imported
+from cl_bench.trainers.ranpac import RanPAC
 
 
 def make_trainer(
@@ -82,6 +83,11 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
     if isinstance(trainer, Imported) and trainer.one_for_all and not isinstance(merger, Last):
         raise UserError(
             f"{choice('trainer', type(trainer))} evaluates a model as it is: there is nothing to merge, so leave out "
+            f"{choice('merger', type(merger))}."
+        )
+    if isinstance(trainer, RanPAC) and not isinstance(merger, Last):
+        raise UserError(
+            "trainer=ranpac: its last classifier knows all tasks, so there is nothing to merge; leave out "
             f"{choice('merger', type(merger))}."
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):

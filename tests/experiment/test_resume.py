@@ -21,7 +21,7 @@ STEPS = (
 )
 
 
-OF_SEVERAL_TASKS = sorted(TRAINERS.keys() - {"joint", "zero_shot", "imported", "finished"})
+OF_SEVERAL_TASKS = sorted(TRAINERS.keys() - {"joint", "zero_shot", "imported", "finished", "ranpac"})
 
 
 class Stopped(BaseException):

@@ -144,8 +144,8 @@ def test_experts_are_merged_in_the_ten_published_orders(hydra):
 
 def test_the_sweep_over_trainers_has_them_all(hydra):
     others = {"tangent", "cmm"}  # which have a learning rate of their own
-    learned_elsewhere = {"imported", "finished"}
-    assert values("trainers", "trainer") == set(TRAINERS) - others - learned_elsewhere
+    learned_elsewhere, with_another_head = {"imported", "finished"}, {"ranpac"}
+    assert values("trainers", "trainer") == set(TRAINERS) - others - learned_elsewhere - with_another_head
     assert "+sweep=trainers scenario=$* trainer=tangent,cmm" in (ROOT / "Makefile").read_text()
     for trainer, merger in {"si": "MagMax", "joint": "Last", "zero_shot": "Last", "cmm": "CMM"}.items():
         assert job_config("trainers", [f"trainer={trainer}"])["merger"]["_target_"] == f"cl_bench.mergers.{merger}"

@@ -48,6 +48,6 @@ _ROWS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 CASES = {
     f"{name}_{number}": Case(trainer, LARGE_EPS if name == "l2sp" else ADAMW, options)
     for name, trainer in TRAINERS.items()
-    if name not in ("zero_shot", "imported", "finished")  # which learn nothing
+    if name not in ("zero_shot", "imported", "finished", "ranpac")  # which take no step
     for number, options in enumerate(_ROWS.get(name, ({},)))
 }

@@ -1,0 +1,170 @@
+"""Random projections and ridge regression."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Annotated, ClassVar, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cl_bench.backbones.features import features_of
+from cl_bench.runtime import distributed, seeds
+from cl_bench.runtime.errors import UserError
+from cl_bench.scenarios import Experience
+from cl_bench.trainers.base.given import Given
+from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
+
+_RIDGES = 10.0 ** torch.arange(-8, 9, dtype=torch.float64)
+_FITTED = 0.8  # share of a task's images; the others choose the ridge
+
+
+class RanPAC(TaskTrainer):
+    """Learns a linear classifier of randomly projected features of θ₀, in closed form; nothing is trained.
+
+    h = relu(f P), with f (D,) the features of an image without crops and P (D, M) standard normal. With the sums over
+    all images of all tasks so far, G = Σ hᵀ h and Q = Σ hᵀ onehot(label), the classifier is
+
+        W = (G + ridge · I)⁻¹ Q
+
+    The ridge is one of 10⁻⁸ … 10⁸: the one with the smallest squared error on a fifth of the present task's images, in
+    a regression on the other four fifths of them. A task's weights are the (C, M) head Wᵀ, under the name `head`; later
+    tasks need the features of earlier ones, which are stored.
+
+    Source: McDonnell et al. 2023, arXiv 2307.02251. Differs from the publication in: the encoder is not adapted on the
+    first task; double precision, where the authors' code solves in single precision.
+
+    Args:
+        given: What every trainer is given.
+        projection_size: M.
+        seed: Of P, and of which images choose the ridge.
+        starts_from: Without effect.
+
+    Raises:
+        UserError: The head is one that has all classes from the beginning.
+    """
+
+    trains: ClassVar[bool] = False
+    memory: ClassVar[frozenset[str]] = frozenset({"features"})
+    leaves: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        given: Given,
+        projection_size: Annotated[int, Field(ge=1)] = 10_000,
+        seed: Annotated[int, Field(ge=0)] = 0,
+        starts_from: StartsFrom = "previous",
+    ) -> None:
+        if not given.head_arrives:
+            raise UserError("trainer=ranpac makes a classifier as classes arrive: leave out head=zero_shot.")
+        classes, width = given.head.shape
+        projected = Projected(given.encoder, width, projection_size, seed)
+        head = torch.zeros(classes, projection_size, dtype=given.head.dtype)
+        super().__init__(replace(given, encoder=projected, head=head), starts_from)
+        self._seed, self._tasks = seed, 0
+        self._gram = torch.zeros(projection_size, projection_size, dtype=torch.float64)
+        self._sums = torch.zeros(projection_size, classes, dtype=torch.float64)
+
+    def load(self, weights: Weights) -> None:
+        """Does nothing: θ₀ stays as it is."""
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies the head to the CPU."""
+        return {"head": self.head.cpu().clone()}
+
+    def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
+        """Returns the head after the task, and the task's features, (N, D), and labels."""
+        features, labels = self._features(), self._samples.labels
+        hidden, wanted = self._hidden(features), self._wanted(labels)
+        ridge = chosen_ridge(hidden, wanted, seeds.generator(self._seed, self._tasks, "ridge"))
+        gram, sums = self._gram.to(self.device) + hidden.T @ hidden, self._sums.to(self.device) + hidden.T @ wanted
+        gram.diagonal().add_(ridge)
+        head = torch.linalg.solve(gram, sums).T.to(self.head.dtype).cpu().contiguous()
+        return {"head": head}, {"features": {"features": features, "labels": labels}}
+
+    def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
+        """Adds the task's images to the sums."""
+        features, labels = (statistics["features"][name] for name in ("features", "labels"))
+        hidden = self._hidden(features)
+        self._gram = self._gram.to(hidden.device).addmm_(hidden.T, hidden)
+        self._sums = self._sums.to(hidden.device).addmm_(hidden.T, self._wanted(labels))
+        self._tasks += 1
+        self.head.copy_(weights["head"])
+
+    @property
+    def _projected(self) -> "Projected":
+        return cast(Projected, self.encoder)
+
+    def _features(self) -> Tensor:
+        """(N, D) on the CPU: all processes' shares, in the order of the images."""
+        parts = features_of(
+            self._projected.encoder.eval(),
+            self._samples,
+            self.transform,
+            self.optimization.batch_size,
+            None,
+            self.device,
+            nullcontext,
+        )
+        mine = torch.cat([features for features, _ in parts]).cpu()
+        whole = mine.new_zeros(len(self._samples), mine.shape[1])
+        whole[distributed.rank() :: distributed.world_size()] = mine
+        return distributed.total(whole)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        """(N, M) in double precision."""
+        return self._projected.project(features.to(self.device)).double()
+
+    def _wanted(self, labels: Tensor) -> Tensor:
+        return functional.one_hot(labels.to(self.device), len(self.head)).double()
+
+
+class Projected(nn.Module):
+    """An encoder whose features are projected at random.
+
+    Args:
+        encoder: Of (B, 3, size, size) images.
+        width: D, of its features.
+        size: M.
+        seed: Of the projection.
+    """
+
+    projection: Tensor  # (D, M)
+
+    def __init__(self, encoder: nn.Module, width: int, size: int, seed: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        random = torch.randn(width, size, generator=seeds.generator(seed, "projection"))
+        self.register_buffer("projection", random, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, M)."""
+        return self.project(self.encoder(images))
+
+    def project(self, features: Tensor) -> Tensor:
+        """(N, M) = relu(features P)."""
+        return functional.relu(features @ self.projection.to(features.dtype))
+
+
+def chosen_ridge(hidden: Tensor, wanted: Tensor, generator: torch.Generator) -> float:
+    """The ridge whose regression on most of the images has the smallest squared error on the others.
+
+    Args:
+        hidden: (N, M) of one task.
+        wanted: (N, C) one-hot labels.
+        generator: Shuffles the images.
+    """
+    order = torch.randperm(len(hidden), generator=generator).to(hidden.device)
+    number = max(1, int(_FITTED * len(order)))
+    fitted, held_out = order[:number], order[number:] if len(order) > 1 else order
+    rows, columns = hidden[fitted].shape
+    # Whatever the ridge, one eigendecomposition will do: of the smaller of H Hᵀ and Hᵀ H.
+    kernel = hidden[fitted] @ hidden[fitted].T if rows <= columns else hidden[fitted].T @ hidden[fitted]
+    target = wanted[fitted] if rows <= columns else hidden[fitted].T @ wanted[fitted]
+    seen = hidden[held_out] @ hidden[fitted].T if rows <= columns else hidden[held_out]
+    values, vectors = torch.linalg.eigh(kernel)
+    left, right, values = seen @ vectors, vectors.T @ target, values.clamp(min=0)[:, None]
+    errors = [((left @ (right / (values + ridge)) - wanted[held_out]) ** 2).mean() for ridge in _RIDGES.tolist()]
+    return float(_RIDGES[int(torch.stack(errors).argmin())])
