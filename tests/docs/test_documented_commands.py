@@ -11,6 +11,7 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import yaml
@@ -266,6 +267,7 @@ def without_network(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # which would try for a minute
 
 
 @pytest.mark.slow
