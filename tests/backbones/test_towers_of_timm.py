@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from open_clip.model import _build_vision_tower
+from safetensors.torch import save_file
 from torch.nn import functional
 
 from cl_bench.backbones import OpenClip
@@ -16,6 +17,7 @@ from cl_bench.experiment.head import with_words
 from cl_bench.experiment.run import run
 from cl_bench.heads.zero_shot import zero_shot_head
 from cl_bench.runtime.errors import Missing
+from cl_bench.store.layouts.reader import read_like
 from tests.conftest import ROOT, SHORT
 from tests.helpers import timm_towers
 
@@ -78,6 +80,17 @@ def test_eva02_reads_images_as_open_clip_does(tmp_path, monkeypatch):
         expected = open_clip.create_model("small-eva02", pretrained=str(file)).eval().encode_image(IMAGES)
         assert torch.equal(backbone.encoder(IMAGES), expected) and expected.shape == (2, backbone.feature_size)
         assert backbone.encode_text(["a dog"]).shape == (1, 40)
+
+
+@pytest.mark.parametrize("prefix", ["", "visual.", "model.visual."])
+def test_an_expert_of_eva02_has_its_projection(prefix, tmp_path, monkeypatch):
+    """Its name is that of a classifier elsewhere."""
+    state = torch.load(timm_towers.eva02(tmp_path, monkeypatch))
+    start = {name.removeprefix("visual."): tensor for name, tensor in state.items() if name.startswith("visual.")}
+    save_file({prefix + name: tensor + 1 for name, tensor in start.items()}, tmp_path / "expert.safetensors")
+    weights = read_like(tmp_path / "expert.safetensors", start).weights
+    assert "trunk.head.weight" in weights and weights.keys() == start.keys()
+    assert all(torch.equal(weights[name], tensor + 1) for name, tensor in start.items())
 
 
 def test_a_tokenizer_that_is_not_there_is_one_message_and_nobody_asks_for_it_without_words(tmp_path, monkeypatch):

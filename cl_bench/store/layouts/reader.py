@@ -51,6 +51,9 @@ def read_like(path: Path, pretrained: Mapping[str, Tensor]) -> Read:
     with explained(path):
         found = clip.find(tensors) or _under_own_names(tensors, pretrained)
         places, left_out = clip.places(found, tensors)
+        for name in [name for name in left_out if _own_name(found, name) in pretrained]:
+            left_out.remove(name)  # a projection that is called `head`, as EVA-02's is, is no classifier
+            places[f"visual.{_own_name(found, name)}"] = Place((name,))
         image = {own.removeprefix("visual."): place for own, place in places.items() if own.startswith("visual.")}
         text = [own for own in places if not own.startswith("visual.")]
         if foreign := [own for own in text if not _TEXT.fullmatch(own)]:
@@ -85,6 +88,11 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{path}: {str(error).removesuffix('.')}.") from error
+
+
+def _own_name(found: clip.Found, name: str) -> str:
+    """A name of an image tower, without what stands before all of its names."""
+    return name.removeprefix(found.prefix if found.layout == "tower" else f"{found.prefix}visual.")
 
 
 def _under_own_names(tensors: Mapping[str, Tensor], pretrained: Mapping[str, Tensor]) -> clip.Found:
