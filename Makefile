@@ -191,7 +191,8 @@ PHOTOS_OF_3_SEEDS = independent_magmax sequential_magmax joint sequential_last $
 	sequential_$(merger) independent_$(merger)) zero_shot
 PHOTOS_OF_1_SEED = tangent_magmax $(addprefix cmm,_without_tangent _without_second_moments _without_refinement) cmm
 photo%: export OMP_NUM_THREADS = 1
-photo-settings-tangent: MORE = merger=magmax
+photo-settings-tangent: MORE = merger=last,magmax
+photo-settings-sequential: MORE = merger=last,magmax,average,ties,opcm
 photo-settings-%: .venv/installed-photos
 	$(PHOTOS) +sweep=photo_settings hydra.sweep.dir=multirun/photo_settings/$(NAME) trainer=$* $(MORE)
 $(PHOTOS_OF_1_SEED:%=photos-%): MORE = seed=1

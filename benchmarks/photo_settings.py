@@ -1,8 +1,9 @@
 """Chooses learning rates and λ for the runs of `make photos`, by the accuracy on validation images.
 
 The rule: for each trainer the rate with the best mean over its mergers, each with its best λ; and at this rate, for
-each merger the λ with the best mean over seeds. Of equals, the smaller one is taken. CMM takes the tangent space's
-rate, or without the tangent space that of sequential fine-tuning, which joint training takes, too.
+each merger the λ with the best mean over seeds. Of equals, the smaller one is taken. The last task's weights (`last`)
+stand for themselves, with λ = 1. CMM takes the tangent space's rate, or without the tangent space that of sequential
+fine-tuning, which joint training takes, too.
 
 `make photos` runs it as `python -m benchmarks.photo_settings FOLDER METHOD`, which prints settings as they are typed.
 """
@@ -60,6 +61,8 @@ def tried_in(results: Sequence[Result]) -> Tried:
             raise UserError(f"{result['path']} ({method_of(result)}) is no run with a list of λ on validation images.")
         choices, rate = result["choices"], result["config"]["optim"]["lr"]
         for one in result["scalings"]:
+            if choices["merger"] == "last" and one["scaling"] != 1:
+                continue
             values[choices["trainer"], rate, choices["merger"]][one["scaling"]].append(headline_at(one, result))
     return {cell: {scaling: statistics.mean(of) for scaling, of in by.items()} for cell, by in values.items()}
 

@@ -52,8 +52,9 @@ paragraph says yes or no where all seeds agree.
 ## How learning rates and λ were chosen
 
 Accuracy on the validation images, in percent, seed {setting_seeds}. The rule: for each trainer the rate with the best
-mean over its mergers, each with its best λ; then for each merger the best λ at this rate. CMM takes the rate of the
-tangent space; joint training and CMM without the tangent space take that of sequential fine-tuning.
+mean over its mergers, each with its best λ, but with λ = 1 for the last task's weights as they are (`last`); then for
+each merger the best λ at this rate. So all rules merge the same weights. CMM takes the rate of the tangent space; joint
+training and CMM without the tangent space take that of sequential fine-tuning.
 
 {rates}
 λ at the chosen rates (of {grid}); one at an end of the list may lie outside:
@@ -163,10 +164,11 @@ def _table(results: Sequence[Result]) -> str:
     for method in sorted(dict.fromkeys(map(method_of, results)), key=lambda method: -_mean(results, method)):
         of = [result for result in results if method_of(result) == method]
         kinds = [[result["accuracy"][kind] for result in of] for kind in ("task_agnostic", "task_aware")]
-        rate = f"{of[0]['config']['optim']['lr']:g}" if any(_seconds(result) for result in of) else ""
+        trained = any(task["steps"] for task in of[0]["training"])
+        rate = f"{of[0]['config']['optim']['lr']:g}" if trained else ""
         scaling = scaling_of(of[0])
-        seconds = mean([_seconds(result) for result in of]) if rate else ""
-        shown = "" if scaling is None or not rate else f"{scaling:g}"
+        seconds = mean([_seconds(result) for result in of]) if trained else ""
+        shown = f"{scaling:g}" if trained and scaling is not None else ""
         rows.append([method, *map(mean, kinds), rate, shown, str(len(of)), seconds])
     return grid(["method", "all classes", "the task's classes", "learning rate", "λ", "seeds", "seconds"], rows)
 
