@@ -9,7 +9,8 @@ SAY := printf '%s\n'
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slurm fuzz lint docs clean tables tables-mini sweeps-mini figures figures-mini report miniature \
 	first-results \
-	learning-rates trainers mergers photos photo-root mini-experts bench-data bench-train bench-merge tiny-clip
+	learning-rates trainers mergers photos photo-root mini-experts bench-data bench-train bench-merge bench-gpu \
+	bench-gpu-accuracy tiny-clip
 
 # Where tables, figures and the page are written.
 REPORT ?= report
@@ -229,6 +230,14 @@ bench-train: .venv/installed-lora  ## docs/bench_train.md: steps per second of e
 
 bench-merge: .venv/installed .venv/peers/installed  ## docs/bench_merge.md: every merger, mergekit and fusion-bench (an hour, 7 GB of disk)
 	$(BIN)/python -m benchmarks.merge docs/bench_merge.md --peers .venv/peers/bin/python
+
+bench-gpu: .venv/installed  ## docs/bench_gpu.md: what a GPU does of what it could do (eight minutes at most; needs one)
+	$(BIN)/python -m benchmarks.gpu docs/bench_gpu.md
+
+bench-gpu-accuracy: .venv/installed  ## the same page's second half: accuracy of TF32, bf16 and compiled code, 5 seeds (about half an hour)
+	$(BIN)/python run.py +sweep=gpu_accuracy lightning.matmul_precision=highest,high
+	$(BIN)/python run.py +sweep=gpu_accuracy lightning.precision=bf16-mixed lightning.compile=false,true
+	$(BIN)/python -m benchmarks.gpu_accuracy multirun/gpu_accuracy docs/bench_gpu.md
 
 tiny-clip: .venv/installed  ## pre-train the embedded model anew (ten minutes or less on two cores)
 	$(BIN)/python -m cl_bench.backbones.tiny_clip

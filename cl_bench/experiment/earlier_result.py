@@ -15,7 +15,7 @@ from cl_bench.store.plain import to_plain
 log = logging.getLogger(__name__)
 
 _KEYS_WITHOUT_NUMBERS = ("choices", "logger", "paths", "debug", "lightning", "save_merged")
-_LIGHTNING_WITH_NUMBERS = ("precision", "limit_train_batches")
+_LIGHTNING_WITH_NUMBERS = ("precision", "limit_train_batches", "matmul_precision")
 
 
 def set_aside(path: Path, config: Mapping[str, Any]) -> None:
@@ -48,7 +48,8 @@ def what_counts(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: A resolved configuration.
     """
-    counts = {key: value for key, value in without_later(config).items() if key not in _KEYS_WITHOUT_NUMBERS}
-    lightning = {key: config["lightning"].get(key) for key in _LIGHTNING_WITH_NUMBERS}
+    settings = without_later(config)
+    counts = {key: value for key, value in settings.items() if key not in _KEYS_WITHOUT_NUMBERS}
+    lightning = {key: settings["lightning"].get(key) for key in _LIGHTNING_WITH_NUMBERS}
     plain: dict[str, Any] = to_plain({**counts, "lightning": lightning}, "config", nonfinite="null")
     return plain

@@ -85,6 +85,8 @@ def _class_means(
     """Computes the class means, once: the store keeps them under all that they depend on."""
     content = [_SCHEMA, backbone.identity, scenario.identity(), settings.devices.precision]
     content.append(source_code.outside(type(backbone)))
+    if settings.devices.matmul_precision != "highest":
+        content.append(settings.devices.matmul_precision)
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{key}.safetensors"
     cached = distributed.from_main(atomic.read_safetensors(path) if distributed.is_main() else None)

@@ -128,7 +128,8 @@ def _train(run: Run, task: Task) -> LearnedTask:
     )
     images = batches.loader(samples, order, parts.backbone.transform, parts.devices.workers)
     try:
-        fit.fit(parts.trainer, images)
+        with parts.devices.products():
+            fit.fit(parts.trainer, images)
     finally:
         signals.release()
     parts.trainer.trainer = None

@@ -32,7 +32,7 @@ def _refine(run: Run, task: Task, before: Weights, merged: Weights) -> Weights:
         run.meter.start()
         seeds.reseed(run.parts.seed, task.number, "refinement")
         trainer = run.parts.trainer.to(run.parts.devices.device)
-        with rehearsal.explained(trainer):
+        with rehearsal.explained(trainer), run.parts.devices.products():
             changed = trainer.refine(task.experience, *distributed.from_main((before, merged)))
         seconds, peak = run.meter.stop("training")
         record = run.records[-1]

@@ -219,6 +219,8 @@ def _what_shapes_weights(
         "seed": settings.seed,
         "code": source_code.code_of(config, _TRAINING),
     }
+    if settings.devices.matmul_precision != "highest":
+        training["matmul_precision"] = settings.devices.matmul_precision
     if has_running_statistics(backbone.encoder):
         training["while_learning"] = {"running_statistics": "pretrained"}
     if trainer.starts_from == "merged" or trainer.refines:

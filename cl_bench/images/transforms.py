@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cl_bench.images.resizing import resize_short_side, short_side_to
+from cl_bench.runtime.float32_products import float32_products
 
 Resampling = Literal["batched", "pillow"]
 
@@ -215,7 +216,7 @@ def _cubic(x: Tensor) -> Tensor:
 def _resample(pixels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 and matrices (B or 1, new, H), (B or 1, new, W) to (B, 3, new, new) in 0 to 255."""
     planes = pixels.permute(0, 3, 1, 2).float()
-    with torch.autocast(pixels.device.type, enabled=False):
+    with torch.autocast(pixels.device.type, enabled=False), float32_products("highest"):
         horizontal = torch.matmul(planes, columns.transpose(1, 2).unsqueeze(1)).round_().clamp_(0, 255)
         return torch.matmul(rows.unsqueeze(1), horizontal).round_().clamp_(0, 255)
 

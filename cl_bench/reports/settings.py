@@ -14,7 +14,7 @@ Settings: TypeAlias = dict[str, Any]
 
 # On the numbers; a method's parts are compared.
 _WITHOUT_EFFECT = ("logger", "paths", "debug", "save_merged", "method", "evaluation", "retention")
-_LIGHTNING_WITH_EFFECT = ("precision", "limit_train_batches")
+_LIGHTNING_WITH_EFFECT = ("precision", "limit_train_batches", "matmul_precision")
 _REPEATED = ("seed", "task_order")  # what a mean is over
 
 

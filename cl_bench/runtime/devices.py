@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -14,6 +15,7 @@ from pydantic import Field
 
 from cl_bench.runtime import distributed
 from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.float32_products import MatmulPrecision, float32_products
 
 # Lightning introduces itself again for every task. It also warns of its own use of an old name in torch, of modules
 # that do not learn (such as the encoder if only the head does), of a task that was stopped after its last step, and
@@ -36,6 +38,7 @@ class Devices:
         devices: How many on each node, with one process each; `auto` takes all.
         nodes: Machines that share a run, which is started on each of them: see `cl_bench.launching.nodes`.
         precision: Of training and evaluation.
+        matmul_precision: Of products of float32 matrices in training and evaluation; merging does not change.
         compile: Whether the encoder goes through `torch.compile`.
         workers: Processes per device that fetch images; 0: the training process does. None: 0 for images in arrays, up
             to eight for others.
@@ -48,6 +51,7 @@ class Devices:
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = 1
     nodes: Annotated[int, Field(ge=1)] = 1
     precision: Precision = "32-true"
+    matmul_precision: MatmulPrecision = "highest"
     compile: bool = False
     workers: Annotated[int, Field(ge=0)] | None = None
     limit_train_batches: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | None = None
@@ -95,11 +99,16 @@ class Devices:
         """This process's device."""
         return torch.device(self.kind, distributed.local_rank()) if self.kind == "cuda" else torch.device(self.kind)
 
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+    @contextlib.contextmanager
+    def autocast(self) -> Iterator[None]:
         """The context in which the encoder runs outside of training."""
-        if self.precision == "32-true":
-            return contextlib.nullcontext()
-        return torch.autocast(self.kind, torch.bfloat16)
+        is_mixed = self.precision == "bf16-mixed"
+        with self.products(), torch.autocast(self.kind, torch.bfloat16) if is_mixed else contextlib.nullcontext():
+            yield
+
+    def products(self) -> contextlib.AbstractContextManager[None]:
+        """The context in which a task is trained: Lightning sees to `precision`, but not to `matmul_precision`."""
+        return float32_products(self.matmul_precision)
 
     def trainer(self, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
         """A new Lightning trainer for one task: fitting the same one twice silently does nothing.

@@ -5,6 +5,7 @@ from typing import Any
 
 _OWN = "cl_bench.mergers."
 _ZERO_SHOT = {"_target_": "cl_bench.heads.ZeroShot"}
+_FLOAT32 = ("matmul_precision", "highest")
 
 
 def without_later(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,6 +15,8 @@ def without_later(config: Mapping[str, Any]) -> dict[str, Any]:
         config: Plain data.
     """
     kept = {name: value for name, value in config.items() if not (name == "head" and value == _ZERO_SHOT)}
+    if isinstance(lightning := config.get("lightning"), Mapping):
+        kept["lightning"] = {key: value for key, value in lightning.items() if (key, value) != _FLOAT32}
     return {**kept, "merger": as_before(config.get("merger"))}
 
 

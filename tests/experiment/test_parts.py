@@ -73,6 +73,7 @@ def test_a_merger_that_needs_what_the_trainer_does_not_leave_is_refused(configur
     [
         ("seed=-1", "seed=-1"),
         ("lightning.precision=fp8", "lightning.precision='fp8'"),
+        ("lightning.matmul_precision=low", "lightning.matmul_precision='low'"),
         ("evaluation.split=validation", "scenario.validation_share"),
         ("scenario.tasks=11", "scenario.tasks=11"),
         ("optim.epochs=0", "optim.epochs=0"),
@@ -130,6 +131,8 @@ def test_the_layer_that_is_refined_is_looked_for_before_training(configure):
         (["backbone.resampling=pillow"], False),
         (["lightning.precision=bf16-mixed"], False),
         (["lightning.limit_train_batches=2"], False),
+        (["lightning.matmul_precision=highest"], True),
+        (["lightning.matmul_precision=high"], False),
     ],
 )
 def test_the_fingerprint_is_of_what_shapes_the_weights(configure, overrides, same):

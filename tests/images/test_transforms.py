@@ -12,6 +12,7 @@ from torchvision.transforms import InterpolationMode
 
 from cl_bench.images.resizing import resize_short_side
 from cl_bench.images.transforms import ImageTransform, crop_boxes, draw_crops
+from cl_bench.runtime.devices import Devices
 from cl_bench.runtime.seeds import generator
 
 MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.26, 0.27)
@@ -100,6 +101,19 @@ def test_crops_lie_inside_the_image(height, width, seed):
     top, left, h, w = _crops(height, width, 20, seed).unbind(dim=1)
     assert (top >= 0).all() and (left >= 0).all() and (h >= 1).all() and (w >= 1).all()
     assert (top + h <= height).all() and (left + w <= width).all()
+
+
+def test_pixels_are_resampled_in_float32_whatever_the_precision_of_the_model(monkeypatch):
+    seen, product = [], torch.matmul
+
+    def matmul(*factors):
+        seen.append((torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu")))
+        return product(*factors)
+
+    monkeypatch.setattr(torch, "matmul", matmul)
+    with Devices(accelerator="cpu", precision="bf16-mixed", matmul_precision="high").autocast():
+        ImageTransform(8, (0.5,) * 3, (0.5,) * 3)(torch.zeros(1, 6, 6, 3, dtype=torch.uint8))
+    assert seen == [("highest", False)] * 2
 
 
 def test_a_batch_is_transformed_as_its_images_are():

@@ -46,6 +46,18 @@ def test_mixed_precision_is_used_for_evaluation_too():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == product.dtype == torch.float32
 
 
+def test_tf32_is_for_the_block_alone():
+    before = torch.get_float32_matmul_precision()
+    fast = Devices(accelerator="cpu", matmul_precision="high")
+    for block in (fast.autocast, fast.products):
+        with pytest.raises(ZeroDivisionError), block():
+            assert torch.get_float32_matmul_precision() == "high"
+            _ = 1 / 0
+        assert torch.get_float32_matmul_precision() == before
+    with fast.products(), Devices(accelerator="cpu").autocast():
+        assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_nodes_multiply_the_processes():
     assert Devices(accelerator="cpu", devices=3, nodes=2).world_size == 6
     assert Devices(accelerator="cpu", devices=3, nodes=2).count == 3

@@ -42,3 +42,12 @@ def test_a_result_of_before_there_were_heads_is_one_of_the_zero_shot_head():
     assert what_counts(old["config"]) == what_counts(words["config"]) != what_counts(means["config"])
     assert differing([old, words], lambda result: 0) == [{}, {}]
     assert differing([old, means], lambda result: 0) == [{}, {"head._target_": "cl_bench.heads.Prototypes"}]
+
+
+def test_a_result_of_before_there_was_tf32_is_one_in_float32():
+    old, exact, fast = (recorded(AVERAGE) for _ in range(3))
+    exact["config"]["lightning"] = {"matmul_precision": "highest"}
+    fast["config"]["lightning"] = {"matmul_precision": "high"}
+    assert what_counts(old["config"]) == what_counts(exact["config"]) != what_counts(fast["config"])
+    assert differing([old, exact], lambda result: 0) == [{}, {}]
+    assert differing([old, fast], lambda result: 0) == [{}, {"lightning.matmul_precision": "high"}]

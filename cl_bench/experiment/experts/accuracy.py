@@ -84,6 +84,8 @@ class _Question:
             "precision": parts.devices.precision,
             "device": parts.devices.kind,
         }
+        if parts.devices.matmul_precision != "highest":
+            self.of["matmul_precision"] = parts.devices.matmul_precision
 
     def answer(self, weights: Weights) -> dict[str, Any]:
         """Evaluates the expert."""

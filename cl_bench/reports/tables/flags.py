@@ -64,6 +64,7 @@ def _general_settings(result: Result) -> Settings:
         return always
     lightning, optim = config.get("lightning", {}), config.get("optim", {})
     limits = {name: lightning.get(name) for name in ("precision", "limit_train_batches")}
+    limits["matmul_precision"] = lightning.get("matmul_precision", "highest")
     return {"batch_size": optim.get("batch_size"), **limits, **always}
 
 

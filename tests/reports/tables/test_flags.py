@@ -36,6 +36,7 @@ def test_rates_of_scenarios_and_methods_and_orders_of_seeds_are_not_flagged():
     [
         ("optim.batch_size", 64, "batch_size 64"),
         ("lightning.precision", "bf16-mixed", "precision bf16-mixed"),
+        ("lightning.matmul_precision", "high", "matmul_precision high"),
         ("lightning.limit_train_batches", 3, "limit_train_batches 3"),
         ("backbone.model", "ViT-B-32", "backbone.model ViT-B-32"),
         ("optim.epochs", 1, "epochs 1"),
