@@ -18,6 +18,7 @@ from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 
 _RIDGES = 10.0 ** torch.arange(-8, 9, dtype=torch.float64)
+_AT_ONCE = 4096  # images
 _FITTED = 0.8  # share of a task's images; the others choose the ridge
 
 
@@ -63,9 +64,8 @@ class RanPAC(TaskTrainer):
         projected = Projected(given.encoder, width, projection_size, seed)
         head = torch.zeros(classes, projection_size, dtype=given.head.dtype)
         super().__init__(replace(given, encoder=projected, head=head), starts_from)
-        self._seed, self._tasks = seed, 0
-        self._gram = torch.zeros(projection_size, projection_size, dtype=torch.float64)
-        self._sums = torch.zeros(projection_size, classes, dtype=torch.float64)
+        self._seed = seed
+        self._seen = list[tuple[Tensor, Tensor]]()  # each task's features and labels
 
     def load(self, weights: Weights) -> None:
         """Does nothing: θ₀ stays as it is."""
@@ -77,21 +77,35 @@ class RanPAC(TaskTrainer):
     def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Returns the head after the task, and the task's features, (N, D), and labels."""
         features, labels = self._features(), self._samples.labels
-        hidden, wanted = self._hidden(features), self._wanted(labels)
-        ridge = chosen_ridge(hidden, wanted, seeds.generator(self._seed, self._tasks, "ridge"))
-        gram, sums = self._gram.to(self.device) + hidden.T @ hidden, self._sums.to(self.device) + hidden.T @ wanted
-        gram.diagonal().add_(ridge)
-        head = torch.linalg.solve(gram, sums).T.to(self.head.dtype).cpu().contiguous()
+        place = seeds.generator(self._seed, len(self._seen), "ridge")
+        ridge = chosen_ridge(self._hidden(features), self._wanted(labels), place)
+        every = [torch.cat(parts) for parts in zip(*self._seen, (features, labels), strict=True)]
+        head = self._regression(every[0], every[1], ridge).T.to(self.head.dtype).cpu().contiguous()
         return {"head": head}, {"features": {"features": features, "labels": labels}}
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
-        """Adds the task's images to the sums."""
-        features, labels = (statistics["features"][name] for name in ("features", "labels"))
-        hidden = self._hidden(features)
-        self._gram = self._gram.to(hidden.device).addmm_(hidden.T, hidden)
-        self._sums = self._sums.to(hidden.device).addmm_(hidden.T, self._wanted(labels))
-        self._tasks += 1
+        """Keeps the features for later tasks."""
+        self._seen.append((statistics["features"]["features"], statistics["features"]["labels"]))
         self.head.copy_(weights["head"])
+
+    def _regression(self, features: Tensor, labels: Tensor, ridge: float) -> Tensor:
+        """W, (M, C) in double precision; with fewer images than M, of images' inner products: W = Hᵀ (H Hᵀ + …)⁻¹ Y."""
+        size = self.head.shape[1]
+        if len(features) <= size:
+            hidden = self._hidden(features)
+            kernel = hidden @ hidden.T
+            kernel.diagonal().add_(ridge)
+            of_images: Tensor = torch.linalg.solve(kernel, self._wanted(labels))
+            return hidden.T @ of_images
+        gram = torch.zeros(size, size, dtype=torch.float64, device=self.device)
+        sums = gram.new_zeros(size, len(self.head))
+        for some, theirs in zip(features.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True):
+            hidden = self._hidden(some)
+            gram.addmm_(hidden.T, hidden)
+            sums.addmm_(hidden.T, self._wanted(theirs))
+        gram.diagonal().add_(ridge)
+        found: Tensor = torch.linalg.solve(gram, sums)
+        return found
 
     @property
     def _projected(self) -> "Projected":
