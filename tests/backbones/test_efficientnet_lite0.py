@@ -1,10 +1,13 @@
 """EfficientNet-Lite0 against its definition in plain operations, and weights that are not the expected ones."""
 
+import json
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional
 
 from cl_bench.backbones import EfficientNetLite0
@@ -123,3 +126,25 @@ def test_other_weights_and_missing_ones_are_refused(monkeypatch, tmp_path, conte
     monkeypatch.setitem(sys.modules, PACKAGE, package)
     with pytest.raises(UserError, match=r"weights\.pth is missing, damaged.*pip uninstall.*cl_bench\[photos\]"):
         EfficientNetLite0()
+
+
+@pytest.mark.slow
+def test_photographs_of_any_kind_in_folders_of_any_name_are_learned(weights, run_py, tmp_path):
+    kinds = {"L": "png", "P": "gif", "CMYK": "jpg", "RGBA": "png", "1": "png", "RGB": "webp"}
+    for width, name in enumerate(("Straße & Co.", "IMG 2024-05", "日本", "=x, {y}"), start=1):
+        folder = tmp_path / "my photos" / name
+        folder.mkdir(parents=True)
+        for number, (mode, suffix) in enumerate(kinds.items()):
+            pixels = np.zeros((30 + 9 * number, 50, 3), np.uint8)
+            pixels[:, (np.arange(50) + number) // (4 * width) % 2 == 0, width % 3] = 220
+            Image.fromarray(pixels).convert(mode).save(folder / f"{number}.{suffix}")
+    few = ["scenario.tasks=2", "optim.epochs=1", "backbone.size=32", "lightning=cpu"]
+    done = run_py("scenario=folder", "dataset.root='my photos'", "backbone=efficientnet_lite0", *few)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "outputs").rglob("result.json")
+    record = json.loads(path.read_text())
+    assert record["choices"]["head"] == "prototypes" and record["scenario"]["datasets"] == ["my photos"]
+    assert {name for task in record["tasks"] for name in task["class_names"]} == {
+        *("Straße & Co.", "IMG 2024-05", "日本", "=x, {y}")
+    }
+    assert "words" not in done.stderr  # nothing is asked of a text tower
