@@ -18,6 +18,7 @@ PRINTED = (
     "2 models merged",
     "2 of 2 tasks reused",  # merger=equal_length
     "0 of 2 tasks reused",  # trainer=tether
+    "0 of 2 tasks reused",  # backbone=two_layers
     "0 of 3 tasks reused",  # dataset=stripes
     "merger=median merger.scaling=1.0",  # the sweep's table
     "merger=agreement merger.scaling=0.5",  # the same table again

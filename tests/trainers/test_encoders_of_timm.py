@@ -128,6 +128,14 @@ def test_low_rank_updates_change_the_layers_that_open_clips_names_stand_for():
     assert torch.linalg.matrix_rank(update.double(), rtol=1e-4) == 2
 
 
+def test_low_rank_updates_leave_running_statistics_alone():
+    net = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(64, 6))
+    trainer = LoRA(Given(net, torch.eye(6), TRANSFORM, SETTINGS), rank=2, targets=("3",))
+    start = trainer.weights()
+    weights = learned(trainer, 0, start)[0]
+    assert {name for name in start if not torch.equal(weights[name], start[name])} == {"3.weight"}
+
+
 def test_low_rank_updates_of_layers_that_are_never_called_are_refused():
     class Reads(nn.Module):
         def __init__(self):
