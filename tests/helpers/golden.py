@@ -59,7 +59,7 @@ _SETTINGS = {  # that fit small models, in which all of a formula counts
     "merger/iso_cts": {"common_space_fraction": 0.5},
     "merger/pcb": {"density": 0.3},
 }
-_TRAIN_NOTHING = {"trainer/zero_shot", "trainer/imported", "trainer/finished"}
+_TRAIN_NOTHING = {"trainer/zero_shot", "trainer/imported", "trainer/finished", "trainer/ranpac"}
 
 
 class Golden(NamedTuple):
