@@ -31,7 +31,8 @@ def features_of(
         device: Where features are computed, and stay.
         autocast: Makes the context that the encoder runs in.
     """
-    for batch in batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers):
+    order = batches.EvaluationOrder(samples, batch_size)
+    for batch in batches.loader(samples, order, transform, workers, for_gpu=device.type == "cuda"):
         images = batches.to_images(batches.on_device(batch, device), transform)
         with torch.inference_mode(), autocast():
             features = batches.encoded(encoder, images)

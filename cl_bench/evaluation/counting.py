@@ -71,20 +71,26 @@ class TaskAccuracy(Metric):
             known: (C,) bool, the classes that the head has a row for; None: all. An image whose class has none counts
                 as wrong, and where that is so of all classes of its task, it does not count.
         """
+        counts = torch.ones_like(labels, dtype=torch.bool)
         if known is not None:
             allowed, logits = allowed & known, logits.masked_fill(~known, -torch.inf)
             counts = allowed.any(dim=1)[tasks]
-            logits, labels, tasks = logits[counts], labels[counts], tasks[counts]
+            self.without_row = _added(self.without_row, tasks, counts & ~known[labels])
         agnostic = logits.argmax(dim=1) == labels
         aware = logits.masked_fill(~allowed[tasks], -torch.inf).argmax(dim=1) == labels
-        length = len(self.total)
-        # Not in place, since counts that `compute` has returned must not change any more.
-        self.agnostic_correct = self.agnostic_correct + torch.bincount(tasks[agnostic], minlength=length)
-        self.aware_correct = self.aware_correct + torch.bincount(tasks[aware], minlength=length)
-        self.total = self.total + torch.bincount(tasks, minlength=length)
-        if known is not None:
-            self.without_row = self.without_row + torch.bincount(tasks[~known[labels]], minlength=length)
+        self.agnostic_correct = _added(self.agnostic_correct, tasks, counts & agnostic)
+        self.aware_correct = _added(self.aware_correct, tasks, counts & aware)
+        self.total = _added(self.total, tasks, counts)
 
     def compute(self) -> Counts:
         """The counts so far, of all processes."""
         return Counts(self.agnostic_correct.cpu(), self.aware_correct.cpu(), self.total.cpu(), self.without_row.cpu())
+
+
+def _added(before: Tensor, tasks: Tensor, wanted: Tensor) -> Tensor:
+    """Counts the images that are wanted, task by task, on top of earlier ones.
+
+    Not in place, since counts that `compute` has returned must not change any more. And no shape depends on a value,
+    for which the process would wait until a GPU is done with the batch.
+    """
+    return before.index_add(0, tasks, wanted.long())

@@ -50,7 +50,7 @@ class Evaluator:
         self._head, self._masks = head.to(device, copy=True), class_masks.to(device)
         self._transform, self._device, self._autocast = transform, device, autocast
         self._samples, self._batch_size, self._workers = samples, batch_size, workers
-        self._loader = batches.loader(samples, batches.EvaluationOrder(samples, batch_size), transform, workers)
+        self._loader = self._loaded(batches.EvaluationOrder(samples, batch_size))
 
     @torch.inference_mode()
     def __call__(
@@ -75,13 +75,17 @@ class Evaluator:
         distributed.copy_from_main([*self._encoder.state_dict().values(), self._head])
         accuracy = TaskAccuracy(len(self._masks)).to(self._device)
         for batch in self._loader if task is None else self._of_task(task):
-            images = batches.to_images(batches.on_device(batch, self._device), self._transform)
+            batch = batches.on_device(batch, self._device)
+            images = batches.to_images(batch, self._transform)
             with self._autocast():
                 features = batches.encoded(self._encoder, images)
             logits = functional.linear(functional.normalize(features.float(), dim=1), self._head)
-            accuracy.update(logits, batch.labels.to(self._device), batch.groups.to(self._device), self._masks, known)
+            accuracy.update(logits, batch.labels, batch.groups, self._masks, known)
         return accuracy.compute()
 
     def _of_task(self, task: int) -> DataLoader[batches.Batch]:
-        order = batches.EvaluationOrder(self._samples, self._batch_size, task)
-        return batches.loader(self._samples, order, self._transform, self._workers)
+        return self._loaded(batches.EvaluationOrder(self._samples, self._batch_size, task))
+
+    def _loaded(self, order: batches.Order) -> DataLoader[batches.Batch]:
+        for_gpu = self._device.type == "cuda"
+        return batches.loader(self._samples, order, self._transform, self._workers, for_gpu)

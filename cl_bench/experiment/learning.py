@@ -126,7 +126,8 @@ def _train(run: Run, task: Task) -> LearnedTask:
             _checkpoint(run, task, done, seconds_before),
         ],
     )
-    images = batches.loader(samples, order, parts.backbone.transform, parts.devices.workers)
+    for_gpu = parts.devices.kind == "cuda"
+    images = batches.loader(samples, order, parts.backbone.transform, parts.devices.workers, for_gpu)
     try:
         with parts.devices.products():
             fit.fit(parts.trainer, images)

@@ -18,6 +18,7 @@ from cl_bench.runtime import distributed
 from cl_bench.runtime.cores import available_cores
 from cl_bench.runtime.errors import each
 from cl_bench.runtime.seeds import generator
+from cl_bench.runtime.to_device import to_device
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,9 @@ class _Fetch(Dataset[Batch]):
         return Batch(parts, self._samples.labels[positions], self._samples.groups[positions], global_size)
 
 
-def loader(samples: Samples, order: Order, transform: ImageTransform, workers: int | None) -> DataLoader[Batch]:
+def loader(
+    samples: Samples, order: Order, transform: ImageTransform, workers: int | None, for_gpu: bool = False
+) -> DataLoader[Batch]:
     """Batches in the order given.
 
     Args:
@@ -167,6 +170,7 @@ def loader(samples: Samples, order: Order, transform: ImageTransform, workers: i
         transform: Crops the images that are not in an array.
         workers: Number of processes that fetch images; 0: this process does. None: this process for arrays, up to
             eight others for other images.
+        for_gpu: Whether batches lie in page-locked memory, from which copies to a GPU do not wait.
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of this machine, as torchrun says
     most = max(1, available_cores() // here)
@@ -191,7 +195,7 @@ def loader(samples: Samples, order: Order, transform: ImageTransform, workers: i
         batch_size=None,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=False,
+        pin_memory=for_gpu,
     )
 
 
@@ -227,8 +231,9 @@ def encoded(encode: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on a device; images of evaluation have no crops."""
-    parts = [Part(part.pixels.to(device), None, part.places.to(device)) for part in batch.parts]
-    return batch._replace(parts=parts, labels=batch.labels.to(device), groups=batch.groups.to(device))
+    parts = [Part(to_device(part.pixels, device), None, to_device(part.places, device)) for part in batch.parts]
+    labels, groups = to_device(batch.labels, device), to_device(batch.groups, device)
+    return batch._replace(parts=parts, labels=labels, groups=groups)
 
 
 def to_images(batch: Batch, transform: ImageTransform) -> Tensor:

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from cl_bench.images.resizing import resize_short_side, short_side_to
 from cl_bench.runtime.float32_products import float32_products
+from cl_bench.runtime.to_device import to_device
 
 Resampling = Literal["batched", "pillow"]
 
@@ -106,7 +107,7 @@ class ImageTransform:
             resized = self._evaluation(pixels)
         else:
             resized = self._training(pixels, crops)
-        return resized.sub_(self._mean.to(resized.device)).div_(self._std.to(resized.device))
+        return resized.sub_(to_device(self._mean, resized.device)).div_(to_device(self._std, resized.device))
 
     def squares(self, images: Sequence[NDArray[np.uint8]], draws: Tensor | None = None) -> Tensor:
         """Brings images of any size to the backbone's size, one by one on the CPU.
@@ -154,7 +155,7 @@ class ImageTransform:
         new_height, new_width = short_side_to(self.size, height, width)
         matrices = []
         for old, new in ((height, new_height), (width, new_width)):
-            whole = torch.tensor([0], device=device), torch.tensor([old], device=device)
+            whole = torch.full((1,), 0, device=device), torch.full((1,), old, device=device)  # nothing is copied
             start = _center(new, self.size)
             matrices.append(resampling_matrices(*whole, old, new)[:, start : start + self.size])
         return _resample(pixels, *matrices)

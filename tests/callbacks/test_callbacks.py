@@ -4,9 +4,11 @@ import io
 import math
 import time
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import CSVLogger
 
 from cl_bench.callbacks import FiniteLoss, ProgressBars, TrainingLog
@@ -40,6 +42,36 @@ def test_a_loss_that_is_no_number_stops_the_task_and_names_task_and_step():
     with pytest.raises(UserError, match=r"became inf in step 4 of task 7; the last finite loss was \d") as caught:
         _fit([FiniteLoss(task=7)], _Failing)
     assert "optim.lr" in str(caught.value)
+
+
+def test_a_loss_on_a_gpu_is_read_one_step_later_when_its_copy_has_arrived(monkeypatch):
+    done, arrived = [], torch.tensor(0.5)
+
+    class Event:
+        def record(self):
+            done.append("asked for")
+
+        def synchronize(self):
+            done.append("there")
+
+    class Loss:
+        is_cuda = True
+
+        def detach(self):
+            return self
+
+        def to(self, device, non_blocking):
+            assert (device, non_blocking) == ("cpu", True)
+            return arrived
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    check = FiniteLoss(task=1)
+    for step in (1, 2):
+        check.on_train_batch_end(SimpleNamespace(global_step=step), None, {"loss": Loss()}, None, step)
+    assert done == ["asked for", "there", "asked for"]
+    arrived.fill_(math.nan)
+    with pytest.raises(UserError, match=r"became nan in step 2 of task 1; the last finite loss was 0\.5"):
+        check.on_train_end(None, None)
 
 
 def test_a_loss_that_stays_finite_stops_nothing():

@@ -100,3 +100,12 @@ def test_of_classes_without_a_row_none_answers_and_their_images_are_wrong_or_do_
         assert counts.agnostic_correct[task] == sum(max(there, key=s.__getitem__) == label for s, label in mine)
         assert counts.aware_correct[task] == sum(max(own, key=s.__getitem__) == label for s, label in mine)
         assert counts.without_row[task] == sum(not known[label] for _, label in mine)
+
+
+@pytest.mark.parametrize("some_have_no_row", [False, True])
+def test_nothing_waits_for_a_value_that_a_device_computes(some_have_no_row: bool) -> None:
+    """Tensors on the device `meta` have no values, so whoever asks for one fails."""
+    known = torch.ones(CLASSES, dtype=torch.bool, device="meta") if some_have_no_row else None
+    metric = TaskAccuracy(TASKS).to("meta")
+    metric.update(*(tensor.to("meta") for tensor in batch(0, 5)), known)
+    assert metric.total.shape == (TASKS,)

@@ -19,7 +19,7 @@ def _evaluator(stream, encoder, batch_size=7):
     )
 
 
-def _naive(stream, encoder):
+def naive(stream, encoder):
     """Per task: (images right among all classes, images right among the task's classes, images)."""
     encoder, rows, counts = encoder.eval(), head().double(), []
     for experience in stream.test_stream:
@@ -40,7 +40,7 @@ def _naive(stream, encoder):
 def test_counts_are_those_of_the_loop(batch_size):
     stream, encoder = scenario(tasks=3), SmallEncoder(seed=4)
     counts = _evaluator(stream, SmallEncoder(seed=9), batch_size)(encoder.state_dict())
-    expected = _naive(stream, encoder)
+    expected = naive(stream, encoder)
     assert counts.agnostic_correct.tolist() == [row[0] for row in expected]
     assert counts.aware_correct.tolist() == [row[1] for row in expected]
     assert counts.total.tolist() == [row[2] for row in expected]
@@ -73,7 +73,7 @@ def test_accuracies_come_from_counts_and_leave_gaps_where_nothing_was_evaluated(
     encoder = SmallEncoder(seed=4)
     counts = _evaluator(stream, encoder)(encoder.state_dict())
     found = accuracies([counts, None, None, counts], 3)
-    expected = _naive(stream, encoder)
+    expected = naive(stream, encoder)
     for column, kind in enumerate(KINDS):
         row = [100 * task[column] / task[2] for task in expected]
         assert found["matrix"][kind][0] == pytest.approx(row) == found["matrix"][kind][3]

@@ -1,10 +1,13 @@
 """Every image once, the same batches whatever the number of processes."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from cl_bench.images import batches
 from cl_bench.images.images import Images
@@ -209,3 +212,32 @@ def test_shared_memory_that_is_missing_is_none(monkeypatch, tmp_path):
     assert batches._free_shared_memory() == 0
     monkeypatch.setattr(batches, "_SHARED_MEMORY", str(tmp_path))
     assert batches._free_shared_memory() > 0
+
+
+def test_page_locked_batches_are_the_same_batches(monkeypatch):
+    locked = []
+
+    def lock(tensor, device=None):
+        locked.append(tensor)
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lock)
+    (request,) = batches.EvaluationOrder(SAMPLES, len(SAMPLES))
+    before = batches.loader(SAMPLES, [request], TRANSFORM, workers=0).dataset[request]
+    after = pin_memory(before)  # as the loader does where there is a GPU
+    assert type(after) is batches.Batch and type(after.parts[0]) is batches.Part and len(locked) == 4
+    assert after.global_size == before.global_size and after.parts[0].crops is None
+    assert torch.equal(after.parts[0].pixels, before.parts[0].pixels) and torch.equal(after.labels, before.labels)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (12, 9)], ids=["of the size that is read", "of another size"])
+def test_nothing_waits_for_a_value_that_a_device_computes(monkeypatch, size):
+    """Tensors on the device `meta` have no values, so whoever asks for one fails."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # which does not know `meta`
+    pixels, crops = torch.zeros(2, *size, 3, dtype=torch.uint8), torch.tensor([[0, 0, 8, 8]] * 2)
+    part = batches.Part(pixels, None, torch.arange(2))
+    batch = batches.Batch([part], torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.int64), 2)
+    there = batches.on_device(batch, torch.device("meta"))
+    assert {tensor.device.type for tensor in (*there.parts[0][::2], *there[1:3])} == {"meta"}
+    assert batches.to_images(there, TRANSFORM).shape == (2, 3, 8, 8)
+    assert TRANSFORM(pixels.to("meta"), crops.to("meta")).device.type == "meta"

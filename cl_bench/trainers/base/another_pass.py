@@ -35,7 +35,7 @@ def another_pass(
     """
     limit = None if enough is None else -(-enough // batch_size)
     order = batches.TrainingOrder(samples, batch_size, seed, task=0, limit=limit)
-    images = batches.loader(samples, order, transform, workers=None)
+    images = batches.loader(samples, order, transform, workers=None, for_gpu=device.type == "cuda")
     torch.manual_seed(seed)  # for encoders with random parts
     silent = not (distributed.is_main() and sys.stdout.isatty())
     for batch in track(images, title, transient=True, disable=silent):
