@@ -296,10 +296,10 @@ def test_the_others_compose_and_are_made_as_far_as_data_and_weights_are_there(
 
 
 def test_settings_in_the_text_compose(hydra):
-    """Some belong to another scenario, or to CMM, and to others a seed or a number of processes has to be said."""
+    """Some belong to another scenario, head or trainer; with others, a seed or a number of processes has to be said."""
     scenarios = ("scenario=folder", "scenario=mini_eight")
     mergers = ("merger=opcm", "merger=svc", "merger=average", "merger=adamerging")
-    others = ("trainer=cmm", "trainer=ewc", *mergers, *scenarios, "logger.save_dir=log")
+    others = ("trainer=cmm", "trainer=ewc", "head=linear", *mergers, *scenarios, "logger.save_dir=log")
     surroundings = (*(("config", other) for other in others), ("merge",))
     found = documented.settings()
     assert len(found) >= 20
