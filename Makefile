@@ -189,7 +189,7 @@ IMAGES ?= 200
 NAME = $(notdir $(abspath $(ROOT)))
 PHOTOS = $(BIN)/python run.py scenario=$(SCENARIO) dataset.root=report/photographs/$(NAME)
 PHOTOS_OF_3_SEEDS = independent_magmax sequential_magmax joint sequential_last $(foreach merger,average ties opcm, \
-	sequential_$(merger) independent_$(merger)) zero_shot
+	sequential_$(merger) independent_$(merger)) zero_shot ranpac
 PHOTOS_OF_1_SEED = tangent_magmax $(addprefix cmm,_without_tangent _without_second_moments _without_refinement) cmm
 photo%: export OMP_NUM_THREADS = 1
 photo-settings-tangent: MORE = merger=last,magmax

@@ -22,6 +22,7 @@ from cl_bench.runtime.errors import UserError
 Tried = Mapping[tuple[str, float, str], Mapping[float, float]]
 """By trainer, rate and merger: the mean accuracy of each λ over seeds."""
 
+_UNTRAINED = ("zero_shot", "ranpac")
 _RATE_OF = {"joint": "sequential", "cmm": "tangent", "cmm_without_tangent": "sequential"}
 
 
@@ -31,7 +32,7 @@ def settings(folder: Path, method: str) -> list[str]:
     Raises:
         UserError: Its rate was not tried.
     """
-    if method == "zero_shot":
+    if method in _UNTRAINED:
         return []
     tried, trainer = tried_in(read_all(folder)), trainer_of(method)
     if not any(name == trainer for name, _, _ in tried):

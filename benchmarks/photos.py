@@ -67,7 +67,8 @@ _QUESTIONS = (
     ("Is MagMax better than a plain average of the same weights", "sequential_magmax", "sequential_average"),
     ("Is it better than TIES", "sequential_magmax", "sequential_ties"),
     ("Is it better than OPCM", "sequential_magmax", "sequential_opcm"),
-    ("Is it better than no training at all", "sequential_magmax", "simplecil"),
+    ("Is it better than class means without any training", "sequential_magmax", "simplecil"),
+    ("Is it better than RanPAC, which trains no encoder either", "sequential_magmax", "ranpac"),
     ("Is CMM better than MagMax", "cmm", "sequential_magmax"),
     ("Is it better than CMM without the tangent space", "cmm", "cmm_without_tangent"),
     ("Is it better than CMM without second moments", "cmm", "cmm_without_second_moments"),
@@ -134,6 +135,7 @@ def _findings(results: Sequence[Result]) -> str:
 
 _REFERENCES = {
     "simplecil": "without any training (SimpleCIL)",
+    "ranpac": "with RanPAC's regression on the same features",
     "sequential_last": "after plain sequential fine-tuning",
     "sequential_magmax": "with its weights merged by MagMax",
     "cmm": "with CMM",

@@ -98,6 +98,7 @@ CHOSEN = {
     "cmm": "optim.lr=0.003",
     "cmm_without_refinement": "optim.lr=0.003",
     "zero_shot": "",
+    "ranpac": "",
 }
 
 
