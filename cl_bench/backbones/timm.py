@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import timm
 import torch
@@ -44,12 +44,17 @@ class Timm(Backbone):
     def __init__(
         self,
         model: str,
-        pretrained: Literal[True] | str,
+        pretrained: bool | str,
         size: Annotated[int, Field(ge=1)] | None = None,
         resampling: Resampling = "batched",
         projection: str | None = None,
     ) -> None:
         _check_name(model)
+        if not pretrained:
+            raise UserError(
+                f"backbone.pretrained={str(pretrained).lower()}: an encoder has to know something before any task; "
+                "name the path of a file of weights, or true for those that timm publishes."
+            )
         options = {} if size is None or not _has_fixed_size(model) else {"img_size": size}
         net = (
             _published(model, options) if pretrained is True else _local(model, Path(pretrained).expanduser(), options)

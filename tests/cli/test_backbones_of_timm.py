@@ -77,7 +77,11 @@ def test_published_weights_come_from_the_hub_or_one_message_says_how(
         (("trainer=lora",), "trainer=lora adapts linear layers and attentions, of which the encoder has none"),
         (("backbone.projection=proj",), "backbone.projection=proj is no parameter of the image encoder of test_eff"),
         (("trainer=cmm", "trainer.refined=nope"), "trainer.refined=nope is no parameter of the image encoder"),
-        (("backbone.pretrained=false",), "backbone.pretrained=False does not fit"),
+        (
+            ("backbone.pretrained=false",),
+            "backbone.pretrained=false: an encoder has to know something before any task",
+        ),
+        (("backbone.pretrained=null",), "backbone.pretrained=None does not fit"),
         (("backbone.size=0",), "backbone.size=0 does not fit"),
         (("backbone.model=tiny_vit",), "backbone.model=tiny_vit is not a model of timm"),
     ],
