@@ -77,7 +77,7 @@ def fed(model: str, device: torch.device, folder: Path, images: int) -> Fed:
     samples, batch = _cached_images(folder, images), 128
     order = batches.TrainingOrder(samples, batch, 0, 0, epochs=_ROUNDS + 1)
     ends = [time.perf_counter()]
-    loader = batches.loader(samples, order, transform, workers=None)
+    loader = batches.loader(samples, order, transform, None, for_gpu=device.type == "cuda")
     for number, found in enumerate(loader, start=1):
         batches.to_images(batches.on_device(found, device), transform)
         if number % order.steps_per_epoch == 0:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks import gpu_models
-from cl_bench.callbacks import FiniteLoss, StepSeeds
+from cl_bench.callbacks import FiniteLoss, MergeAndEvaluate, StepSeeds
 from cl_bench.images import batches
 from cl_bench.images.batches import Batch
 from cl_bench.runtime.cores import available_cores
@@ -93,22 +93,24 @@ def trained(
     devices = gpu_models.devices(device.type, way)
     given = gpu_models.given(model, batch_size, devices.compile)
     scenario, trainer = gpu_models.scenario(images), kind(given)
-    weights, clock = trainer.weights(), None
+    weights, clock, learned = trainer.weights(), None, list[tuple[Any, Any]]()
     for task in (1,) if kind is Sequential else (0, 1):
         experience, limit = scenario.train_stream[task], 2 if task == 0 else None
         order = batches.TrainingOrder(experience.samples, batch_size, 0, task, 1 if limit else 10**4, limit)
         trainer.begin_task(weights, experience, order.steps)
         callbacks: list[pl.Callback] = [StepSeeds(0, task, 0), FiniteLoss(task + 1)]
-        loader = batches.loader(experience.samples, order, given.transform, workers=None)
-        if task == 1:
+        loader = batches.loader(experience.samples, order, given.transform, None, for_gpu=device.type == "cuda")
+        if task == 0:
+            callbacks.append(MergeAndEvaluate(lambda: None, lambda trainer: learned.append(trainer.end_task())))
+        else:
             # Compiled code meets the batch that ends an epoch, which is smaller, and may be made once more for it.
             clock = Clock(device, order.steps_per_epoch + _WARM if devices.compile else _WARM, seconds)
             callbacks.append(_Ticks(clock))
         with devices.products():
             devices.trainer(given.optimization.gradient_clip, callbacks).fit(trainer, loader)
-            if task == 0:
-                weights, left = trainer.end_task()
-                trainer.remember(experience, weights, left)
+        if task == 0:
+            weights = learned[0][0]
+            trainer.remember(experience, *learned[0])
     assert clock is not None
     return clock.pace()
 
