@@ -167,7 +167,8 @@ rounds.
 `trainer=sequential` as a run does it: {images:,} images of 32 × 32 a task, cropped and enlarged on the device, in
 batches of {batch}. A share of the peak counts the products of one forward and one backward pass, by
 `torch.utils.flop_counter`. Warm-up: what the first steps take beyond their share, most of it compiling where there is
-any. It is paid back after so many steps, beside bf16 without compiling; a run of CIFAR100/20 has {steps:,}.
+any. It is paid back after so many steps, beside bf16 without compiling; a run of CIFAR100/20 has {steps:,}. In float32,
+the patch embedding is computed in TF32 where the card has it, which is PyTorch's default for convolutions.
 
 {training}
 ## Trainers

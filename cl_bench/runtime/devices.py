@@ -38,7 +38,8 @@ class Devices:
         devices: How many on each node, with one process each; `auto` takes all.
         nodes: Machines that share a run, which is started on each of them: see `cl_bench.launching.nodes`.
         precision: Of training and evaluation.
-        matmul_precision: Of products of float32 matrices in training and evaluation; merging does not change.
+        matmul_precision: Of products of float32 matrices in training and evaluation; merging does not change. On
+            GPUs that have TF32, convolutions, such as the patch embedding, use it either way: PyTorch's default.
         compile: Whether the encoder goes through `torch.compile`.
         workers: Processes per device that fetch images; 0: the training process does. None: 0 for images in arrays, up
             to eight for others.
