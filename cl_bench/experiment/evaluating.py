@@ -20,11 +20,12 @@ log = logging.getLogger(__name__)
 
 def evaluate_pretrained(run: Run) -> None:
     """Evaluates θ₀: the zero-shot row, which stays empty where no class has a row of the head yet."""
-    if run.arrived is not None:
-        run.rows.append(MatrixRow([], None))
-        return
-    counts, scalings = counted(run, run.evaluator, run.parts.pretrained), len(run.parts.scalings)
+    scalings = len(run.parts.scalings)
     retained = [counted(run, run.retention, run.parts.pretrained)] * scalings if run.retention else []
+    if run.arrived is not None:
+        run.rows.append(MatrixRow([], None, retained))
+        return
+    counts = counted(run, run.evaluator, run.parts.pretrained)
     _note(run, MatrixRow([counts] * scalings, None, retained), "zero-shot")
 
 

@@ -88,6 +88,17 @@ def test_other_trainers_and_rules_run_with_class_means(run_py, tmp_path, options
     assert _result(tmp_path)["accuracy"]["task_aware"] > 50
 
 
+def test_data_sets_that_are_never_trained_on_keep_their_heads_of_words(run_py, tmp_path):
+    kept = {}
+    for head in ("zero_shot", "prototypes"):
+        folder = tmp_path / head
+        shown = run_py(*QUICK, f"head={head}", "evaluation.retention=[glyphs]", f"hydra.run.dir={folder}")
+        assert shown.returncode == 0, shown.stderr
+        kept[head] = _result(folder)["retention"]["matrix"]
+    assert kept["prototypes"][0] == kept["zero_shot"][0]  # of θ₀, which both begin with
+    assert len(kept["prototypes"]) == 3 and None not in kept["prototypes"][-1]
+
+
 def test_classes_that_are_still_to_come_compete_with_none():
     stream = domains()
     arrival = first_arrivals(stream)
