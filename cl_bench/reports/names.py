@@ -94,7 +94,7 @@ def method_of(result: Mapping[str, Any]) -> str:
 
 def is_simplecil(choices: Mapping[str, Any]) -> bool:
     """Whether θ₀ answers with class means, which nothing else in a record's method says."""
-    return choices["trainer"] == "zero_shot" and choices.get("head") == "prototypes"
+    return choices.get("trainer") == "zero_shot" and choices.get("head") == "prototypes"
 
 
 def row_name(result: Mapping[str, Any]) -> str:

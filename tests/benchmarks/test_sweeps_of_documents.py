@@ -16,8 +16,8 @@ BY_THE_MAKEFILE = {
     "trainer": {"tangent", "cmm"},
 }
 
-# What reads weights learns nothing, and rules by name are other rules.
-LEFT_OUT = {"trainer": {"imported", "finished"}, "merger": {"by_name"}}
+# What reads weights learns nothing, RanPAC has another head, and rules by name are other rules.
+LEFT_OUT = {"trainer": {"imported", "finished", "ranpac"}, "merger": {"by_name"}}
 
 
 def swept(group, *folders):
