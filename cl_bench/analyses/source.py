@@ -22,9 +22,11 @@ NEEDS = (
 
 def describe(record: Record) -> dict[str, Any]:
     """Describes a run for its analyses: enough to name it, and to see later whether it is still the same run."""
-    config = record["config"]
+    config, choices = record["config"], {group: record["choices"][group] for group in ("trainer", "merger")}
+    if (head := record["choices"].get("head", "zero_shot")) != "zero_shot":  # which earlier versions do not name
+        choices["head"] = head
     return {
-        "choices": {group: record["choices"][group] for group in ("trainer", "merger")},
+        "choices": choices,
         "scenario": {key: record["scenario"][key] for key in ("name", "kind")},
         "images": sorted(data["images"] for data in record["datasets"]),
         "method": config.get("method"),
@@ -45,5 +47,5 @@ def kind(source: Source) -> str:
     """
     merger = {key: value for key, value in source["merger"].items() if key != "scaling"}
     merger_counts = source["trainer"].get("starts_from") == "merged"
-    images = [source["scenario"]["name"], source["images"]]
-    return json.dumps([*images, source["trainer"], merger if merger_counts else None], sort_keys=True)
+    images, head = [source["scenario"]["name"], source["images"]], source["choices"].get("head")
+    return json.dumps([*images, head, source["trainer"], merger if merger_counts else None], sort_keys=True)

@@ -42,6 +42,7 @@ def make_trainer(
         keep=settings.merger.requires,
         head_arrives=head.arrival is not None,
         head_lr=head.lr,
+        seed=settings.seed,
     )
     trainer = part(config, "trainer", TaskTrainer, given=given)
     rehearsal.trainer(trainer)

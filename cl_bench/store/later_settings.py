@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _OWN = "cl_bench.mergers."
-_ZERO_SHOT = {"_target_": "cl_bench.heads.ZeroShot"}
+ZERO_SHOT = {"_target_": "cl_bench.heads.ZeroShot"}
+"""The head of records that do not name one."""
 _FLOAT32 = ("matmul_precision", "highest")
 
 
@@ -14,7 +15,7 @@ def without_later(config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: Plain data.
     """
-    kept = {name: value for name, value in config.items() if not (name == "head" and value == _ZERO_SHOT)}
+    kept = {name: value for name, value in config.items() if not (name == "head" and value == ZERO_SHOT)}
     if isinstance(lightning := config.get("lightning"), Mapping):
         kept["lightning"] = {key: value for key, value in lightning.items() if (key, value) != _FLOAT32}
     return {**kept, "merger": as_before(config.get("merger"))}

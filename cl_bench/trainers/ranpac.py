@@ -39,8 +39,7 @@ class RanPAC(TaskTrainer):
 
     Args:
         given: What every trainer is given.
-        projection_size: M.
-        seed: Of P, and of which images choose the ridge.
+        projection_size: M. The run's seed decides P, and which images choose the ridge.
         starts_from: Without effect.
 
     Raises:
@@ -55,16 +54,15 @@ class RanPAC(TaskTrainer):
         self,
         given: Given,
         projection_size: Annotated[int, Field(ge=1)] = 10_000,
-        seed: Annotated[int, Field(ge=0)] = 0,
         starts_from: StartsFrom = "previous",
     ) -> None:
         if not given.head_arrives:
             raise UserError("trainer=ranpac makes a classifier as classes arrive: leave out head=zero_shot.")
         classes, width = given.head.shape
-        projected = Projected(given.encoder, width, projection_size, seed)
+        projected = Projected(given.encoder, width, projection_size, given.seed)
         head = torch.zeros(classes, projection_size, dtype=given.head.dtype)
         super().__init__(replace(given, encoder=projected, head=head), starts_from)
-        self._seed = seed
+        self._seed = given.seed
         self._seen = list[tuple[Tensor, Tensor]]()  # each task's features and labels
 
     def load(self, weights: Weights) -> None:

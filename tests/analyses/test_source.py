@@ -8,6 +8,7 @@ import pytest
 from cl_bench.analyses.__main__ import _is_there
 from cl_bench.analyses.selection import has_all_parts, representatives, trained_otherwise
 from cl_bench.analyses.source import SCHEMA, describe
+from cl_bench.reports.names import trainer_label
 
 
 def record(trainer="sequential", merger="magmax", seed=1, split="test", starts_from="previous", **merger_settings):
@@ -39,6 +40,15 @@ def test_one_run_stands_for_all_seeds_and_mergers_of_a_trainer():
         "d": record("independent"),
     }
     assert chosen(records) == ["b", "d"]
+
+
+def test_a_run_of_another_head_stands_for_itself_and_is_called_by_it():
+    words, means = record(), record()
+    means["choices"]["head"] = "prototypes"
+    assert chosen({"a": words, "b": means}) == ["a", "b"]
+    assert describe({**words, "choices": {**words["choices"], "head": "zero_shot"}}) == describe(words)
+    means["choices"]["trainer"] = "zero_shot"
+    assert trainer_label(describe(means)) == "SimpleCIL"
 
 
 def test_where_tasks_start_from_the_merged_weights_the_merger_counts_but_not_its_scaling():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from cl_bench.runtime import seeds
@@ -28,7 +29,7 @@ def _hidden(samples):
 
 @pytest.mark.parametrize("per_class", [5, 30])  # fewer images than M, and more
 def test_heads_are_those_of_a_naive_regression_on_all_images_so_far(per_class):
-    trainer, stream = RanPAC(small_given(head_arrives=True), SIZE, SEED), scenario(per_class=per_class)
+    trainer, stream = RanPAC(small_given(head_arrives=True, seed=SEED), SIZE), scenario(per_class=per_class)
     seen, labels = [], []
     for number, experience in enumerate(stream.train_stream):
         samples = experience.samples
@@ -67,6 +68,14 @@ def test_a_stopped_run_goes_on_from_stored_features_and_ends_alike(run_py, tmp_p
     assert first["matrix"] == second["matrix"]
     assert first["matrix"]["task_agnostic"][0] == [None, None]
     assert first["accuracy"]["task_agnostic"] > 50
+
+
+def test_seeds_draw_other_projections_and_are_one_row_of_a_table(run_py, tmp_path):
+    shown = run_py("-m", *QUICK, "seed=1,2", f"hydra.sweep.dir={tmp_path}/sweep")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.rstrip().count("±") >= 1 and "trainer.seed" not in shown.stdout
+    heads = [load_file(path)["head"] for path in sorted(tmp_path.glob("store/streams/*/task_000.safetensors"))]
+    assert len(heads) == 2 and not torch.allclose(*heads)
 
 
 @pytest.mark.slow

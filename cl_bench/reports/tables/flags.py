@@ -5,7 +5,7 @@ is flagged if it departs from what more than half of the runs there have; where 
 flagged, because nobody can say which ones are odd.
 
 - Neither method nor scenario brings them, so they are compared over the whole table: batch size, precision, limits,
-  backbone, device, versions.
+  backbone, head, device, versions.
 - The method brings them: the settings of its trainer and merger, compared along its row.
 - The scenario brings them: epochs, number of tasks, order of arrival, images and the words for them, compared down its
   column.
@@ -24,6 +24,7 @@ from typing import Any
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun
 from cl_bench.reports.settings import Settings, class_names, flattened
+from cl_bench.store.later_settings import ZERO_SHOT
 
 _VERSIONS = ("cl_bench", "torch", "open_clip_torch")
 
@@ -55,7 +56,7 @@ def _departures(
 def _general_settings(result: Result) -> Settings:
     config = result["config"]
     always = {
-        **flattened({"backbone": config.get("backbone", {})}),
+        **flattened({"backbone": config.get("backbone", {}), "head": config.get("head", ZERO_SHOT)}),
         "device": result.get("devices", {}).get("kind"),
         "running_statistics": config.get("running_statistics", "pretrained"),
         **{name: result.get("versions", {}).get(name) for name in _VERSIONS},

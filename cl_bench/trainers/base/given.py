@@ -21,6 +21,7 @@ class Given:
         keep: Names of the statistics that the merger needs, see `cl_bench.trainers.statistics`.
         head_arrives: Whether classes get their rows when they arrive, so that before a task some have none yet.
         head_lr: Learning rate of the rows of a task's new classes; None: rows are not trained.
+        seed: Of the run, for what a trainer draws once for all tasks; torch itself is seeded anew for each task.
     """
 
     encoder: nn.Module
@@ -31,3 +32,4 @@ class Given:
     keep: frozenset[str] = frozenset()
     head_arrives: bool = False
     head_lr: float | None = None
+    seed: int = 0

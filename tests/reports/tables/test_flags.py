@@ -39,6 +39,7 @@ def test_rates_of_scenarios_and_methods_and_orders_of_seeds_are_not_flagged():
         ("lightning.matmul_precision", "high", "matmul_precision high"),
         ("lightning.limit_train_batches", 3, "limit_train_batches 3"),
         ("backbone.model", "ViT-B-32", "backbone.model ViT-B-32"),
+        ("head._target_", "cl_bench.heads.Prototypes", "head._target_ cl_bench.heads.Prototypes"),
         ("optim.epochs", 1, "epochs 1"),
         ("optim.lr", 1e-3, "lr 0.001"),
         ("optim.optimizer.weight_decay", 0.0, "optimizer.weight_decay 0.0"),
