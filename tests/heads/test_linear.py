@@ -7,6 +7,12 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from cl_bench.analyses.opened_run import open_run
+from cl_bench.experiment.evaluating import evaluate, evaluate_pretrained
+from cl_bench.experiment.learning import learn
+from cl_bench.experiment.merging import merge
+from cl_bench.experiment.record import write_result
+from cl_bench.experiment.state import begin
 from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime.devices import Devices
@@ -95,6 +101,21 @@ def test_a_run_stores_the_rows_and_another_one_reuses_them(run_py, tmp_path):
     for name in ("accuracy", "matrix", "metrics", "finetuned", "images_without_row"):
         assert records[0][name] == records[1][name]
     assert len(list((tmp_path / "store").glob("streams/*/*head*"))) == 2
+
+
+def test_a_run_is_evaluated_and_analysed_with_the_rows_that_tasks_left(configure, tmp_path):
+    run = begin(configure(*SHORT, FEW_IMAGES, "head=linear"))
+    evaluate_pretrained(run)
+    for task in run.tasks:
+        learned = learn(run, task)
+        merge(run, task, learned)
+        evaluate(run, task, learned)
+        classes, rows = (learned.statistics["head"][name] for name in ("classes", "rows"))
+        assert torch.equal(run.arrived.rows[classes], rows)
+        assert run.arrived.known.nonzero().flatten().tolist() == sorted({*classes.tolist(), *range(5 * task.number)})
+        assert not torch.allclose(rows, run.parts.head.rows[classes])
+    write_result(run, tmp_path)
+    assert torch.equal(open_run(tmp_path / "result.json").parts.head.rows, run.arrived.rows)
 
 
 @pytest.mark.slow
