@@ -76,7 +76,7 @@ def main() -> None:
         speed = rate()
         for tasks in sorted(args.tasks):
             of_block = _costs(args, blocks[: tasks + 1], {})
-            tables.append(f"## One block, {tasks} models\n\n{_table(of_block)}\n{_products(of_block, tasks, speed)}")
+            tables.append(f"## One block, {tasks} models\n\n{_table(of_block)}{_products(of_block, tasks, speed)}")
             of_model = _costs(args, models[: tasks + 1], _extrapolated(of_block, args.limit))
             tables.append(f"## The whole model, {tasks} models\n\n{_table(of_model)}")
             write_text(args.path, _page(args, speed, tables))  # what is known so far
@@ -124,7 +124,8 @@ def _extrapolated(of_block: Mapping[str, list[_Cost]], limit: float) -> dict[str
     known = {}
     for way, costs in of_block.items():
         if failure := next((cost.failure for cost in costs if cost.failure), ""):
-            known[way] = [_Cost(failure=failure)]
+            over = failure.removeprefix("over ")
+            known[way] = [_Cost(failure=f"≈ over {_BLOCKS * int(over)}" if over != failure else failure)]
         elif (seconds := _BLOCKS * statistics.median(cost.seconds for cost in costs)) > limit:
             known[way] = [_Cost(failure=f"≈ {seconds:.0f}")]
     return known
@@ -190,7 +191,7 @@ def _measure(args: argparse.Namespace, way: str, models: list[Path]) -> _Cost:
         err.seek(0)
         lines, faults = ([line.strip() for line in file if line.strip()] for file in (out, err))
     if status is None:
-        return _Cost(failure=f"over {args.limit:.0f}")
+        return _Cost(failure=f"over {folds * args.limit:.0f}")
     if status:
         return _Cost(failure=(faults or ["killed"])[-1][:80])
     measured = json.loads(lines[-1])
@@ -226,7 +227,7 @@ def _row(way: str, costs: list[_Cost], limit: float) -> list[str]:
 _TEXT = """# What merging costs
 
 Made by `python -m benchmarks.merge`, as `make bench-merge` calls it, on {machine}, which
-multiplied large float32 matrices at {speed:.0f} GFLOP/s. [Benchmarks](benchmarks.md) says more, also of a GPU.
+multiplied large float32 matrices at {speed:.0f} GFLOP/s. [Benchmarks](benchmarks.md) sums it up, and has a GPU.
 
 Models are random, with the names and shapes of CLIP's ViT-B/16 (86,192,640 parameters in float32,
 329 MiB), or of its first block (7,087,872), in safetensors files that are in the system's cache. Medians of {rounds}
@@ -234,7 +235,8 @@ rounds in one run; each measurement is a process of its own, and the ways take t
 seconds, it is the only one, and after {limit:.0f} seconds (`--limit`) it is stopped.{left_out}
 Settings are the defaults of `conf/merger`, and the same for the peers where they have them. ≈ is twelve times one
 block, for what would take over {limit:.0f} seconds on the whole model. DOP does the same for each task from the second
-on, so it is measured with two models, times T - 1.
+on, so it is measured with two models, times T - 1. `adamerging` merges with coefficients that are given; how long it
+takes to learn them is not measured. *Killed*: the system ended the process, for lack of memory as a rule.
 
 Seconds: from the paths of the files to the merged weights in memory, without importing packages. The copy reads every
 file once, into the memory of one model. MiB: the peak of anonymous memory beyond what the process had before; the pages

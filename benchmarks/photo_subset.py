@@ -6,6 +6,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from cl_bench.datasets.releases.listing import images
@@ -28,7 +29,7 @@ def link(root: Path, out: Path, most: int) -> int:
     """
     if most < 1:
         raise UserError(f"IMAGES={most} is no number of images.")
-    found = {Path(folder): images(Path(folder)) for folder, _, _ in os.walk(root)}
+    found = {folder: images(folder) for folder in _folders(root)}
     if not any(found.values()):
         raise UserError(f"{root} is no folder with images below it; name one: make photos ROOT=path/to/images")
     begun = out.with_name(f".{out.name}.begun")
@@ -38,6 +39,14 @@ def link(root: Path, out: Path, most: int) -> int:
     shutil.rmtree(out, ignore_errors=True)
     begun.rename(out)
     return sum(min(len(names), most) for names in found.values())
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Yields all folders below `root`, and those that links there lead to, but for circles."""
+    for name, inside, _ in os.walk(root, followlinks=True):
+        folder = Path(name)
+        inside[:] = [child for child in inside if not folder.resolve().is_relative_to((folder / child).resolve())]
+        yield folder
 
 
 def _spread(names: list[str], most: int) -> list[str]:

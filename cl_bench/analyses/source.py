@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-SCHEMA = 2
+from cl_bench.store.later_settings import ZERO_SHOT
+
+SCHEMA = 3
 """Version of the files that analyses write. It rises when analyses compute something else, or describe the run
-otherwise. 2: the images of the run."""
+otherwise. 2: the images of the run. 3: its backbone and head."""
 
 Record = Mapping[str, Any]
 Source = Mapping[str, Any]
@@ -27,6 +29,8 @@ def describe(record: Record) -> dict[str, Any]:
         choices["head"] = head
     return {
         "choices": choices,
+        "backbone": config.get("backbone"),
+        "head": config.get("head", ZERO_SHOT),
         "scenario": {key: record["scenario"][key] for key in ("name", "kind")},
         "images": sorted(data["images"] for data in record["datasets"]),
         "method": config.get("method"),
@@ -40,12 +44,12 @@ def describe(record: Record) -> dict[str, Any]:
 
 
 def kind(source: Source) -> str:
-    """A text that is the same for runs that differ only in their seed, order of arrival or optimization.
+    """A text that is the same for runs that differ only in their seed, order of arrival or optimization of the encoder.
 
     The merger and its settings other than λ count where tasks start from the merged weights. Elsewhere every merger
     gets the same weights.
     """
     merger = {key: value for key, value in source["merger"].items() if key != "scaling"}
     merger_counts = source["trainer"].get("starts_from") == "merged"
-    images, head = [source["scenario"]["name"], source["images"]], source["choices"].get("head")
-    return json.dumps([*images, head, source["trainer"], merger if merger_counts else None], sort_keys=True)
+    images, encoder = [source["scenario"]["name"], source["images"]], [source["backbone"], source["head"]]
+    return json.dumps([*images, *encoder, source["trainer"], merger if merger_counts else None], sort_keys=True)

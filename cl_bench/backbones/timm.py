@@ -60,6 +60,8 @@ class Timm(Backbone):
             _published(model, options) if pretrained is True else _local(model, Path(pretrained).expanduser(), options)
         )
         look: dict[str, Any] = resolve_model_data_config(net)
+        if pretrained is not True:
+            _warn_of_other_looks(model, look)
         side = size or int(look["input_size"][-1])
         super().__init__(
             model,
@@ -121,7 +123,28 @@ def _local(model: str, path: Path, options: Mapping[str, Any]) -> nn.Module:
     except Exception as error:  # timm's fitting of positions may fail in any way where shapes are others
         raise not_loaded(f"The weights {path} of {model}", error) from error
     del net.pretrained_cfg["state_dict"]  # which every copy of the encoder would copy, too
+    own = net.state_dict()
+    for name, tensor in tensors.items():  # timm would resample patches of another size, too
+        if "patch_embed" in name and name in own and own[name].numel() != tensor.numel():
+            raise UserError(
+                f"The weights {path} are not those of {model}: {name} has the shape {tuple(tensor.shape)} there, and "
+                f"{tuple(own[name].shape)} in the model; see backbone.model and backbone.pretrained."
+            )
     return cast(nn.Module, net)
+
+
+def _warn_of_other_looks(model: str, look: Mapping[str, Any]) -> None:
+    """Warns where the name stands for several pre-trainings, whose images were normalized differently."""
+    if "." in model:
+        return
+    tags = timm.list_models(f"{model}.*", pretrained=True)
+    others = [tag for tag in tags if any(tuple(_configuration(tag)[key]) != look[key] for key in ("mean", "std"))]
+    if others:
+        log.warning(
+            "timm's %s has several weights, of which these take images that are normalized differently: %s. Here the "
+            "mean is %s, and the standard deviation %s. If your file is one of these, name it as backbone.model.",
+            *(model, ", ".join(others), look["mean"], look["std"]),
+        )
 
 
 def _without_classifier(tensors: Mapping[str, Tensor], classifiers: str | tuple[str, ...] | None) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ def accuracies(
     tasks: int,
     kinds: Collection[Kind] = KINDS,
     finetuned: Sequence[Counts | None] = (),
+    comparable: Collection[Kind] = KINDS,
 ) -> dict[str, Any]:
     """Computes accuracies, matrices and metrics in percent, for both kinds: `task_agnostic` and `task_aware`.
 
@@ -26,6 +27,7 @@ def accuracies(
         tasks: T, the number of tasks that each model is evaluated on.
         kinds: The kinds that mean something here; all values of the others are None.
         finetuned: The same rows of each task's weights before merging, for metrics that compare with them.
+        comparable: The kinds whose `finetuned` are counted among the same classes as the last model.
 
     Returns:
         Plain data. `accuracy`: of the last model, over all images together, each with the same weight.
@@ -33,7 +35,7 @@ def accuracies(
         tasks. `metrics`: the metrics of the matrix, see `metrics`.
     """
     matrices = {kind: _matrix(rows, tasks, kind) for kind in kinds}
-    own = {kind: _matrix(finetuned, tasks, kind) if finetuned else None for kind in kinds}
+    own = {kind: _matrix(finetuned, tasks, kind) if finetuned and kind in comparable else None for kind in kinds}
     pooled = {kind: [None if row is None else row.pooled(kind) for row in rows] for kind in kinds}
     nothing = dict.fromkeys(KINDS)
     return {

@@ -36,12 +36,16 @@ def forgetting_max_minus_last(matrix: npt.ArrayLike) -> float | None:
     """How far each task but the last fell from its best: 1/(T-1) Σ_{j<T} (max_{1≤i<T} R[i, j] - R[T, j]).
 
     The best is over all models before the last, including those that had not learned the task yet, but without the
-    zero-shot model. It is negative where the last model is the best.
+    zero-shot model, and without models of before the task's classes arrived. It is negative where the last model is the
+    best.
 
     Source: Chaudhry et al., "Riemannian Walk for Incremental Learning", ECCV 2018, arXiv 1801.10112.
     """
     learned = _after_tasks(matrix, least=2)
-    return None if learned is None else _mean((learned[:-1].max(axis=0) - learned[-1])[:-1])
+    if learned is None:
+        return None
+    not_arrived = np.triu(np.logical_and.accumulate(np.isnan(_array(matrix)))[1:], k=1)
+    return _mean((np.where(not_arrived, -np.inf, learned)[:-1].max(axis=0) - learned[-1])[:-1])
 
 
 def forgetting_first_minus_last(matrix: npt.ArrayLike) -> float | None:
@@ -112,8 +116,8 @@ def stability(matrix: npt.ArrayLike) -> float | None:
 def normalized_accuracy(matrix: npt.ArrayLike, finetuned: npt.ArrayLike | None) -> float | None:
     """The last model's share of what each task's own weights reach: 100 · mean_j R[last, j] / e[j], in percent.
 
-    e[j] is the accuracy on task j of the weights that were fine-tuned on it, with the same head. Where each task starts
-    from the one before, these weights have learned all earlier tasks, too.
+    e[j] is the accuracy on task j of the weights that were fine-tuned on it, with the same head and among the same
+    classes. Where each task starts from the one before, these weights have learned all earlier tasks, too.
 
     Args:
         matrix: R.

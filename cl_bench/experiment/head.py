@@ -168,7 +168,12 @@ def with_words(
 
 
 def check_words(settings: RunSettings, config: Mapping[str, Any], backbone: Backbone) -> None:
-    """Refuses a backbone without the words that a run needs, before its images are prepared."""
+    """Refuses a user's own head, and a backbone without the words that a run needs, before images are prepared."""
+    if (source := type(settings.head_settings).__module__).partition(".")[0] != "cl_bench":
+        raise UserError(
+            f"head._target_={source}.{type(settings.head_settings).__name__}: a head of your own cannot make rows, "
+            "since head= says only where they come from; a classifier of your own is a trainer, see trainers/ranpac.py."
+        )
     if settings.head_settings.from_words:
         with_words(backbone)
     if config.get("retention"):
@@ -208,7 +213,7 @@ def left_out(head: Head, scenario: Scenario, config: Mapping[str, Any]) -> dict[
             + (_remedy(config, dataset, equal) if dataset == other else _remedy_between(dataset, other))
         )
     if scenario.one_label_space and distributed.is_main():
-        _warn_of_shared_names(scenario)
+        _warn_of_shared_names(scenario, "prompts" if head.arrival is None else "training images")
     if found.close and distributed.is_main():
         log.warning(
             "The head's rows are nearly the same for: %s; images of these classes are hard to tell apart.",
@@ -226,8 +231,8 @@ def head_name(config: Mapping[str, Any]) -> str:
     return str(config.get("choices", {}).get("head") or "zero_shot")
 
 
-def _warn_of_shared_names(scenario: Scenario) -> None:
-    """Warns where the task is not known and two data sets have a class of one name, told apart by prompts alone."""
+def _warn_of_shared_names(scenario: Scenario, by: str) -> None:
+    """Warns where the task is not known and two data sets have a class of one name, told apart by their rows alone."""
     owners: dict[str, list[str]] = {}
     for data in scenario.datasets:
         for name in data.class_names:
@@ -235,9 +240,9 @@ def _warn_of_shared_names(scenario: Scenario) -> None:
     shared = [f"{name} ({', '.join(of)})" for name, of in owners.items() if len({*of}) > 1]
     if shared:
         log.warning(
-            "Several data sets have classes of the same name, told apart by their prompts alone; an image counts as "
-            "right only for the class of its own data set: %s",
-            listed(shared),
+            "Several data sets have classes of the same name, told apart by their %s alone; an image counts as right "
+            "only for the class of its own data set: %s",
+            *(by, listed(shared)),
         )
 
 

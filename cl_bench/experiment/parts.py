@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning.loggers import Logger
 from torch import Tensor
 
@@ -80,6 +81,13 @@ class Parts(RunSettings):
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds of accuracy that are reported."""
         return tuple(kind for kind in KINDS if kind not in self.left_out)
+
+    @property
+    def comparable(self) -> tuple[Kind, ...]:
+        """Kinds of accuracy that a task's own weights and the last model have among the same classes."""
+        first, last = self.head.known(1), self.head.known(len(self.scenario.test_stream))
+        same = first is None or last is None or torch.equal(first, last)
+        return KINDS if same else ("task_aware",)
 
     @property
     def deciding(self) -> str:

@@ -81,7 +81,7 @@ def _compose(run: Run, validation: Sequence[float] | None) -> dict[str, Any]:
     reported = scaling_grid.chosen(validation)
     rows = [row.merged[reported] if row.merged else None for row in run.rows]
     number, images = len(parts.scenario.test_stream), run.rows[-1].merged[0].total.tolist()
-    merged = accuracies(rows, number, parts.kinds, run.finetuned)
+    merged = accuracies(rows, number, parts.kinds, run.finetuned, parts.comparable)
     return {
         "choices": config.get("choices", {}),
         "config": {key: value for key, value in config.items() if key != "choices"},
@@ -137,7 +137,8 @@ def _notes_on_head(parts: Parts) -> list[str]:
     if parts.head.arrival is None:
         return []
     name = choice("head", type(parts.head_settings))
-    return [f"{name}: accuracy is among the classes that have arrived, and there is no zero-shot row"]
+    own = "; each expert's own is among all" if parts.has_expert_of_each_task else ""
+    return [f"{name}: accuracy is among the classes that have arrived{own}, so there is none before any task"]
 
 
 def _without_row(parts: Parts, rows: Sequence[Counts | None]) -> list[list[int] | None] | None:
@@ -179,7 +180,7 @@ def _tasks(scenario: Scenario, images: Sequence[int]) -> list[dict[str, Any]]:
 def _finetuned(parts: Parts, rows: Sequence[Counts | None], tasks: int) -> dict[str, Any] | None:
     if not rows:
         return None
-    found = accuracies(rows, tasks, parts.kinds, rows)
+    found = accuracies(rows, tasks, parts.kinds, rows, parts.comparable)
     if parts.experts:  # on the images of all tasks together, they were not evaluated
         found["accuracy"] = dict.fromkeys(KINDS)
         found["accuracy_after_task"] = {

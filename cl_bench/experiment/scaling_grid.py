@@ -46,7 +46,11 @@ def record(run: Run, validation: Sequence[float] | None) -> list[dict[str, Any]]
             "validation": None if validation is None else validation[i],
             "chosen": validation is not None and i == chosen(validation),
             **accuracies(
-                [row.merged[i] if row.merged else None for row in run.rows], _tasks(parts), parts.kinds, run.finetuned
+                [row.merged[i] if row.merged else None for row in run.rows],
+                _tasks(parts),
+                parts.kinds,
+                run.finetuned,
+                parts.comparable,
             ),
         }
         for i, scaling in enumerate(parts.scalings)

@@ -93,7 +93,8 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
         )
     if settings.save_merged and (reason := no_image_tower(trainer)):
         raise UserError(f"save_merged=true: {reason}; leave it out.")
-    if trainer.head_rows.learns and (not trainer.trains or trainer.weights().keys() == {"head"}):
+    untrained = not trainer.trains or isinstance(trainer, Imported) or trainer.weights().keys() == {"head"}
+    if trainer.head_rows.learns and untrained:
         raise UserError(
             f"{choice('trainer', type(trainer))} trains no encoder beside the head's rows, as "
             f"{choice('head', type(settings.head_settings))} has it; choose head=prototypes."

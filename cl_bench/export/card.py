@@ -5,6 +5,7 @@ from typing import Any
 
 from cl_bench.analyses.opened_run import OpenedRun
 from cl_bench.export.models import ExportedModel
+from cl_bench.store.later_settings import ZERO_SHOT
 
 FACTS = "cl_bench.json"
 """The name of the file of facts; `trainer=imported` looks for it, and so does `--overwrite`."""
@@ -20,6 +21,7 @@ def facts(run: OpenedRun, model: ExportedModel) -> dict[str, Any]:
         "cl_bench": version("cl_bench"),
         "our_split": all(expert.ours for expert in run.parts.experts),
         "backbone": run.parts.backbone.name,
+        "head": record["config"].get("head", ZERO_SHOT),
         "scenario": record["scenario"]["name"],
         "task": model.task,
         "datasets": [data["name"] for data in record["datasets"]],
@@ -32,6 +34,16 @@ def facts(run: OpenedRun, model: ExportedModel) -> dict[str, Any]:
     }
 
 
+def _head(run: OpenedRun) -> str:
+    """Where the rows come from that features were compared with."""
+    if run.parts.head.arrival is None:
+        return "The\ntext encoder is that of the pre-trained model."
+    return (
+        "The\nrows that its features were compared with were made of training images, and are not in this folder: with "
+        "rows\nmade of words, accuracies are others."
+    )
+
+
 def card(run: OpenedRun, model: ExportedModel) -> str:
     """The content of `README.md`, a model card of the hub."""
     record, name = run.record, run.parts.backbone.name
@@ -41,6 +53,7 @@ def card(run: OpenedRun, model: ExportedModel) -> str:
         "data sets": ", ".join(data["name"] for data in record["datasets"]),
         "tasks": len(record["tasks"]),
         "trainer": choices.get("trainer") or record["config"]["trainer"]["_target_"],
+        "head": choices.get("head", "zero_shot"),
         "seed": record["seed"],
         "stream": record["fingerprint"],
     }
@@ -55,8 +68,7 @@ pipeline_tag: image-feature-extraction
 
 # {record["scenario"]["name"]}: {model.folder}
 
-The image encoder of CLIP {name}: {what}, written by `cl-bench export` of cl_bench {version("cl_bench")}. The
-text encoder is that of the pre-trained model.
+The image encoder of CLIP {name}: {what}, written by `cl-bench export` of cl_bench {version("cl_bench")}. {_head(run)}
 
 | | |
 | --- | --- |

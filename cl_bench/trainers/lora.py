@@ -81,6 +81,7 @@ class LoRA(TaskTrainer):
         self._adapted = self._adapt()
         if resumed:
             self._resumed, self.within_task = resumed, dict(resumed.within_task)
+            self.head_rows.begin(self.head, self.class_masks, self.within_task)
             self.encoder.load_state_dict(resumed.weights, strict=False)
         if not self._logged:
             log.info("lora: a task learns %s numbers", f"{sum(p.numel() for p in self.trained().values()):,}")
@@ -88,7 +89,7 @@ class LoRA(TaskTrainer):
 
     def unfinished(self, step: int, seconds: float) -> UnfinishedTask:
         """Returns the adapters alone after `step` steps, since all else is as the task began."""
-        return UnfinishedTask.after(step, seconds, self.trained(), self.within_task, self.trainer.optimizers[0])
+        return self._after(step, seconds, self.trained())
 
     def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Takes the adapters out and adds the updates to the weights."""

@@ -1,9 +1,9 @@
 """Random projections and ridge regression."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar, TypeAlias, cast
 
 import torch
 from pydantic import Field
@@ -20,6 +20,8 @@ from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 _RIDGES = 10.0 ** torch.arange(-8, 9, dtype=torch.float64)
 _AT_ONCE = 4096  # images
 _FITTED = 0.8  # share of a task's images; the others choose the ridge
+
+_Made: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class RanPAC(TaskTrainer):
@@ -76,7 +78,7 @@ class RanPAC(TaskTrainer):
         """Returns the head after the task, and the task's features, (N, D), and labels."""
         features, labels = self._features(), self._samples.labels
         place = seeds.generator(self._seed, len(self._seen), "ridge")
-        ridge = chosen_ridge(self._hidden(features), self._wanted(labels), place)
+        ridge = chosen_ridge(features, labels, self._hidden, self._wanted, place)
         every = [torch.cat(parts) for parts in zip(*self._seen, (features, labels), strict=True)]
         head = self._regression(every[0], every[1], ridge).T.to(self.head.dtype).cpu().contiguous()
         return {"head": head}, {"features": {"features": features, "labels": labels}}
@@ -95,12 +97,7 @@ class RanPAC(TaskTrainer):
             kernel.diagonal().add_(ridge)
             of_images: Tensor = torch.linalg.solve(kernel, self._wanted(labels))
             return hidden.T @ of_images
-        gram = torch.zeros(size, size, dtype=torch.float64, device=self.device)
-        sums = gram.new_zeros(size, len(self.head))
-        for some, theirs in zip(features.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True):
-            hidden = self._hidden(some)
-            gram.addmm_(hidden.T, hidden)
-            sums.addmm_(hidden.T, self._wanted(theirs))
+        gram, sums = _sums(_in_parts(features, labels, self._hidden, self._wanted))
         gram.diagonal().add_(ridge)
         found: Tensor = torch.linalg.solve(gram, sums)
         return found
@@ -160,23 +157,47 @@ class Projected(nn.Module):
         return functional.relu(features @ self.projection.to(features.dtype))
 
 
-def chosen_ridge(hidden: Tensor, wanted: Tensor, generator: torch.Generator) -> float:
+def chosen_ridge(features: Tensor, labels: Tensor, hidden: _Made, wanted: _Made, generator: torch.Generator) -> float:
     """The ridge whose regression on most of the images has the smallest squared error on the others.
 
     Args:
-        hidden: (N, M) of one task.
-        wanted: (N, C) one-hot labels.
+        features: (N, D) of one task.
+        labels: (N,)
+        hidden: Makes (n, M) of (n, D) features.
+        wanted: Makes (n, C), one-hot, of (n,) labels.
         generator: Shuffles the images.
     """
-    order = torch.randperm(len(hidden), generator=generator).to(hidden.device)
+    order = torch.randperm(len(features), generator=generator)
     number = max(1, int(_FITTED * len(order)))
     fitted, held_out = order[:number], order[number:] if len(order) > 1 else order
-    rows, columns = hidden[fitted].shape
+    parts = _in_parts(features[fitted], labels[fitted], hidden, wanted)
     # Whatever the ridge, one eigendecomposition will do: of the smaller of H Hᵀ and Hᵀ H.
-    kernel = hidden[fitted] @ hidden[fitted].T if rows <= columns else hidden[fitted].T @ hidden[fitted]
-    target = wanted[fitted] if rows <= columns else hidden[fitted].T @ wanted[fitted]
-    seen = hidden[held_out] @ hidden[fitted].T if rows <= columns else hidden[held_out]
+    few = number <= hidden(features[:1]).shape[1]
+    if few:
+        inputs, targets = (torch.cat(each) for each in zip(*parts, strict=True))
+        kernel = inputs @ inputs.T
+    else:
+        kernel, targets = _sums(parts)
     values, vectors = torch.linalg.eigh(kernel)
-    left, right, values = seen @ vectors, vectors.T @ target, values.clamp(min=0)[:, None]
-    errors = [((left @ (right / (values + ridge)) - wanted[held_out]) ** 2).mean() for ridge in _RIDGES.tolist()]
-    return float(_RIDGES[int(torch.stack(errors).argmin())])
+    right, values = vectors.T @ targets, values.clamp(min=0)[:, None]
+    errors = values.new_zeros(len(_RIDGES))
+    for others, truth in _in_parts(features[held_out], labels[held_out], hidden, wanted):
+        left = (others @ inputs.T if few else others) @ vectors
+        errors += torch.stack([((left @ (right / (values + ridge)) - truth) ** 2).sum() for ridge in _RIDGES.tolist()])
+    return float(_RIDGES[int(errors.argmin())])
+
+
+def _in_parts(features: Tensor, labels: Tensor, hidden: _Made, wanted: _Made) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields H and Y, (n, M) and (n, C), of so many images at once that a large task fits into memory."""
+    for some, theirs in zip(features.split(_AT_ONCE), labels.split(_AT_ONCE), strict=True):
+        yield hidden(some), wanted(theirs)
+
+
+def _sums(parts: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Hᵀ H and Hᵀ Y, over all parts."""
+    hidden, wanted = next(parts)
+    gram, sums = hidden.T @ hidden, hidden.T @ wanted
+    for more, theirs in parts:
+        gram.addmm_(more.T, more)
+        sums.addmm_(more.T, theirs)
+    return gram, sums

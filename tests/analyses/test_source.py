@@ -1,5 +1,6 @@
 """Which runs stand for others."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -44,9 +45,12 @@ def test_one_run_stands_for_all_seeds_and_mergers_of_a_trainer():
 
 def test_a_run_of_another_head_stands_for_itself_and_is_called_by_it():
     words, means = record(), record()
-    means["choices"]["head"] = "prototypes"
+    means["choices"]["head"], means["config"]["head"] = "prototypes", {"_target_": "cl_bench.heads.Prototypes"}
     assert chosen({"a": words, "b": means}) == ["a", "b"]
     assert describe({**words, "choices": {**words["choices"], "head": "zero_shot"}}) == describe(words)
+    faster, larger = copy.deepcopy(means), copy.deepcopy(words)
+    faster["config"]["head"]["lr"], larger["config"]["backbone"] = 1.0, {"model": "ViT-L-14"}
+    assert chosen({"a": words, "b": means, "c": faster, "d": larger}) == ["a", "b", "c", "d"]
     means["choices"]["trainer"] = "zero_shot"
     assert trainer_label(describe(means)) == "SimpleCIL"
 

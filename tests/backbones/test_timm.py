@@ -93,6 +93,25 @@ def test_images_look_as_the_models_own_configuration_says(vit, tmp_path):
     assert torch.allclose(found[1], (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225]))
 
 
+def test_a_name_of_several_models_that_see_images_differently_is_warned_of(tmp_path, caplog):
+    file = written(random_model("vit_tiny_patch16_224", num_classes=0), tmp_path / "tiny.safetensors")
+    Timm("vit_tiny_patch16_224", file)  # all of its weights were trained with the same normalization
+    assert "normalized differently" not in caplog.text
+    file = written(random_model("vit_small_patch16_224", num_classes=0), tmp_path / "small.safetensors")
+    Timm("vit_small_patch16_224", file)
+    assert "vit_small_patch16_224.dino" in caplog.text and "mean is (0.5, 0.5, 0.5)" in caplog.text
+    caplog.clear()
+    white = torch.full((1, 224, 224, 3), 255, dtype=torch.uint8)
+    assert Timm("vit_small_patch16_224.dino", file).transform(white).max() > 2  # (1 - 0.406) / 0.225
+    assert "normalized differently" not in caplog.text
+
+
+def test_weights_for_patches_of_another_size_are_refused(tmp_path):
+    file = written(random_model("vit_small_patch16_224", num_classes=0), tmp_path / "p16.safetensors")
+    with pytest.raises(UserError, match=r"patch_embed.proj.weight has the shape \(384, 3, 16, 16\) there"):
+        Timm("vit_small_patch32_224", file)
+
+
 def test_another_size_resamples_position_embeddings_as_timm_does(vit):
     backbone = Timm("test_vit", vit[1], size=32)
     theirs = timm.create_model("test_vit", num_classes=0, img_size=32)

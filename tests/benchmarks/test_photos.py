@@ -42,6 +42,16 @@ def test_a_part_of_each_folder_is_linked_and_made_anew(tmp_path):
     assert [path.name for path in out.parent.iterdir()] == ["part"]
 
 
+def test_classes_that_are_links_count_and_circles_do_not(tmp_path):
+    root = tmp_path / "images"
+    draw(root / "train/a", 2)
+    draw(tmp_path / "elsewhere", 2)
+    (root / "train/b").symlink_to(tmp_path / "elsewhere")
+    (root / "train/a/up").symlink_to(root)
+    assert photo_subset.link(root, tmp_path / "out", 3) == 4
+    assert sorted(path.name for path in (tmp_path / "out/train").iterdir()) == ["a", "b"]
+
+
 @given(st.integers(0, 40), st.integers(1, 40))
 def test_what_is_taken_is_spread_evenly(count, most):
     names = [f"{number:02}" for number in range(count)]

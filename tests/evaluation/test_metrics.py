@@ -107,6 +107,13 @@ def test_the_two_forgettings_differ() -> None:
     assert metrics.forgetting_first_minus_last(matrix) == ((50 - 40) + (70 - 60)) / 2
 
 
+def test_a_class_that_has_not_arrived_is_no_best() -> None:
+    nan = math.nan
+    matrix = [[nan, nan, nan], [50, nan, nan], [80, 70, nan], [40, 60, 10]]
+    assert metrics.forgetting_max_minus_last(matrix) == ((80 - 40) + (70 - 60)) / 2
+    assert metrics.forgetting_max_minus_last([[nan] * 3, [50, nan, nan], [nan, 70, nan], [40, 60, 10]]) is None
+
+
 @given(matrices(least=2))
 def test_first_minus_last_is_negative_backward_transfer(matrix: Rows) -> None:
     forgetting = metrics.forgetting_first_minus_last(matrix)

@@ -1,6 +1,7 @@
 """Runs whose head is made of images: `head=prototypes`."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_simplecil_is_what_a_loop_over_the_images_finds(run_py, configure, tmp_p
         assert [value for value in row if value] == pytest.approx([value for value in wanted if value], abs=0.3)
     assert found["accuracy_after_task"]["task_agnostic"][0] is None
     assert found["metrics"]["task_agnostic"]["forward_transfer_against_zero_shot"] is None
-    assert any("no zero-shot row" in note for note in found["notes"])
+    assert any("so there is none before any task" in note for note in found["notes"])
 
 
 def test_the_table_calls_it_simplecil_and_has_a_dash_for_zero_shot(run_py, command, tmp_path):
@@ -79,6 +80,21 @@ def test_figures_and_page_are_drawn_of_runs_without_a_zero_shot_row(run_py, comm
     for what in ("figures", "page"):
         drawn = command("-m", "cl_bench.reports", what, str(tmp_path / "run"), str(tmp_path / what), cwd=tmp_path)
         assert drawn.returncode == 0, drawn.stderr
+
+
+@pytest.mark.parametrize("head", ["zero_shot", "prototypes"])
+def test_models_are_compared_with_each_tasks_own_only_among_the_same_classes(run_py, tmp_path, head):
+    assert run_py(*QUICK, "trainer=independent", f"head={head}", f"hydra.run.dir={tmp_path}").returncode == 0
+    kinds = _result(tmp_path)["metrics"]
+    assert kinds["task_aware"]["normalized_accuracy"] is not None
+    assert (kinds["task_agnostic"]["normalized_accuracy"] is None) == (head == "prototypes")
+
+
+def test_a_head_of_the_users_own_is_refused(run_py, tmp_path):
+    own = "import cl_bench.heads\n\n\nclass MyHead(cl_bench.heads.Prototypes):\n    pass\n"
+    (tmp_path / "mine.py").write_text(own, encoding="utf-8")
+    refused = run_py(*QUICK, "head._target_=mine.MyHead", env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert refused.returncode == 2 and "head._target_=mine.MyHead: a head of your own" in refused.stderr
 
 
 @pytest.mark.parametrize("options", [("trainer=joint",), ("trainer=lwf",), ("trainer=head_only",), ("merger=emr",)])

@@ -55,7 +55,11 @@ def do(configure, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [*((f"trainer={name}",) for name in OF_SEVERAL_TASKS), ("head=linear",)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [*((f"trainer={name}",) for name in OF_SEVERAL_TASKS), ("head=linear",), ("trainer=lora", "head=linear")],
+    ids=str,
+)
 def test_stopped_and_started_again_it_ends_with_the_same_bits(do, tmp_path, options):
     assert do("whole", *options) == 20
     for stop, left in ((9, 14), (11, 10), (18, 4)):

@@ -4,10 +4,11 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from cl_bench.analyses.opened_run import open_run
+from cl_bench.backbones import TinyClip
 from cl_bench.experiment.evaluating import evaluate, evaluate_pretrained
 from cl_bench.experiment.learning import learn
 from cl_bench.experiment.merging import merge
@@ -134,8 +135,11 @@ def test_two_processes_learn_the_rows_that_one_learns(run_py, tmp_path):
         assert float((alone - together).norm() / alone.norm()) < 1e-5
 
 
-@pytest.mark.parametrize("trainer", ["zero_shot", "head_only"])
-def test_a_trainer_without_an_encoder_to_train_is_refused(run_py, trainer):
-    found = run_py(*SHORT, f"trainer={trainer}", "head=linear")
+@pytest.mark.parametrize("trainer", ["zero_shot", "head_only", "finished", "imported"])
+def test_a_trainer_without_an_encoder_to_train_is_refused(run_py, tmp_path, trainer):
+    save_file(TinyClip().encoder.state_dict(), tmp_path / "own.safetensors")
+    path = tmp_path / "own.safetensors"
+    read = {"finished": [f"trainer.weights={path}"], "imported": [f"trainer.weights=[{path},{path}]"]}
+    found = run_py(*SHORT, f"trainer={trainer}", "head=linear", *read.get(trainer, ()))
     assert found.returncode == 2
     assert "choose head=prototypes" in found.stderr

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from cl_bench.evaluation.metrics import METRICS
 from cl_bench.reports.headline import headline_kind, with_headline
@@ -26,6 +26,9 @@ from cl_bench.runtime.errors import UserError
 
 _ORDER = "dataset_order "  # how a flag begins that says in which order the tasks arrived
 _OUR_SPLITS = ("mtil", "x_tail")
+
+_Columns: TypeAlias = Mapping[str, tuple[str, str, str]]
+"""Scenario, encoder and metric of each column, by its name."""
 
 
 @dataclass(frozen=True)
@@ -84,29 +87,32 @@ def _fitting(results: Sequence[Result]) -> list[Result]:
 
 
 def _identity(run: RecordedRun) -> tuple[Any, ...]:
-    return run.method, run.scenario, _backbone(run), run.seed, repr(run.order)
+    return run.method, run.scenario, _encoder(run), run.seed, repr(run.order)
 
 
 def _position(run: RecordedRun) -> tuple[Any, ...]:
-    return scenario_position(run.scenario), _backbone(run), method_position(run.method), run.seed, repr(run.order)
+    return scenario_position(run.scenario), _encoder(run), method_position(run.method), run.seed, repr(run.order)
 
 
-def _backbone(run: RecordedRun) -> str:
+def _encoder(run: RecordedRun) -> str:
+    """The backbone; where the head is not made of words, with the head, since their accuracies differ in kind."""
     backbone: Mapping[str, Any] = run.result["config"].get("backbone", {})
-    return str(backbone.get("model") or run.result["choices"].get("backbone", "")).removesuffix("-quickgelu")
+    name = str(backbone.get("model") or run.result["choices"].get("backbone", "")).removesuffix("-quickgelu")
+    head = run.result["choices"].get("head", "zero_shot")
+    return name if head == "zero_shot" else f"{name} with {head}"
 
 
 def _table(name: str, runs: Sequence[RecordedRun], metrics: Sequence[str], notes: Sequence[str]) -> Table:
     columns = _columns(runs, metrics)
     bounds = [
-        Row("Zero-shot", _one_each(columns, runs, metrics, _zero_shot), competes=False),
-        Row("Individual experts", _one_each(columns, runs, metrics, _experts), competes=False),
+        Row("Zero-shot", _one_each(columns, runs, _zero_shot), competes=False),
+        Row("Individual experts", _one_each(columns, runs, _experts), competes=False),
     ]
     methods = dict.fromkeys(run.method for run in sorted(runs, key=lambda run: _row_position(run.method)))
     rows = [
         Row(next(run.name for run in runs if run.method == method), cells, method not in BOUNDS)
         for method in methods
-        if method != "zero_shot" and (cells := _cells(columns, [run for run in runs if run.method == method], metrics))
+        if method != "zero_shot" and (cells := _cells(columns, runs, method))
     ]
     return Table(
         name=name if metrics[0] == ACCURACY or len(metrics) > 1 else f"{name}_{metrics[0]}",
@@ -122,16 +128,16 @@ def _row_position(method: str) -> tuple[bool, tuple[float, str]]:
     return method not in BOUNDS, method_position(method)
 
 
-def _columns(runs: Sequence[RecordedRun], metrics: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """Each column's name, with its scenario, backbone and metric."""
-    scenarios, backbones = {run.scenario for run in runs}, {_backbone(run) for run in runs}
+def _columns(runs: Sequence[RecordedRun], metrics: Sequence[str]) -> _Columns:
+    """Each column's name, with its scenario, encoder and metric."""
+    scenarios, encoders = {run.scenario for run in runs}, {_encoder(run) for run in runs}
     columns = {}
-    for scenario, backbone in dict.fromkeys((run.scenario, _backbone(run)) for run in runs):
+    for scenario, encoder in dict.fromkeys((run.scenario, _encoder(run)) for run in runs):
         where = [scenario] if len(scenarios) > 1 or len(metrics) == 1 else []
-        where += [backbone] if len(backbones) > 1 else []
+        where += [encoder] if len(encoders) > 1 else []
         for metric in metrics:
             title = [_title(metric)] if len(metrics) > 1 else []
-            columns[", ".join([*where, *title])] = (scenario, backbone, metric)
+            columns[", ".join([*where, *title])] = (scenario, encoder, metric)
     return columns
 
 
@@ -139,39 +145,35 @@ def _title(metric: str) -> str:
     return "Last" if metric == ACCURACY else METRICS[metric].title
 
 
-def _cells(
-    columns: Mapping[str, tuple[str, str, str]], runs: Sequence[RecordedRun], metrics: Sequence[str]
-) -> dict[str, Cell]:
+def _cells(columns: _Columns, runs: Sequence[RecordedRun], method: str) -> dict[str, Cell]:
     cells = {}
-    for column, (scenario, backbone, metric) in columns.items():
-        here = [run for run in runs if (run.scenario, _backbone(run)) == (scenario, backbone)]
+    for column, (scenario, encoder, metric) in columns.items():
+        beside = [run for run in runs if (run.scenario, _encoder(run)) == (scenario, encoder)]
+        here = [run for run in beside if run.method == method]
         values = {run: value for run in here if (value := value_of(run.result, metric)) is not None}
         if values:
-            odd = _flags(here)
+            odd = _flags(here, beside)
             cells[column] = Cell(tuple(values.values()), (*odd, *chosen_flag(run.result for run in values)))
     return cells
 
 
-def _flags(runs: Sequence[RecordedRun]) -> tuple[str, ...]:
-    """What some runs of a cell do differently from the others; that each has its own order is meant."""
+def _flags(runs: Sequence[RecordedRun], beside: Sequence[RecordedRun]) -> tuple[str, ...]:
+    """What some runs of a cell do differently from those of the column; that each has its own order is meant."""
     found: dict[str, int] = defaultdict(int)
-    for texts in flags(runs).values():
+    for run, texts in flags(beside).items():
         for text in texts:
-            if not text.startswith(_ORDER):
+            if run in runs and not text.startswith(_ORDER):
                 found[text] += 1
     return tuple(f"{text} ({count} of {len(runs)} runs)" for text, count in found.items())
 
 
 def _one_each(
-    columns: Mapping[str, tuple[str, str, str]],
-    runs: Sequence[RecordedRun],
-    metrics: Sequence[str],
-    value: Callable[[Result, str], float | None],
+    columns: _Columns, runs: Sequence[RecordedRun], value: Callable[[Result, str], float | None]
 ) -> dict[str, Cell]:
     """The cells of what nobody merged: each value once, since runs in other orders find the same."""
     cells = {}
-    for column, (scenario, backbone, metric) in columns.items():
-        here = [run.result for run in runs if (run.scenario, _backbone(run)) == (scenario, backbone)]
+    for column, (scenario, encoder, metric) in columns.items():
+        here = [run.result for run in runs if (run.scenario, _encoder(run)) == (scenario, encoder)]
         found = dict.fromkeys(round(number, 6) for result in here if (number := value(result, metric)) is not None)
         if found:
             cells[column] = Cell(tuple(found))

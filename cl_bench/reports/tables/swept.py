@@ -22,7 +22,8 @@ from cl_bench.reports.tables.swept_places import Column, PlacedRun, column_names
 from cl_bench.reports.tables.table import Cell, Row, Table
 from cl_bench.runtime.errors import UserError
 
-_GROUPS = ("+method", "trainer", "merger", "backbone", "optim")  # a choice of each brings settings of its own
+_GROUPS = ("+method", "trainer", "merger", "backbone", "head", "optim")  # a choice of each brings settings of its own
+_OF_NO_METHOD = ("backbone", "head")  # these are named wherever they differ, even if each method has one of its own
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,17 @@ def _differing_groups(runs: Sequence[RecordedRun], columns: Sequence[Column]) ->
     for name in _GROUPS if all_have_methods else _GROUPS[1:]:
         found: dict[Hashable, set[str | None]] = defaultdict(set)
         for run, column in zip(runs, columns, strict=True):
-            found[column, tuple(_choice(run, known) for known in names)].add(_choice(run, name))
+            before = [known for known in names if known in _OF_NO_METHOD or name not in _OF_NO_METHOD]
+            found[column, tuple(_choice(run, known) for known in before)].add(_choice(run, name))
         if any(len(values) > 1 for values in found.values()):
             names.append(name)
     return names
 
 
 def _choice(run: RecordedRun, group: str) -> str | None:
-    choice: str | None = run.result["config"].get("method") if group == "+method" else run.result["choices"].get(group)
+    of_earlier = "zero_shot" if group == "head" else None  # earlier versions had no other
+    choices = {**run.result["choices"], "+method": run.result["config"].get("method")}
+    choice: str | None = choices.get(group, of_earlier)
     return choice
 
 

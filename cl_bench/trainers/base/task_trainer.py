@@ -171,8 +171,11 @@ class TaskTrainer(pl.LightningModule):
 
     def unfinished(self, step: int, seconds: float) -> UnfinishedTask:
         """Returns what a checkpoint keeps after `step` steps, for `begin_task` of a run that goes on from there."""
+        return self._after(step, seconds, self.weights())
+
+    def _after(self, step: int, seconds: float, weights: Weights) -> UnfinishedTask:
         within = {**self.within_task, **self.head_rows.unfinished()}
-        return UnfinishedTask.after(step, seconds, self.weights(), within, self.trainer.optimizers[0])
+        return UnfinishedTask.after(step, seconds, weights, within, self.trainer.optimizers[0])
 
     def end_task(self) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]]:
         """Returns the weights after the task, and the statistics that are kept with them, by name; all on the CPU."""

@@ -134,3 +134,37 @@ def test_the_page_has_those_of_the_sweeps_folders(tmp_path):
     found = all_tables_over_orders(read_all(tmp_path))
     assert [table.name for table in found] == ["opcm_mini", "opcm_mini_backward_transfer"]
     assert {"opcm_mini", "mtil"} < set(NAMES)
+
+
+def with_head(result, name, value):
+    result["choices"] |= {"head": name}
+    result["fingerprint"] += f"-{name}"
+    result["headline"]["value"] = value
+    result["finetuned"]["metrics"]["task_aware"]["plasticity"] = value
+    return result
+
+
+def test_heads_have_columns_of_their_own(tmp_path):
+    runs = [
+        with_head(several(merger, 42, trainer="independent"), head, value)
+        for merger in ("opcm", "ties")
+        for head, value in (("zero_shot", 65.0), ("prototypes", 85.0))
+    ]
+    write(tmp_path, runs)
+    accuracy = table_over_orders("opcm", read_all(tmp_path))[0]
+    words, means = "eight_datasets, ViT-B-16", "eight_datasets, ViT-B-16 with prototypes"
+    assert rows(accuracy)["Individual experts"] == {words: (65.0,), means: (85.0,)}
+
+
+def test_a_method_that_has_another_size_than_the_others_is_flagged(tmp_path):
+    runs = [several(merger, order) for merger in ("opcm", "ties", "magmax") for order in (42, 43)]
+    for number, run in enumerate(runs):
+        run["config"]["backbone"]["size"] = 384 if number in (2, 3) else 224
+    write(tmp_path, runs)
+    flagged = {
+        row.name: flags
+        for row in table_over_orders("opcm", read_all(tmp_path))[0].rows
+        for cell in row.cells.values()
+        if (flags := cell.flags)
+    }
+    assert flagged == {"Imported + TIES": ("backbone.size 384 (2 of 2 runs)",)}

@@ -55,6 +55,15 @@ def test_choices_stand_without_what_they_bring_and_methods_compete():
     assert all(row.competes for row in table.rows)
 
 
+@pytest.mark.parametrize("group", ["backbone", "head"])
+def test_heads_and_backbones_are_named_even_where_each_method_has_one_of_its_own(group):
+    results = [of("sequential"), of("lwf")]
+    for result, method, choice in zip(results, ("plain", "distilled"), ("zero_shot", "prototypes"), strict=True):
+        result["choices"][group], result["config"]["method"] = choice, method
+    table, _ = swept(results)
+    assert set(cells(table)) == {f"+method=plain {group}=zero_shot", f"+method=distilled {group}=prototypes"}
+
+
 @pytest.mark.parametrize("other", [{"seed": 7}, {"seed": 5, "scenario__class_order": 3}])
 def test_rows_of_other_seeds_or_orders_have_no_best(other):
     table, _ = swept([of(merger="ties"), of(merger="magmax", **other)])
