@@ -51,5 +51,6 @@ def kind(source: Source) -> str:
     """
     merger = {key: value for key, value in source["merger"].items() if key != "scaling"}
     merger_counts = source["trainer"].get("starts_from") == "merged"
-    images, encoder = [source["scenario"]["name"], source["images"]], [source["backbone"], source["head"]]
+    images = [source["scenario"]["name"], source["images"]]
+    encoder = [source.get("backbone"), source.get("head")]  # which schema 2 does not have
     return json.dumps([*images, *encoder, source["trainer"], merger if merger_counts else None], sort_keys=True)
