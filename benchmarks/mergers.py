@@ -73,7 +73,7 @@ Mean ± standard deviation over seeds. Where it lies at an end of the grid, a be
 
 *Needs*: what training must leave behind, beside the weights. *Memory*: what is kept while tasks arrive one by one,
 beside θ₀ and one task's weights. It is a number of values per element of the model, or the weights of all tasks,
-mapped from their files and read one parameter at a time.
+mapped from their files and read one parameter at a time. *Settings*: the defaults; `?` has none.
 
 {methods}"""
 

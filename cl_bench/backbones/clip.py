@@ -125,8 +125,8 @@ def _no_tokenizer(model_name: str, error: Exception) -> UserError:
     source = open_clip.get_model_config(model_name)["text_cfg"].get("hf_tokenizer_name", "its tokenizer")
     if isinstance(error, ImportError):
         return UserError(
-            f"The tokenizer of {model_name} needs the package transformers: pip install transformers, or choose "
-            "head=prototypes"
+            f"The tokenizer of {model_name} needs the package transformers, which is not installed: install it, or "
+            "choose head=prototypes"
         )
     return Missing(
         f"The tokenizer {source} of {model_name} could not be loaded: {' '.join(str(error).split())[:500]}\n"

@@ -21,7 +21,7 @@ from tests.conftest import ROOT, SHORT
 pytestmark = pytest.mark.slow
 
 MERGER = """
-import os, signal
+import os, signal, time
 from cl_bench.mergers import Average
 
 class Mine(Average):
@@ -30,6 +30,7 @@ class Mine(Average):
 class Interrupted(Average):
     def combine(self, state, block):
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)  # any thread may receive it, and tell this one later
         raise AssertionError("was not interrupted")
 """
 
