@@ -175,7 +175,8 @@ mergers-%: .venv/installed-statistics
 		'hydra.sweep.subdir=$${measured:}/$${hydra:runtime.choices.trainer}/weight_weaving_of_'$$of'/seed_$${seed}' \
 		|| exit; done
 	$(MERGERS) merger=perturb_and_merge merger.scaling=1 trainer=sequential trainer.starts_from=merged
-	$(MERGERS) merger=emr,tall_masks,adamerging
+	$(MERGERS) merger=emr,tall_masks
+	$(MERGERS) merger=adamerging merger.scaling=1
 
 mergers:  ## docs/mergers.md: every merger on four scenarios, 5 seeds, λ chosen on validation images (two hours; goes on where it was stopped)
 	$(MAKE) --jobs=2 mergers-digits_5,glyphs_domains mergers-glyphs_10,mini_eight

@@ -1,6 +1,7 @@
 """The sweeps behind docs/mergers.md and docs/trainers.md find every merger and trainer by themselves."""
 
 import re
+from itertools import product
 
 import pytest
 import yaml
@@ -8,6 +9,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from cl_bench.experiment.check import check
+from cl_bench.runtime.memo import Memo
 from tests.conftest import ROOT
 
 SWEEPS = {"merger": "mergers", "trainer": "trainers"}
@@ -45,3 +48,10 @@ def test_a_choice_of_ones_own_is_swept_too(tmp_path, group):
     (tmp_path / group).mkdir()
     (tmp_path / group / "my_own.yaml").write_text("_target_: my_pkg.MyOwn\n")
     assert swept(group, tmp_path) == swept(group) | {"my_own"}
+
+
+@pytest.mark.parametrize("typed", re.findall(r"\$\(MERGERS\) (.+?)(?: \\)?\n", (ROOT / "Makefile").read_text()))
+def test_no_run_that_the_makefile_adds_is_refused(configure, typed):
+    settings = [setting.partition("=") for setting in typed.replace("$$of", "magmax").split()]
+    for overrides in product(*([f"{name}={value}" for value in values.split(",")] for name, _, values in settings)):
+        check(configure("+sweep=mergers", *overrides), Memo())
