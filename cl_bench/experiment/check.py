@@ -9,7 +9,7 @@ import torch
 from cl_bench.backbones import Backbone
 from cl_bench.experiment import few_shot, rehearsal
 from cl_bench.experiment.experts.finding import find_experts
-from cl_bench.experiment.head import check_words, first_arrivals
+from cl_bench.experiment.head import check_head, first_arrivals
 from cl_bench.experiment.retention import retained_scenario
 from cl_bench.experiment.scenario import make_scenario
 from cl_bench.experiment.settings import group_settings, part, read_settings
@@ -53,7 +53,7 @@ def check(config: Mapping[str, Any], memo: Memo) -> Devices:
     retained_scenario(config, scenario, memo)
     backbone = memo(["backbone", config.get("backbone")], lambda: part(config, "backbone", Backbone))
     kind = settings.head_settings
-    check_words(settings, config, backbone)
+    check_head(settings, config, backbone)
     find_experts(config, scenario, backbone, settings.store_dir, memo)
 
     def rehearse() -> None:

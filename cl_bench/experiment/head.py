@@ -167,7 +167,7 @@ def with_words(
     return backbone
 
 
-def check_words(settings: RunSettings, config: Mapping[str, Any], backbone: Backbone) -> None:
+def check_head(settings: RunSettings, config: Mapping[str, Any], backbone: Backbone) -> None:
     """Refuses a user's own head, and a backbone without the words that a run needs, before images are prepared."""
     if (source := type(settings.head_settings).__module__).partition(".")[0] != "cl_bench":
         raise UserError(

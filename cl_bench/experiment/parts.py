@@ -20,7 +20,7 @@ from cl_bench.evaluation.accuracies import KINDS
 from cl_bench.experiment import rehearsal, task_weights
 from cl_bench.experiment.experts.checked import Expert
 from cl_bench.experiment.experts.finding import find_experts
-from cl_bench.experiment.head import as_tasks_arrive, check_words, head_identity, left_out, make_head
+from cl_bench.experiment.head import as_tasks_arrive, check_head, head_identity, left_out, make_head
 from cl_bench.experiment.per_task import left_out_by
 from cl_bench.experiment.retention import Retained, check_encoder_changes, retained
 from cl_bench.experiment.scenario import make_scenario, warn_of_other_sizes
@@ -151,7 +151,7 @@ def build(config: Mapping[str, Any]) -> Parts:
     backbone = part(config, "backbone", Backbone)
     with distributed.main_first():
         experts = find_experts(config, scenario, backbone, settings.store_dir)
-    check_words(settings, config, backbone)
+    check_head(settings, config, backbone)
     _prepare_images(settings, scenario, backbone)
     head = make_head(settings, scenario, backbone)
     meaningless = left_out(head, scenario, config)

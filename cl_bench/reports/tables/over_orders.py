@@ -4,7 +4,7 @@
 nobody merged: zero-shot, and each task's own weights.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def _encoder(run: RecordedRun) -> str:
 
 
 def _table(name: str, runs: Sequence[RecordedRun], metrics: Sequence[str], notes: Sequence[str]) -> Table:
-    columns = _columns(runs, metrics)
+    columns, flagged = _columns(runs, metrics), _flagged(runs)
     bounds = [
         Row("Zero-shot", _one_each(columns, runs, _zero_shot), competes=False),
         Row("Individual experts", _one_each(columns, runs, _experts), competes=False),
@@ -112,7 +112,7 @@ def _table(name: str, runs: Sequence[RecordedRun], metrics: Sequence[str], notes
     rows = [
         Row(next(run.name for run in runs if run.method == method), cells, method not in BOUNDS)
         for method in methods
-        if method != "zero_shot" and (cells := _cells(columns, runs, method))
+        if method != "zero_shot" and (cells := _cells(columns, [run for run in runs if run.method == method], flagged))
     ]
     return Table(
         name=name if metrics[0] == ACCURACY or len(metrics) > 1 else f"{name}_{metrics[0]}",
@@ -145,26 +145,27 @@ def _title(metric: str) -> str:
     return "Last" if metric == ACCURACY else METRICS[metric].title
 
 
-def _cells(columns: _Columns, runs: Sequence[RecordedRun], method: str) -> dict[str, Cell]:
+def _cells(
+    columns: _Columns, runs: Sequence[RecordedRun], flagged: Mapping[RecordedRun, Sequence[str]]
+) -> dict[str, Cell]:
     cells = {}
     for column, (scenario, encoder, metric) in columns.items():
-        beside = [run for run in runs if (run.scenario, _encoder(run)) == (scenario, encoder)]
-        here = [run for run in beside if run.method == method]
+        here = [run for run in runs if (run.scenario, _encoder(run)) == (scenario, encoder)]
         values = {run: value for run in here if (value := value_of(run.result, metric)) is not None}
         if values:
-            odd = _flags(here, beside)
+            counts = Counter(text for run in here for text in flagged.get(run, ()))
+            odd = [f"{text} ({count} of {len(here)} runs)" for text, count in counts.items()]
             cells[column] = Cell(tuple(values.values()), (*odd, *chosen_flag(run.result for run in values)))
     return cells
 
 
-def _flags(runs: Sequence[RecordedRun], beside: Sequence[RecordedRun]) -> tuple[str, ...]:
-    """What some runs of a cell do differently from those of the column; that each has its own order is meant."""
-    found: dict[str, int] = defaultdict(int)
-    for run, texts in flags(beside).items():
-        for text in texts:
-            if run in runs and not text.startswith(_ORDER):
-                found[text] += 1
-    return tuple(f"{text} ({count} of {len(runs)} runs)" for text, count in found.items())
+def _flagged(runs: Sequence[RecordedRun]) -> dict[RecordedRun, list[str]]:
+    """What runs do differently from the others of their column; that each has its own order is meant."""
+    places: dict[tuple[str, str], list[RecordedRun]] = defaultdict(list)
+    for run in runs:
+        places[run.scenario, _encoder(run)].append(run)
+    found = [flags(beside) for beside in places.values()]
+    return {run: [t for t in texts if not t.startswith(_ORDER)] for each in found for run, texts in each.items()}
 
 
 def _one_each(
