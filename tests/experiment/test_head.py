@@ -130,6 +130,9 @@ def test_where_the_task_is_not_known_names_that_two_data_sets_share_are_told(cap
         scenario = SeveralDatasets({"a": make_dataset(3), "b": shared}, task_known=known)
         assert left_out(Head(torch.eye(6)), scenario, {"scenario": {}}) == {}
         assert ("counts as right only for the class of its own data set: class 1 (a, b)" in caplog.text) is not known
+    assert "by their prompts alone" in caplog.text and "by their training images alone" not in caplog.text
+    assert left_out(Head(torch.eye(6), torch.zeros(6)), scenario, {"scenario": {}}) == {}
+    assert "by their training images alone" in caplog.text
 
 
 def test_two_classes_of_one_of_several_data_sets_are_refused(configure, tmp_path):

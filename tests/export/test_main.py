@@ -69,6 +69,16 @@ def test_exported_experts_give_the_numbers_of_the_trained_ones_bit_for_bit(run_p
     assert facts["our_split"] is True and facts["merger"]["_target_"].endswith("Ties")
 
 
+def test_a_card_says_where_the_rows_of_the_head_came_from(run_py, export, tmp_path):
+    for head, says in (("zero_shot", "text encoder is that of the pre-trained"), ("prototypes", "not in this folder")):
+        assert run_py(*SHORT, f"head={head}", f"hydra.run.dir={head}").returncode == 0
+        assert export(head, f"out {head}").returncode == 0
+        folder = tmp_path / f"out {head}" / "task_01"
+        card, facts = ((folder / name).read_text(encoding="utf-8") for name in ("README.md", "cl_bench.json"))
+        assert says in card and f"| head | {head} |" in card
+        assert json.loads(facts)["head"]["_target_"].lower().endswith(head.replace("_", ""))
+
+
 def test_folders_that_are_there_are_replaced_only_where_that_is_asked_for_and_theirs(run_py, export, tmp_path):
     assert run_py(*SHORT, "hydra.run.dir=run").returncode == 0
     assert export("run", "out").returncode == 0
