@@ -132,16 +132,18 @@ def _failing_parameter(
 
 
 def trainer(trainer: TaskTrainer) -> None:
-    """Checks every loss and every penalty that a trainer returns.
+    """Checks every loss and every penalty that a trainer returns, and in the first step that the head's rows learn.
 
     Lightning skips a step that returns no loss, without a word: the run would train nothing.
     """
     if not is_from_outside(trainer):
         return
     what, step, penalty = _named("trainer", trainer), trainer.training_step, trainer.penalty
+    rows_are_checked = not trainer.head_rows.learns
 
     @functools.wraps(step)
     def checked(*arguments: Any, **options: Any) -> Any:
+        nonlocal rows_are_checked
         answer = step(*arguments, **options)
         loss = answer.get("loss") if isinstance(answer, dict) else answer
         if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
@@ -150,6 +152,9 @@ def trainer(trainer: TaskTrainer) -> None:
                 f"{what}: training_step returns {_kind(loss)}{without}; it has to return the loss, a tensor of one "
                 f"number that has a gradient{user_code.defined(step)}."
             )
+        if not rows_are_checked:
+            _check_rows(what, trainer, loss)
+            rows_are_checked = True
         return answer
 
     @functools.wraps(penalty)
@@ -163,6 +168,24 @@ def trainer(trainer: TaskTrainer) -> None:
 
     trainer.training_step = checked  # type: ignore[method-assign]
     trainer.penalty = checked_penalty  # type: ignore[method-assign]
+
+
+def _check_rows(what: str, trainer: TaskTrainer, loss: Tensor) -> None:
+    """Refuses a trainer under which the rows of a head that learns would stay as they are, without a word."""
+    rows = trainer.head_rows.rows
+    if rows is None or not trainer.automatic_optimization:
+        return
+    if torch.autograd.grad(loss, [rows], retain_graph=True, allow_unused=True)[0] is None:
+        raise UserError(
+            f"{what}: its loss does not depend on the head's rows, so they would learn nothing; compare features with "
+            "self.head_rows.of(self.head), as TaskTrainer.logits does, or choose head=prototypes."
+        )
+    groups = trainer.trainer.optimizers[0].param_groups
+    if not any(one is rows for group in groups for one in group["params"]):
+        raise UserError(
+            f"{what}: configure_optimizers leaves the head's rows out, so they would learn nothing; add the group "
+            "self.head_rows.group(), or choose head=prototypes."
+        )
 
 
 def explained(trainer: TaskTrainer) -> contextlib.AbstractContextManager[None]:

@@ -81,6 +81,29 @@ def test_what_a_trainer_does_wrong_is_told_before_it_is_kept(run_py, own, tmp_pa
     assert not list(tmp_path.glob("store/streams/*/*.safetensors"))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "ForgetsTheRows",
+            "its loss does not depend on the head's rows, so they would learn nothing; compare features",
+        ),
+        ("OptimizesTheEncoder", "configure_optimizers leaves the head's rows out, so they would learn nothing; add"),
+    ],
+)
+def test_a_trainer_under_which_the_heads_rows_would_learn_nothing_is_refused(run_py, own, tmp_path, name, message):
+    refused = run_py(*SHORT, f"trainer._target_=my_trainers.{name}", "head=linear")
+    assert refused.returncode == 2 and refused.stderr.startswith(f"Error: trainer=tests.helpers.strangers.{name}: ")
+    assert message in refused.stderr and not list(tmp_path.glob("store/streams/*/*.safetensors"))
+    taken = run_py(*SHORT, f"trainer._target_=my_trainers.{name}", "head=prototypes")
+    assert taken.returncode == 0, taken.stderr
+
+
+def test_the_heads_rows_learn_under_a_trainer_of_ones_own(run_py, own):
+    learned = run_py(*SHORT, "trainer._target_=my_trainers.Plain", "head=linear")
+    assert learned.returncode == 0, learned.stderr
+
+
 def test_a_module_that_is_nowhere_or_fails_is_told(run_py, tmp_path):
     missing = run_py(*SHORT, "merger._target_=my_merger.Median")
     assert missing.returncode == 2 and "Traceback" not in missing.stderr

@@ -9,6 +9,7 @@ from cl_bench.experiment import rehearsal
 from cl_bench.experiment.parts import build
 from cl_bench.mergers import MagMax, Rescale
 from cl_bench.runtime.errors import UserError
+from cl_bench.trainers.base.head_rows import HeadRows
 from tests.conftest import FEW_STEPS, SHORT
 from tests.helpers import strangers
 
@@ -137,7 +138,7 @@ def test_a_merger_that_merges_nothing_is_told(caplog):
 class Step:
     """All that is looked at in a trainer."""
 
-    memory, keep = frozenset(), frozenset({"grams"})
+    memory, keep, head_rows = frozenset(), frozenset({"grams"}), HeadRows(None)
 
     def __init__(self, answer):
         self.training_step = self.end_task = self.penalty = lambda *arguments: answer

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from cl_bench.backbones import TinyClip
 from cl_bench.datasets.digits import load as digits
@@ -196,6 +197,16 @@ class OddBegin(Sequential):
 class NoLoss(Sequential):
     def training_step(self, batch, batch_idx):
         super().training_step(batch, batch_idx)
+
+
+class ForgetsTheRows(Sequential):
+    def logits(self, features):
+        return functional.linear(functional.normalize(features, dim=1), self.head)
+
+
+class OptimizesTheEncoder(Sequential):
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.encoder.parameters(), lr=0.1)
 
 
 class EndsWithWeightsAlone(Sequential):
