@@ -28,6 +28,7 @@ _PACKAGES = (
     "torchvision",
     "pytorch-lightning",
     "open_clip_torch",
+    "timm",
     "avalanche-lib",
     "torchmetrics",
 )
