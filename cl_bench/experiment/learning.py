@@ -39,7 +39,7 @@ def learn(run: Run, task: Task) -> LearnedTask:
             return learned
         if run.parts.experts:
             return _arrive(run, task, import_weights(run, task), reused=False)
-        with rehearsal.explained(run.parts.trainer):
+        with rehearsal.explained(run.parts.trainer), run.parts.devices.compilation_explained():
             trained = _train(run, task)
         return _arrive(run, task, trained, reused=False)
 

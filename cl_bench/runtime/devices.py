@@ -111,6 +111,20 @@ class Devices:
         """The context in which a task is trained: Lightning sees to `precision`, but not to `matmul_precision`."""
         return float32_products(self.matmul_precision)
 
+    @contextlib.contextmanager
+    def compilation_explained(self) -> Iterator[None]:
+        """Within the block, a machine on which `torch.compile` fails, such as one without a C++ compiler, is told."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not (self.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
+                raise
+            reason = str(error).partition("\n")[0]
+            raise UserError(
+                f"lightning.compile=true: torch.compile fails on this machine: {reason}; leave it out, or see the "
+                "traceback with debug=true."
+            ) from error
+
     def trainer(self, gradient_clip: float | None, callbacks: list[pl.Callback]) -> pl.Trainer:
         """A new Lightning trainer for one task: fitting the same one twice silently does nothing.
 

@@ -67,8 +67,9 @@ def copy_from_main(tensors: Iterable[Tensor]) -> None:
 def average(tensor: Tensor) -> None:
     """Overwrites the tensor with its mean over processes."""
     if dist.is_initialized():
-        dist.all_reduce(tensor)
-        tensor /= dist.get_world_size()
+        contiguous = tensor.contiguous()  # as NCCL has it; gradients of a compiled encoder may be transposed
+        dist.all_reduce(contiguous)
+        tensor.copy_(contiguous.div_(dist.get_world_size()))
 
 
 def total(tensor: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parameters_to_vector
 
 from cl_bench.images import batches
 from cl_bench.runtime import distributed
@@ -108,12 +107,12 @@ class EWC(TaskTrainer):
 
     def _fisher_of_task(self) -> dict[str, Tensor]:
         names, parameters = zip(*self.trained().items(), strict=True)
-        gradient = torch.zeros_like(parameters_to_vector(parameters))
+        gradient = torch.zeros_like(_flat(parameters))
         fisher = torch.zeros_like(gradient)
         for batch in self.another_pass("Fisher information"):
             # Not `backward`: that would make the process group average gradients by itself.
             pieces = torch.autograd.grad(self._loss_of_largest_output(batch), parameters, materialize_grads=True)
-            of_batch = parameters_to_vector(pieces)
+            of_batch = _flat(pieces)
             distributed.average(of_batch)
             gradient = gradient + of_batch if self._accumulates else of_batch
             fisher += gradient.square() * batch.global_size
@@ -126,6 +125,10 @@ class EWC(TaskTrainer):
             if not self._of_features:
                 outputs = self.logits(outputs).masked_fill(~self.class_masks[batch.groups], float("-inf"))
             return self.mean(functional.cross_entropy(outputs, outputs.argmax(dim=1), reduction="sum"), batch)
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])  # gradients of a compiled encoder may be transposed
 
 
 def _shaped(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
