@@ -9,6 +9,7 @@ from functools import partial
 from cl_bench.callbacks import Checkpoint, FiniteLoss, KeepOurSignals, MergeAndEvaluate, StepSeeds, TrainingLog
 from cl_bench.experiment import rehearsal
 from cl_bench.experiment.importing import import_weights, on_all_ranks
+from cl_bench.experiment.later_statistics import add_statistics
 from cl_bench.experiment.relative_change import relative_change
 from cl_bench.experiment.state import LearnedTask, Run, Task
 from cl_bench.images import batches
@@ -20,6 +21,7 @@ from cl_bench.trainers.base.optimization import factor
 log = logging.getLogger(__name__)
 
 _HEAD = "head"  # the statistic that has the rows of a head that learns
+_NOTHING: tuple[LearnedTask | None, frozenset[str]] = (None, frozenset())
 _HARDLY = 1e-4  # of the norm; published settings change ViT-B/16 by more, and tiny_clip learns from 1e-3 on
 
 
@@ -33,12 +35,19 @@ def stored(run: Run, task: Task) -> LearnedTask | None:
 
 
 def learn(run: Run, task: Task) -> LearnedTask:
-    """Trains the task and stores it, or reads its expert; of two runs, the second waits for the first."""
+    """Trains the task and stores it, or adds what its stored weights lack beside them, or reads its expert.
+
+    Of two runs, the second waits for the first.
+    """
     with alone(run, task):
         if (learned := stored(run, task)) is not None:
             return learned
         if run.parts.experts:
             return _arrive(run, task, import_weights(run, task), reused=False)
+        found, missing = distributed.from_main(_look(run, task) if distributed.is_main() else _NOTHING)
+        added = found is not None and add_statistics(run, task, found, missing)
+        if added and (learned := stored(run, task)) is not None:
+            return learned
         with rehearsal.explained(run.parts.trainer), run.parts.devices.compilation_explained():
             trained = _train(run, task)
         return _arrive(run, task, trained, reused=False)
@@ -65,17 +74,20 @@ def alone(run: Run, task: Task) -> Iterator[None]:
 
 
 def _read(run: Run, task: Task) -> LearnedTask | None:
+    learned, missing = _look(run, task)
+    return None if missing else learned
+
+
+def _look(run: Run, task: Task) -> tuple[LearnedTask | None, frozenset[str]]:
+    """What the store has of the task, and the names of the statistics that it lacks."""
     trainer, stream = run.parts.trainer, run.stream
     if (found := stream.read(task.number)) is None:
-        return None
-    statistics = {}
-    for name in sorted(trainer.memory | trainer.keep | ({_HEAD} if trainer.head_rows.learns else set())):
-        if (tensors := stream.read_extra(task.number, name)) is None:
-            return None
-        statistics[name] = tensors
-    if trainer.refines and (refined := stream.read_extra(task.number, "refined")) is not None:
-        statistics["refined"] = refined
-    return LearnedTask(found[0], statistics, found[1])
+        return _NOTHING
+    needed = trainer.memory | trainer.keep | ({_HEAD} if trainer.head_rows.learns else set())
+    wanted = needed | ({"refined"} if trainer.refines else set())
+    read = {name: stream.read_extra(task.number, name) for name in sorted(wanted)}
+    statistics = {name: tensors for name, tensors in read.items() if tensors is not None}
+    return LearnedTask(found[0], statistics, found[1]), frozenset(needed - statistics.keys())
 
 
 def _arrive(run: Run, task: Task, learned: LearnedTask, reused: bool) -> LearnedTask:
