@@ -178,7 +178,7 @@ mergers-%: .venv/installed-statistics
 	$(MERGERS) merger=emr,tall_masks
 	$(MERGERS) merger=adamerging merger.scaling=1
 
-mergers:  ## docs/mergers.md: every merger on four scenarios, 5 seeds, λ chosen on validation images (two hours; goes on where it was stopped)
+mergers:  ## docs/mergers.md: every merger on four scenarios, 5 seeds, λ chosen on validation images (three hours; goes on where it was stopped)
 	$(MAKE) --jobs=2 mergers-digits_5,glyphs_domains mergers-glyphs_10,mini_eight
 	$(BIN)/python -m benchmarks.mergers multirun/mergers docs/mergers.md
 
