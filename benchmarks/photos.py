@@ -36,8 +36,9 @@ Made by `make photos ROOT=path/to/images` from the records of the sweeps `multir
   tasks need is there before any training.
 - **Training**: {epochs} epochs in batches of {batch_size}; running statistics stay θ₀'s. Learning rates and λ were
   chosen on a fifth of the training images, below; test images chose nothing. CMM has its published α and refinement, of
-  the last layer, since there is no projection. OPCM takes the kernels of convolutions as matrices, but for depthwise
-  ones.
+  the last layer, since there is no projection. That is a normalization whose weights are larger than 2, and steps of the
+  published 1e-7 are lost in float32's rounding of such weights: here, refinement changes nothing. OPCM takes the kernels
+  of convolutions as matrices, but for depthwise ones.
 - **Runs**: {runs}, seeds {seeds}, each with its own order of arrival; {machine}, two runs at a time, one thread each;
   {hours} core hours of training for this table. Versions: {versions}.
 
@@ -57,7 +58,7 @@ each merger the best λ at this rate. So all rules merge the same weights. CMM t
 training and CMM without the tangent space take that of sequential fine-tuning.
 
 {rates}
-λ at the chosen rates (of {grid}); one at an end of the list may lie outside:
+λ at the chosen rates (of {grid}). Where a rate or λ is at an end of those tried, a better one may lie outside.
 
 {scalings}"""
 

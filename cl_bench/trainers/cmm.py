@@ -1,5 +1,6 @@
 """CMM: tangent space, merging by second moments, refinement."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
@@ -20,6 +21,8 @@ from cl_bench.trainers.base.another_pass import another_pass
 from cl_bench.trainers.base.given import Given
 from cl_bench.trainers.base.task_trainer import StartsFrom, TaskTrainer, Weights
 from cl_bench.trainers.tangent import hold_back_constants
+
+log = logging.getLogger(__name__)
 
 _LOSSES: Mapping[str, Callable[..., torch.Tensor]] = {"l1": functional.l1_loss, "l2": functional.mse_loss}
 
@@ -98,7 +101,20 @@ class CMM(TaskTrainer):
             if self.optimization.gradient_clip is not None:
                 nn.utils.clip_grad_norm_(layer, self.optimization.gradient_clip)
             optimizer.step()
-        return {name: tensor.detach().cpu().clone() for name, tensor in zip(self._refined, layer, strict=True)}
+        refined = {name: tensor.detach().cpu().clone() for name, tensor in zip(self._refined, layer, strict=True)}
+        self._warn_of_rounding(merged, refined)
+        return refined
+
+    def _warn_of_rounding(self, merged: Weights, refined: Weights) -> None:
+        """In float32, weights of 2 and more stay what they are after steps of 1e-7, whatever their number."""
+        moved = sum(int((refined[name] != merged[name].cpu()).sum()) for name in refined)
+        share = moved / sum(tensor.numel() for tensor in refined.values())
+        if self._lr > 0 and share < 0.5 and distributed.is_main():
+            log.warning(
+                "refinement changed %.0f %% of the numbers in %s: steps of trainer.refinement_lr=%g are lost in the "
+                "rounding of weights so large; raise it, or leave refinement out with trainer.refinement=null",
+                *(100 * share, ", ".join(refined), self._lr),
+            )
 
     def _mismatch(self, batch: batches.Batch, target: Weights) -> torch.Tensor:
         images = batches.to_images(batch, self.transform)

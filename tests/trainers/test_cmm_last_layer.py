@@ -56,6 +56,24 @@ def test_without_a_projection_the_last_layer_is_refined_as_a_plain_loop_does():
         assert not torch.allclose(tensor, merged[name], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("size", "lr", "told"), [(4.0, 1e-7, True), (0.01, 1e-7, False), (4.0, 1e-3, False), (4.0, 0, False)]
+)
+def test_steps_that_are_lost_in_the_rounding_of_the_weights_are_told(caplog, size, lr, told):
+    class Single(Unprojected):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.hidden(images.flatten(1)))
+
+    trainer = CMM(small_given(SETTINGS, encoder=Single()), tangent=False, refinement_lr=lr, refined=None)
+    previous = {name: torch.randn_like(tensor) for name, tensor in Single().state_dict().items()}
+    merged = {name: torch.full_like(tensor, size) for name, tensor in previous.items()}
+    seeds.reseed(streams.SEED, 1, "refinement")
+    changed = trainer.refine(streams.STREAM.train_stream[1], previous, merged)
+    kept = all(torch.equal(changed[name], merged[name]) for name in changed)
+    assert kept == (told or lr == 0)
+    assert ("refinement changed 0 % of the numbers in norm.weight, norm.bias: steps" in caplog.text) == told
+
+
 @pytest.mark.slow
 def test_a_tower_of_timm_without_a_projection_is_learned_merged_and_refined(configure, tmp_path, monkeypatch):
     vision = {"timm_model_name": "test_vit", "timm_model_pretrained": False, "timm_pool": "token", "timm_proj": "none"}
