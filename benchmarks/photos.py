@@ -36,9 +36,9 @@ Made by `make photos ROOT=path/to/images` from the records of the sweeps `multir
   tasks need is there before any training.
 - **Training**: {epochs} epochs in batches of {batch_size}; running statistics stay θ₀'s. Learning rates and λ were
   chosen on a fifth of the training images, below; test images chose nothing. CMM has its published α and refinement, of
-  the last layer, since there is no projection. That is a normalization whose weights are larger than 2, and steps of the
-  published 1e-7 are lost in float32's rounding of such weights: here, refinement changes nothing. OPCM takes the kernels
-  of convolutions as matrices, but for depthwise ones.
+  the last layer, since there is no projection. That is a normalization with weights above 2, and float32
+  loses steps of the published 1e-7 in the rounding of such weights: here, refinement changes nothing. OPCM takes the
+  kernels of convolutions as matrices, but for depthwise ones.
 - **Runs**: {runs}, seeds {seeds}, each with its own order of arrival; {machine}, two runs at a time, one thread each;
   {hours} core hours of training for this table. Versions: {versions}.
 
