@@ -44,7 +44,7 @@ def learn(run: Run, task: Task) -> LearnedTask:
             return learned
         if run.parts.experts:
             return _arrive(run, task, import_weights(run, task), reused=False)
-        found, missing = distributed.from_main(_look(run, task) if distributed.is_main() else _NOTHING)
+        found, missing = distributed.from_main(_in_store(run, task) if distributed.is_main() else _NOTHING)
         added = found is not None and add_statistics(run, task, found, missing)
         if added and (learned := stored(run, task)) is not None:
             return learned
@@ -74,11 +74,11 @@ def alone(run: Run, task: Task) -> Iterator[None]:
 
 
 def _read(run: Run, task: Task) -> LearnedTask | None:
-    learned, missing = _look(run, task)
+    learned, missing = _in_store(run, task)
     return None if missing else learned
 
 
-def _look(run: Run, task: Task) -> tuple[LearnedTask | None, frozenset[str]]:
+def _in_store(run: Run, task: Task) -> tuple[LearnedTask | None, frozenset[str]]:
     """What the store has of the task, and the names of the statistics that it lacks."""
     trainer, stream = run.parts.trainer, run.stream
     if (found := stream.read(task.number)) is None:

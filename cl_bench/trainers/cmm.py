@@ -40,7 +40,9 @@ class CMM(TaskTrainer):
 
     Each part can be left out: `tangent: false`, `merger.second_moments=false`, `refinement: null`.
 
-    Refinement always computes in single precision: what it corrects is smaller than bfloat16's rounding.
+    Refinement always computes in single precision: what it corrects is smaller than bfloat16's rounding. Even float32
+    loses steps of the published 1e-7 where weights are 2 or larger, as those of a last normalization may be; a run
+    warns of that.
 
     Source: Phan, Cha, Tran and Lei 2025, arXiv 2509.23592. The code that was released for domain-incremental streams
     merges without second moments, see `cl_bench.mergers.CMM`, and its one run (Office-31) does not refine: the learning

@@ -29,6 +29,7 @@ def test_a_run_learns_with_class_means_and_its_merged_model_is_timms(run_py, wei
     done = run_py(*own, "hydra.run.dir=one", "save_merged=true")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "one" / "result.json").read_text())
+    assert result["versions"]["timm"] == timm.__version__
     assert result["config"]["head"]["_target_"] == "cl_bench.heads.Prototypes"
     assert result["accuracy"]["task_agnostic"] is not None
     model = timm.create_model("test_vit", num_classes=0, img_size=32)

@@ -5,11 +5,13 @@ arguments that `python` would get, folder, environment, and the files for both o
 or wait for the `end` of that number, answered with its exit code. A copy ends as a process of its own does.
 """
 
+import contextlib
 import ctypes
 import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 
 # What a run of the default scenario imports, in its order.
@@ -26,19 +28,28 @@ _IMPORTED = (
 
 
 def main() -> None:
-    """Serve until the last request; return in the copy, as a process that has just begun."""
+    """Serve until the last request; return in the copy, as a process that has just begun.
+
+    A copy that nobody waits for any more, since the tests were killed, ends with its whole group.
+    """
+    begun = set[int]()
     requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     for line in requests:
         request = json.loads(line)
         if "end" in request:
             answer = os.waitstatus_to_exitcode(os.waitpid(request["end"], 0)[1])
+            begun.discard(request["end"])
         else:
             answer = os.fork()
             if answer == 0:
                 become(**request["begin"])
                 return
+            begun.add(answer)
         print(answer, file=answers, flush=True)
+    for left in begun:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(left, signal.SIGKILL)
     os._exit(0)
 
 
