@@ -11,6 +11,7 @@ import zipfile
 
 import pytest
 
+from tests.helpers.cpu_seconds import cpu_seconds_of_children
 from tests.helpers.loopback_server import serving
 from tests.helpers.made_up_release import FILES, write_images, write_module
 
@@ -62,9 +63,9 @@ def rows(result):
 
 @pytest.mark.parametrize("arguments", [[], ["list"]])
 def test_the_list_of_all(tmp_path, arguments):
-    start = time.perf_counter()
+    before = cpu_seconds_of_children()
     result = run_module(*arguments, cwd=tmp_path)
-    assert time.perf_counter() - start < 3
+    assert cpu_seconds_of_children() - before < 3
     assert (result.returncode, result.stderr) == (0, "")
     assert max(map(len, result.stdout.splitlines())) <= 120
     assert "Data sets in data" in result.stdout
