@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch.func import functional_call, jvp
 from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.mergers.engine.running_statistics import is_running_statistic
 from cl_bench.runtime.errors import UserError
+
+# Forward mode scripts some of torch's own derivatives when it is first used, and torch then warns of that.
+warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is ")
 
 
 class Linearized(nn.Module):

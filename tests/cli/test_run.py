@@ -47,6 +47,12 @@ def test_a_run_leaves_its_result_pictures_and_logs_and_a_second_one_trains_nothi
     assert other["finetuned"]["accuracy"] == result["finetuned"]["accuracy"]
 
 
+@pytest.mark.parametrize("trainer", ("tangent", "cmm"))
+def test_forward_mode_shows_no_warning_of_torch_about_itself(cold_run_py, trainer):
+    run = cold_run_py(*SHORT, f"trainer={trainer}")
+    assert run.returncode == 0 and run.stderr == ""
+
+
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
