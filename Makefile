@@ -204,7 +204,7 @@ photos-%: .venv/installed-photos
 
 photo-root:
 	$(if $(filter 1,$(words $(ROOT))),,$(error make photos needs a folder of images, without spaces in its path: ROOT=path/to/images))
-photos: photo-root .venv/installed-photos  ## docs/real_photographs.md: merging on your photographs, ROOT=path/to/images (75 minutes; goes on where it was stopped)
+photos: photo-root .venv/installed-photos  ## docs/real_photographs.md: merging on your photographs, ROOT=path/to/images (90 minutes; goes on where it was stopped)
 	$(BIN)/python -m benchmarks.photo_subset $(ROOT) report/photographs/$(NAME) $(IMAGES)
 	$(MAKE) --jobs=2 photo-settings-tangent photo-settings-sequential photo-settings-independent
 	$(MAKE) --jobs=2 $(addprefix photos-,$(PHOTOS_OF_3_SEEDS) $(PHOTOS_OF_1_SEED))

@@ -39,7 +39,7 @@ def settings(folder: Path, method: str) -> list[str]:
         raise UserError(f"No rate of {trainer} was tried in {folder}: make photo-settings-{trainer}")
     rate = chosen_rate(tried, trainer)
     scalings = tried.get((trainer, rate, method.removeprefix(f"{trainer}_")))
-    return [f"optim.lr={rate:g}", *([f"merger.scaling={_best(scalings):g}"] if scalings else [])]
+    return [f"optim.lr={rate:g}", *([f"merger.scaling={best(scalings):g}"] if scalings else [])]
 
 
 def trainer_of(method: str) -> str:
@@ -70,7 +70,7 @@ def tried_in(results: Sequence[Result]) -> Tried:
 
 def chosen_rate(tried: Tried, trainer: str) -> float:
     """The rate of a trainer with the best mean over its mergers, each with its best λ."""
-    return _best({rate: mean_at(tried, trainer, rate) for name, rate, _ in tried if name == trainer})
+    return best({rate: mean_at(tried, trainer, rate) for name, rate, _ in tried if name == trainer})
 
 
 def mean_at(tried: Tried, trainer: str, rate: float) -> float:
@@ -78,12 +78,8 @@ def mean_at(tried: Tried, trainer: str, rate: float) -> float:
     return statistics.mean(max(by.values()) for (name, at, _), by in tried.items() if (name, at) == (trainer, rate))
 
 
-def best_scaling(tried: Tried, trainer: str, merger: str) -> float:
-    """The λ of a merger at the trainer's rate."""
-    return _best(tried[trainer, chosen_rate(tried, trainer), merger])
-
-
-def _best(values: Mapping[float, float]) -> float:
+def best(values: Mapping[float, float]) -> float:
+    """The rate or λ with the highest value; of equals, the smallest."""
     return max(sorted(values), key=lambda value: values[value])
 
 

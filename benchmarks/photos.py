@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.documents import machine, mean, seeds, versions
-from benchmarks.photo_settings import Tried, best_scaling, chosen_rate, mean_at, tried_in
+from benchmarks.photo_settings import Tried, best, chosen_rate, mean_at, tried_in
 from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.runs import each_once
@@ -52,15 +52,14 @@ paragraph says yes or no where all seeds agree.
 {table}
 ## How learning rates and λ were chosen
 
-Accuracy on the validation images, in percent, seed {setting_seeds}. The rule: for each trainer the rate with the best
-mean over its mergers, each with its best λ, but with λ = 1 for the last task's weights as they are (`last`); then for
-each merger the best λ at this rate. So all rules merge the same weights. CMM takes the rate of the tangent space; joint
-training and CMM without the tangent space take that of sequential fine-tuning.
+Accuracy on the validation images, in percent, seed {setting_seeds}: of each merger with its best λ, in parentheses, of
+{grid}; `last` is the last task's weights as they are.
 
-{rates}
-λ at the chosen rates (of {grid}). Where a rate or λ is at an end of those tried, a better one may lie outside.
+The rule: each trainer takes the rate with the best mean over its mergers, and each merger its best λ at this rate. So
+all rules merge the same weights. CMM takes the rate of the tangent space; joint training and CMM without the tangent
+space take that of sequential fine-tuning. Where a rate or λ is at an end of those tried, a better one may lie outside.
 
-{scalings}"""
+{rates}"""
 
 _QUESTIONS = (
     ("Does merging keep what sequential fine-tuning loses", "sequential_magmax", "sequential_last"),
@@ -113,7 +112,6 @@ def write(folder: Path, settings: Path, out: Path) -> None:
         setting_seeds=seeds(trials),
         rates=_rates(tried),
         grid=", ".join(f"{scaling:g}" for scaling in sorted({scaling for by in tried.values() for scaling in by})),
-        scalings=_scalings(tried),
     )
     atomic.write_text(out, page)
 
@@ -191,21 +189,17 @@ def _trained_once(results: Sequence[Result]) -> list[Result]:
 
 
 def _rates(tried: Tried) -> str:
-    rows = []
+    mergers, rows = sorted({merger for _, _, merger in tried}), []
     for trainer, rate in sorted({(trainer, rate) for trainer, rate, _ in tried}):
+        cells = [_at_its_best(tried.get((trainer, rate, merger), {})) for merger in mergers]
         chosen = "chosen" if rate == chosen_rate(tried, trainer) else ""
-        rows.append([trainer, f"{rate:g}", f"{mean_at(tried, trainer, rate):.1f}", chosen])
-    return grid(["trainer", "learning rate", "mean over mergers", ""], rows)
+        rows.append([trainer, f"{rate:g}", *cells, f"{mean_at(tried, trainer, rate):.1f}", chosen])
+    return grid(["trainer", "learning rate", *mergers, "mean", ""], rows)
 
 
-def _scalings(tried: Tried) -> str:
-    pairs = sorted({(trainer, merger) for trainer, _, merger in tried})
-    rows = []
-    for trainer, merger in pairs:
-        best = best_scaling(tried, trainer, merger)
-        accuracy = tried[trainer, chosen_rate(tried, trainer), merger][best]
-        rows.append([f"{trainer} + {merger}", f"{best:g}", f"{accuracy:.1f}"])
-    return grid(["weights and merger", "λ", "validation images"], rows)
+def _at_its_best(by_scaling: Mapping[float, float]) -> str:
+    """The accuracy with the best λ, and this λ."""
+    return f"{max(by_scaling.values()):.1f} ({best(by_scaling):g})" if by_scaling else ""
 
 
 def _sizes(result: Result) -> str:

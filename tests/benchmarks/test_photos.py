@@ -182,8 +182,10 @@ def test_the_page_begins_with_the_papers_findings_and_their_uncertainty(tmp_path
         < page.index("| independent_magmax | 66.0")
         < page.index("| sequential_last | 61.0")
     )
-    assert "| sequential | 0.0001 | 64.0 | chosen |" in page and "| sequential | 0.001 | 63.3 |  |" in page
-    assert "| sequential + ties | 1 | 64.0 |" in page
+    assert "| trainer | learning rate | last | magmax | ties | mean |  |" in page
+    assert "| sequential | 0.0001 | 58.0 (1) | 70.0 (0.5) | 64.0 (1) | 64.0 | chosen |" in page
+    assert "| sequential | 0.001 | 50.0 (1) | 79.0 (0.5) | 61.0 (1) | 63.3 |  |" in page
+    assert "| tangent | 0.003 |  | 41.0 (0.5) |  | 41.0 | chosen |" in page
 
 
 def test_runs_on_several_sets_of_images_make_no_page(tmp_path):
