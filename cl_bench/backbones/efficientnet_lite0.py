@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import timm
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -107,5 +106,8 @@ def _alike(ours: str, one: Tensor, theirs: str, other: Tensor) -> bool:
 
 
 def _channels_last(_: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Lays images out pixel by pixel, which saves a third of the time on a CPU; the features are the same."""
-    return tuple(images.contiguous(memory_format=torch.channels_last) for images in arguments)
+    """Lays images out pixel by pixel, which saves a third of the time on a CPU; the features are the same.
+
+    `vmap`, which Fisher information needs, knows no memory formats, so this moves the channels there and back.
+    """
+    return tuple(images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for images in arguments)

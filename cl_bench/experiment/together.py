@@ -23,6 +23,7 @@ from cl_bench.trainers import Given, TaskTrainer
 from cl_bench.trainers.base import layers
 from cl_bench.trainers.imported import Imported
 from cl_bench.trainers.ranpac import RanPAC
+from cl_bench.trainers.statistics import fisher_diagonal
 
 
 def make_trainer(
@@ -109,6 +110,8 @@ def check_together(settings: RunSettings, scenario: Scenario, trainer: TaskTrain
     trained = [] if isinstance(trainer, Imported) else experiences
     if trained and trainer.trains:
         _check_layers(settings, {name: weights[name] for name in parameters_of(weights)})
+        if "fisher_diagonal" in merger.requires:
+            fisher_diagonal.check(trainer.encoder, trainer.transform.size)
     if optimization.epochs is None and (silent := [task.name for task in trained if not task.epochs]):
         raise UserError(
             "optim.epochs=null, and the scenario does not say how often to pass over the images of "

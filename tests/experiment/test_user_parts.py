@@ -92,6 +92,13 @@ def test_what_is_right_is_taken(configure):
     assert sum(len(task.samples) for task in parts.scenario.test_stream) == 90
 
 
+def test_fisher_information_that_an_encoder_does_not_allow_is_refused_before_training(configure):
+    own = (*SHORT, f"backbone._target_={HERE}.PixelByPixel")
+    build(configure(*own))
+    with pytest.raises(UserError, match=r"Fisher information, and torch cannot compute it in VisionTransformer: Runti"):
+        build(configure(*own, "merger=fisher"))
+
+
 MODEL = {
     "matrix": torch.linspace(-1, 1, 24).view(4, 6),
     "bias": torch.linspace(-1, 1, 5),

@@ -251,6 +251,14 @@ class BrokenEncoder(TinyClip):
         self.encoder = nn.Linear(3, 3)
 
 
+class PixelByPixel(TinyClip):
+    """Its encoder works, but not in `vmap`, which knows no memory formats."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder.register_forward_pre_hook(lambda _, given: given[0].contiguous(memory_format=torch.channels_last))
+
+
 def good_data(test: int = 90):
     return digits(test=test)
 

@@ -9,6 +9,8 @@ from torch.func import functional_call, vjp, vmap
 from cl_bench.backbones.linearized import Linearized
 from cl_bench.backbones.plain_attention import plain_attention
 from cl_bench.images import batches
+from cl_bench.runtime.errors import UserError
+from cl_bench.runtime.user_code import describe
 from cl_bench.trainers.statistics.learned import Learned, to_means
 
 IMAGES = 4096
@@ -51,6 +53,28 @@ def fisher_diagonal(trainer: Learned) -> dict[str, Tensor]:
                 total[name] += squares.sum(dim=0)
     to_means(total.values(), images)
     return {name: tensor.cpu() for name, tensor in total.items()}
+
+
+def check(encoder: nn.Module, size: int) -> None:
+    """Refuses an encoder that cannot have a gradient for each image, as torch's `vmap` computes it.
+
+    Args:
+        encoder: It stays as it is.
+        size: Side of its images in pixels.
+
+    Raises:
+        UserError: One of its layers does not work in `vmap`.
+    """
+    module = copy.deepcopy(encoder.origin if isinstance(encoder, Linearized) else encoder).eval().requires_grad_(False)
+    black = torch.zeros(1, 3, size, size)
+    try:
+        directions = torch.ones_like(module(black))[:, None]
+        _squares(module, dict(module.named_parameters()), black, directions)
+    except RuntimeError as error:
+        raise UserError(
+            f"The merger needs Fisher information, and torch cannot compute it in {type(module).__name__}: "
+            f"{describe(error)}; choose another merger or encoder."
+        ) from error
 
 
 def _directions(trainer: Learned, features: Tensor, groups: Tensor) -> Tensor:
