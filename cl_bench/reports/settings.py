@@ -16,12 +16,14 @@ Settings: TypeAlias = dict[str, Any]
 _WITHOUT_EFFECT = ("logger", "paths", "debug", "save_merged", "method", "evaluation", "retention")
 _LIGHTNING_WITH_EFFECT = ("precision", "limit_train_batches", "matmul_precision")
 _REPEATED = ("seed", "task_order")  # what a mean is over
+_NAMED_BY_CHOICE = ("backbone", "head")  # a choice of these brings many settings
 
 
 def differing(results: Sequence[Result], group: Callable[[Result], Hashable], ignored: str = "") -> list[Settings]:
     """Finds, for each record, the settings that differ among the records of its group.
 
-    Seeds and orders of arrival do not count, nor do settings that change no number, such as where the images lie.
+    Seeds and orders of arrival do not count, nor do settings that change no number, such as where the images lie. Two
+    backbones or heads are told apart by their choices, `backbone=vit_b_16`, and not by all that these bring.
 
     Args:
         results: The records.
@@ -31,11 +33,32 @@ def differing(results: Sequence[Result], group: Callable[[Result], Hashable], ig
     Returns:
         For each record its values of all settings that differ in any group.
     """
-    groups: dict[Hashable, list[Settings]] = defaultdict(list)
+    choices = [dict(typed_choice(name, choice_of(result, name)) for name in _NAMED_BY_CHOICE) for result in results]
+    chosen = _of_differing_names(choices, [group(result) for result in results])
     settings = [{name: value for name, value in _compared(result).items() if name != ignored} for result in results]
-    for result, its_settings in zip(results, settings, strict=True):
-        groups[group(result)].append(its_settings)
-    names = dict.fromkeys(name for members in groups.values() for name in _varying(members))
+    groups = [(group(result), typed(choice)) for result, choice in zip(results, chosen, strict=True)]
+    others = _of_differing_names(settings, groups)
+    return [{**choice, **other} for choice, other in zip(chosen, others, strict=True)]
+
+
+def choice_of(result: Result, group: str) -> str:
+    """What was chosen of a group, such as `vit_b_16`; empty where an earlier version did not write it down."""
+    of_earlier = "zero_shot" if group == "head" else ""  # there was no other
+    choice: str = result["choices"].get(group, of_earlier)
+    return choice
+
+
+def typed_choice(group: str, choice: str) -> tuple[str, str]:
+    """A choice as it is typed; a class of the user's own goes by its import path."""
+    return (f"{group}._target_" if "." in choice else group), choice
+
+
+def _of_differing_names(settings: Sequence[Settings], groups: Sequence[Hashable]) -> list[Settings]:
+    """Keeps the settings that differ in any group."""
+    members: dict[Hashable, list[Settings]] = defaultdict(list)
+    for group, its_settings in zip(groups, settings, strict=True):
+        members[group].append(its_settings)
+    names = dict.fromkeys(name for each in members.values() for name in _varying(each))
     return [{name: each[name] for name in names if name in each} for each in settings]
 
 

@@ -14,7 +14,7 @@ from cl_bench.reports.names import BOUNDS
 from cl_bench.reports.records import Result
 from cl_bench.reports.runs import RecordedRun, distinct
 from cl_bench.reports.scaling import chosen_flag, is_unchosen, one_per_scaling
-from cl_bench.reports.settings import differing, typed
+from cl_bench.reports.settings import choice_of, differing, typed, typed_choice
 from cl_bench.reports.shown import ACCURACY, DEFAULT, higher_is_better, value_of
 from cl_bench.reports.tables.groups import apart, grouped
 from cl_bench.reports.tables.swept_notes import caption, notes
@@ -59,7 +59,7 @@ def swept(results: Sequence[Result], metrics: Sequence[str] = DEFAULT) -> list[T
     runs = [RecordedRun.of(one) for one in each]
     columns = [Column.of(run) for run in runs]
     groups = _differing_groups(runs, columns)
-    choices = [dict(_typed_choice(name, choice) for name in groups if (choice := _choice(run, name))) for run in runs]
+    choices = [dict(typed_choice(name, choice) for name in groups if (choice := _choice(run, name))) for run in runs]
     group = {id(run.result): (column, typed(row)) for run, column, row in zip(runs, columns, choices, strict=True)}
     settings = differing(each, lambda result: group[id(result)])
     rows = [{**chosen, **others} for chosen, others in zip(choices, settings, strict=True)]
@@ -77,7 +77,7 @@ def _differing_groups(runs: Sequence[RecordedRun], columns: Sequence[Column]) ->
     names: list[str] = []
     all_have_methods = all(_choice(run, "+method") for run in runs)  # else the same runs could have two names
     for name in _GROUPS if all_have_methods else _GROUPS[1:]:
-        found: dict[Hashable, set[str | None]] = defaultdict(set)
+        found: dict[Hashable, set[str]] = defaultdict(set)
         for run, column in zip(runs, columns, strict=True):
             before = [known for known in names if known in _OF_NO_METHOD or name not in _OF_NO_METHOD]
             found[column, tuple(_choice(run, known) for known in before)].add(_choice(run, name))
@@ -86,16 +86,8 @@ def _differing_groups(runs: Sequence[RecordedRun], columns: Sequence[Column]) ->
     return names
 
 
-def _choice(run: RecordedRun, group: str) -> str | None:
-    of_earlier = "zero_shot" if group == "head" else None  # earlier versions had no other
-    choices = {**run.result["choices"], "+method": run.result["config"].get("method")}
-    choice: str | None = choices.get(group, of_earlier)
-    return choice
-
-
-def _typed_choice(group: str, choice: str) -> tuple[str, str]:
-    """A choice as it is typed; a class of the user's own goes by its import path."""
-    return (f"{group}._target_" if "." in choice else group), choice
+def _choice(run: RecordedRun, group: str) -> str:
+    return run.result["config"].get("method") or "" if group == "+method" else choice_of(run.result, group)
 
 
 def _repeated_alike(placed: Sequence[PlacedRun]) -> bool:
