@@ -34,6 +34,9 @@ class Replay(TaskTrainer):
     Differs from the publication in: a task may be passed over several times, and the buffer takes in a task when the
     task is over, not batch by batch. The publication tells a model the task at test; here all tasks' classes compete.
 
+    Version 2: statistics for mergers are taken among the classes of the task's own data set. In version 1, they were
+    taken among those of the first one.
+
     Args:
         given: What every trainer is given.
         buffer_images: Size of the buffer.
@@ -43,6 +46,8 @@ class Replay(TaskTrainer):
         buffer_seed: Seed of the buffer's choice.
         starts_from: The weights that a task starts from.
     """
+
+    version = 2
 
     def __init__(
         self,
@@ -70,8 +75,8 @@ class Replay(TaskTrainer):
     ) -> None:
         """Gets ready for a task; from now on, its classes and those of all tasks before compete."""
         super().begin_task(weights, experience, steps, resumed)
-        masks = torch.stack([*self._masks, experience.class_masks.any(dim=0)])
-        # Row i for replayed images of task i, the last one for the task's own.
+        # The task's own rows come first, since statistics read its images without replayed ones; then one of each task.
+        masks = torch.cat([experience.class_masks, *self._masks])
         # A copy: process groups write to buffers, and refuse rows that share their memory.
         seen = masks.any(dim=0).expand_as(masks).clone() if self._one_label_space else masks
         self.class_masks = seen.to(self.class_masks.device)
@@ -87,14 +92,15 @@ class Replay(TaskTrainer):
 
     def training_step(self, batch: batches.Batch, batch_idx: int) -> Tensor:
         """Returns the loss of one batch and the images that join it."""
-        batch = batch._replace(groups=torch.full_like(batch.groups, len(self._masks)))
         if self._buffer.samples is not None:
-            batch = joined(batch, self.transfer_batch_to_device(next(self._replayed), self.device, 0))
+            replayed = self.transfer_batch_to_device(next(self._replayed), self.device, 0)
+            own = len(self.class_masks) - len(self._masks)
+            batch = joined(batch, replayed._replace(groups=replayed.groups + own))
         return super().training_step(batch, batch_idx)
 
     def remember(self, experience: Experience, weights: Weights, statistics: Mapping[str, Weights]) -> None:
         """Offers the task's images to the buffer."""
-        self._masks.append(experience.class_masks.any(dim=0))
+        self._masks.append(experience.class_masks.any(dim=0, keepdim=True))
         self._buffer.add(experience.samples)
 
 

@@ -11,11 +11,14 @@ from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
 from cl_bench.runtime import distributed, seeds
 from cl_bench.runtime.devices import Devices
+from cl_bench.scenarios import SeveralDatasets
 from cl_bench.trainers import Sequential
 from tests.helpers.small import TRANSFORM, SmallEncoder, domains, head, optimization, pixels_at, scenario, small_given
+from tests.scenarios.conftest import make_dataset
 
 SEED = 3
 STREAM = scenario(tasks=3)
+DATASETS = SeveralDatasets({name: make_dataset(2, 10, name=name, seed=i) for i, name in enumerate("abc")})
 DOMAINS = domains()  # 24 images each
 SETTINGS = optimization(epochs=4)  # 20 steps a task
 

@@ -1,5 +1,7 @@
 """What every trainer has to do, whatever it learns; trainers are found by themselves, see `table`."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -18,6 +20,17 @@ def test_each_file_of_trainers_has_a_choice_of_its_name():
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_it_keeps_what_every_trainer_promises(case):
     check_trainer(lambda given: case.trainer(given, **case.options))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_another_pass_tells_each_image_apart_within_its_data_set(case):
+    trainer, weights = streams.made(case.trainer, stream=streams.DATASETS, **case.options)
+    stream = SimpleNamespace(train_stream=trainer.experiences(streams.DATASETS))
+    for task in range(len(stream.train_stream)):
+        weights, _ = streams.learned(trainer, task, weights, stream=stream)
+        for batch in trainer.another_pass("images"):
+            its_own = torch.arange(6) // 2 == batch.labels[:, None] // 2  # two classes each
+            assert torch.equal(trainer.class_masks[batch.groups].cpu(), its_own)
 
 
 def test_asking_again_gives_the_same_bits_and_leaves_the_encoder_as_it_is():

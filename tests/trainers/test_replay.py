@@ -8,15 +8,12 @@ from torch.nn import functional
 
 from cl_bench.images import batches
 from cl_bench.runtime import distributed, seeds
-from cl_bench.scenarios import SeveralDatasets
-from cl_bench.trainers import Replay
+from cl_bench.trainers import Replay, Sequential
 from cl_bench.trainers.parts.replay_buffer import ReplayBuffer
 from cl_bench.trainers.replay import ReplayOrder
+from cl_bench.trainers.statistics import STATISTICS
 from tests.helpers.small import head
-from tests.scenarios.conftest import make_dataset
 from tests.trainers import streams
-
-DATASETS = SeveralDatasets({name: make_dataset(2, 10, name=name, seed=i) for i, name in enumerate("abc")})
 
 
 def _rows(samples):
@@ -112,7 +109,7 @@ def _plain(stream, size, replayed):
             one_by_one.append((of_task, image[0], label[0]))
         total = 0
         for of_task, image, label in one_by_one:
-            seen = [of_task] if stream is DATASETS else range(task + 1)
+            seen = [of_task] if stream is streams.DATASETS else range(task + 1)
             classes = [c for t in seen for c in streams.classes_of(t, stream)]
             logits = functional.normalize(encoder(image[None]), dim=1) @ rows[classes].T
             total = total + functional.cross_entropy(logits, torch.tensor([classes.index(int(label))]))
@@ -123,13 +120,26 @@ def _plain(stream, size, replayed):
 
 @pytest.mark.parametrize(
     ("stream", "size", "replayed"),
-    [(streams.STREAM, 3, None), (streams.STREAM, 11, 2), (DATASETS, 11, None)],
+    [(streams.STREAM, 3, None), (streams.STREAM, 11, 2), (streams.DATASETS, 11, None)],
     ids=["all of a small buffer", "two a step", "labels of their own"],
 )
 def test_a_stream_equals_the_plain_loop(stream, size, replayed):
     trained = streams.trained(Replay, stream=stream, buffer_images=size, replay_batch_size=replayed)
     streams.assert_same_streams(trained, _plain(stream, size, replayed or streams.SETTINGS.batch_size))
     assert streams.distance(trained[-1], streams.without_help(stream=stream)) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["fisher_diagonal", "squared_gradients"])
+def test_statistics_are_those_of_the_tasks_own_data_set(name):
+    replay, weights = streams.made(Replay, stream=streams.DATASETS, keep=frozenset({name}))
+    plain, _ = streams.made(Sequential, stream=streams.DATASETS)
+    for task, experience in enumerate(streams.DATASETS.train_stream):
+        weights, statistics = streams.learned(replay, task, weights, stream=streams.DATASETS)
+        seeds.reseed(streams.SEED, task, "training")
+        plain.begin_task(weights, experience, steps=1)
+        expected = STATISTICS[name](plain)
+        assert statistics[name].keys() == expected.keys()
+        assert all(torch.equal(statistics[name][key], expected[key]) for key in expected)
 
 
 def test_process_groups_can_write_to_the_class_masks():

@@ -11,10 +11,14 @@ from torch.nn import functional
 
 from cl_bench.images import batches
 from cl_bench.images.transforms import crop_boxes
+from cl_bench.runtime import seeds
 from cl_bench.runtime.devices import Devices
+from cl_bench.runtime.errors import UserError
 from cl_bench.trainers import Independent, Joint, Sequential, ZeroShot
 from cl_bench.trainers.base.optimization import factor
+from cl_bench.trainers.statistics import STATISTICS
 from tests.helpers.small import TRANSFORM, SmallEncoder, head, optimization, pixels_at, scenario, small_given
+from tests.trainers import streams
 
 SEED = 3
 
@@ -70,6 +74,22 @@ def _plain_loop(experiences, settings, start_from_pretrained):
 
 def _distance(one, other):
     return max(float((one[name] - other[name]).norm() / other[name].norm()) for name in other)
+
+
+class _MasksOfTheFirstTask(Sequential):
+    def begin_task(self, weights, experience, steps, resumed=None):
+        super().begin_task(weights, experience, steps, resumed)
+        self.class_masks = streams.STREAM.train_stream[0].class_masks
+
+
+def test_statistics_among_classes_without_the_images_own_are_refused():
+    trainer, weights = streams.made(_MasksOfTheFirstTask)
+    trainer.begin_task(weights, streams.STREAM.train_stream[1], steps=1)
+    seeds.reseed(streams.SEED, 1, "training")
+    with pytest.raises(
+        UserError, match=r"_MasksOfTheFirstTask: class_masks leave out the class of an image that is read for its squ"
+    ):
+        STATISTICS["squared_gradients"](trainer)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,13 @@ class TaskTrainer(pl.LightningModule):
     def another_pass(self, title: str, enough: int | None = None) -> Iterator[Batch]:
         """Yields the task's images once more, see `cl_bench.trainers.base.another_pass`."""
         size = self.optimization.batch_size
-        return another_pass(self._samples, self._pass_seed, size, self.transform, self.device, title, enough)
+        for batch in another_pass(self._samples, self._pass_seed, size, self.transform, self.device, title, enough):
+            if not self.class_masks[batch.groups].gather(1, batch.labels[:, None]).all():
+                raise UserError(
+                    f"{type(self).__name__}: class_masks leave out the class of an image that is read for its {title}; "
+                    "row 0 has to have the task's own classes, as begin_task gets them."
+                )
+            yield batch
 
     def optimizer_state(self) -> Mapping[Tensor, Mapping[str, Tensor]]:
         """Returns what the optimizer knows of each parameter at the end of the task."""
