@@ -10,11 +10,23 @@ from cl_bench.reports.names import method_of
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen, scaling_of
 from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.reports.settings import choice_of, differing, typed
 from cl_bench.reports.shown import value_of
 from cl_bench.reports.task_names import task_names
 
 _HIDDEN = ("logger", "paths", "debug", "save_merged", "method")  # where things lay, and what the entry says
 _MOST_CLASS_NAMES = 20
+
+
+def entries(results: Sequence[Result], folder: Path) -> list[dict[str, Any]]:
+    """Makes the list of runs. `settings` tell runs of one scenario and method apart, but for λ."""
+    named = differing(results, lambda result: (scenario_name(result), method_of(result)), ignored="merger.scaling")
+    made = [entry(result, folder) for result in results]
+    encoders = [" ".join(choice_of(result, group) for group in ("backbone", "head")) for result in results]
+    return [
+        {**one, "settings": typed(settings), "encoder": encoder}
+        for one, settings, encoder in zip(made, named, encoders, strict=True)
+    ]
 
 
 def entry(result: Result, folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from cl_bench.reports.page.entries import details, entry
+from cl_bench.reports.page.entries import details, entries
 from cl_bench.reports.page.overview import overview
 from cl_bench.reports.page.pictures import Picture
 from cl_bench.reports.records import Result
@@ -53,7 +53,7 @@ def html(results: Sequence[Result], folder: Path, tables: Sequence[Table], pictu
         legend=LEGEND,
         has_ranks=has_ranks,
         pictures=pictures,
-        entries=to_json([entry(result, folder) for result in results]),
+        entries=to_json(entries(results, folder)),
         details=[to_json(details(result)) for result in results],
         style=_inlined((_HERE / "page.css").read_text(encoding="utf-8")),
         scripts=[_inlined((_HERE / name).read_text(encoding="utf-8")) for name in _SCRIPTS],

@@ -120,7 +120,7 @@ function linesOverScalings() {
   const groups = new Map();
   for (const run of listed) {
     const points = run.scalings.length ? run.scalings : [[run.scaling, run.accuracy, null]];
-    const key = [run.scenario, run.method, run.trainer, run.merger, run.seed, run.split].join("\n");
+    const key = [run.scenario, run.method, run.settings, run.trainer, run.merger, run.seed, run.split].join("\n");
     if (!groups.has(key)) groups.set(key, { run, points: new Map() });
     for (const point of points) if (point[0] !== null) groups.get(key).points.set(point[0], point);
   }

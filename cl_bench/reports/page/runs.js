@@ -3,8 +3,11 @@
 // The list of runs. Only one page of it is in the document at a time.
 const PER_PAGE = 50;
 const MOST_PICKED = 12;
+const runs = JSON.parse(byId("entries").textContent);
+const SETTINGS_DIFFER = runs.some((run) => run.settings);
 const COLUMNS = [
   { name: "method", key: "method" },
+  ...(SETTINGS_DIFFER ? [{ name: "settings", key: "settings" }] : []),
   { name: "scenario", key: "scenario" },
   { name: "trainer", key: "trainer" },
   { name: "merger", key: "merger" },
@@ -16,12 +19,11 @@ const COLUMNS = [
   { name: "memory", key: "memory", digits: 0 },
   { name: "folder", key: "place" },
 ];
-const PICK_LISTS = ["sweep", "scenario", "method", "trainer", "merger", "seed", "split"];
+const PICK_LISTS = ["sweep", "scenario", "encoder", "method", "trainer", "merger", "seed", "split"];
 
-const runs = JSON.parse(byId("entries").textContent);
 runs.forEach((run, index) => {
   run.index = index;
-  run.text = [run.place, run.sweep, run.scenario, run.method, run.trainer, run.merger, `seed ${run.seed}`, run.split].join(" ");
+  run.text = [run.place, run.sweep, run.scenario, run.method, run.settings, run.encoder, run.trainer, run.merger, `seed ${run.seed}`, run.split].join(" ");
 });
 
 let listed = [...runs];
@@ -29,18 +31,18 @@ let page = 0;
 let sorted = null;
 const picked = new Set(firstPicks());
 
-// To begin with: one run of each method on the first scenario.
+// To begin with: one run of each method on the first scenario, with the first encoder and head.
 function firstPicks() {
   const methods = new Map();
   for (const run of runs) {
-    if (run.scenario === runs[0].scenario && !methods.has(run.method)) methods.set(run.method, run.index);
+    if (run.scenario === runs[0].scenario && run.encoder === runs[0].encoder && !methods.has(run.method)) methods.set(run.method, run.index);
   }
   return [...methods.values()].slice(0, 8);
 }
 
 // What a line of a plot is called: what tells the runs apart, and no more.
 function runName(run) {
-  const parts = [run.method];
+  const parts = [run.method, ...(run.settings ? [run.settings] : [])];
   if (new Set(runs.map((one) => one.scenario)).size > 1) parts.push(run.scenario);
   parts.push(`seed ${run.seed}`);
   return parts.join(", ");

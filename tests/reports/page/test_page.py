@@ -202,6 +202,25 @@ def test_the_list_of_runs_sorts_searches_and_filters(opened):
     assert column(page, "accuracy") == [] and page.locator("#run-count").text_content() == "0 of 4 runs"
 
 
+def test_runs_with_two_encoders_are_told_apart_and_not_drawn_together_unasked(opened):
+    def with_encoder(run, backbone, target):
+        return run | {
+            "choices": run["choices"] | {"backbone": backbone, "head": "prototypes"},
+            "config": run["config"] | {"backbone": {"_target_": target}},
+        }
+
+    runs = [with_encoder(run, "efficientnet_lite0", "a.B") for run in RUNS[:2]]
+    runs += [with_encoder(run | {"seed": 3}, "tiny_clip", "a.C") for run in [*RUNS[1:2], record("alpha", "lora_ties")]]
+    page = opened(runs)
+    assert column(page, "settings") == ["backbone=efficientnet_lite0"] * 2 + ["backbone=tiny_clip"] * 2
+    draw(page, "plot-after")
+    assert [line["name"] for line in plotted(page, "plot-after")] == [
+        f"{method}, backbone=efficientnet_lite0, seed 1" for method in ("sequential_last", "sequential_magmax")
+    ]
+    page.get_by_label("encoder").select_option("tiny_clip prototypes")
+    assert column(page, "seed") == ["3", "3"]
+
+
 def test_long_lists_have_pages(opened):
     page = opened([record(seed=seed, value=float(seed % 97)) for seed in range(120)])
     assert column(page, "seed") == [str(seed) for seed in range(50)]
