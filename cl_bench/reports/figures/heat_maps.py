@@ -1,5 +1,6 @@
 """The accuracy matrices of one run, as the pictures that lie beside its record."""
 
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from cl_bench.reports.scaling import is_unchosen, scaling_of
 from cl_bench.reports.task_names import task_names
 
 _WIDEST = 15.3  # inches of a panel, however many tasks there are: a picture has less than 2^16 pixels
+_LETTER, _LINE = 0.085, 0.17  # inches that a title takes: a letter's width on average, a line's height
 
 _SAME = "task-agnostic and task-aware alike: among all classes"
 _KINDS = {"task_agnostic": "all classes", "task_aware": "the task's classes"}
@@ -75,12 +77,15 @@ def draw(matrix: Mapping[str, Any], title: str, result: Mapping[str, Any]) -> Fi
     beside = 0.1 * max(map(len, names)) if names else 0.0  # inches
     rows, columns = np.shape(matrix[kinds[0]])
     cell = 0.55 if columns <= 10 else min(0.3, _WIDEST / max(columns, rows))
-    width, height = len(kinds) * (cell * columns + 1.2) + 1 + beside, max(2.6, cell * rows + 1.6) + beside
-    figure = Figure(figsize=(width, height), layout="constrained")
+    panel = cell * columns + 1.2
+    width, height = len(kinds) * panel + 1 + beside, max(2.6, cell * rows + 1.6) + beside
+    title = textwrap.fill(title, int(width / _LETTER))
+    figure = Figure(figsize=(width, height + _LINE * title.count("\n")), layout="constrained")
     axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
         image = _panel(axis, np.array(matrix[kind], dtype=float), names)
-        axis.set_title(_SAME if same else f"{kind.replace('_', '-')}: among {_KINDS[kind]}", fontsize=9)
+        among = _SAME if same else f"{kind.replace('_', '-')}: among {_KINDS[kind]}"
+        axis.set_title(textwrap.fill(among, int(panel / _LETTER)), fontsize=9)
         axis.set_xlabel("evaluated on task")
     axes[0].set_ylabel("after training task")
     figure.colorbar(image, ax=axes, label=f"accuracy on {result['split']} images (%)", shrink=0.9)

@@ -3,8 +3,9 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
-from cl_bench.reports.figures.heat_maps import heat_maps
+from cl_bench.reports.figures.heat_maps import draw, heat_maps
 from tests.reports.small_records import record
 
 
@@ -14,6 +15,20 @@ def test_heat_maps_are_drawn_for_every_number_of_tasks(tmp_path, tasks):
     assert [path.name for path in paths] == ["matrix_merged.png", "matrix_finetuned.png"]
     picture = matplotlib.image.imread(paths[0])
     assert picture.std() > 0.05 and min(picture.shape[:2]) > 200
+
+
+@pytest.mark.parametrize("kinds", [("task_agnostic", "task_aware"), ("task_agnostic",)])
+def test_titles_lie_within_the_picture(kinds):
+    one = record(2)
+    matrix = {kind: one["matrix"][kind] if kind in kinds else None for kind in one["matrix"]}
+    title = "Photographs of the zoo 2025 (class-incremental, 3 tasks) · sequential · continual_task_arithmetic, merged"
+    for shown in (matrix, {kind: one["matrix"]["task_aware"] for kind in one["matrix"]}):
+        figure = draw(shown, title, one)
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+        boxes = [text.get_window_extent() for text in texts if text.get_fontsize() > 8]
+        assert len(boxes) >= 2 and all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes)
+        assert all(box.y1 <= figure.bbox.y1 for box in boxes)
 
 
 def test_heat_maps_show_each_value_in_its_cell(tmp_path):
