@@ -42,11 +42,12 @@ the sweep `multirun_configs/sweep/mergers.yaml`, the last one from the classes a
 ## On the embedded data
 
 {runs} runs, seeds {seeds}, each with its own order of arrival; {machine}. Accuracy, in percent, is the scenario's
-headline after the last task: over all test images and among all classes (`accuracy.task_agnostic`), or the mean over
-data sets (`accuracy.task_aware`). Trained on four fifths of the training images with the scenarios' settings. λ was
-chosen by each run among {grid}, on the other fifth; all other settings are the defaults below, and LiNeS' β is 0.5.
-`weight_weaving` needs no λ: it stands for each rule that it goes around. Tasks of `perturb_and_merge` start from the
-merged weights, with λ = 1. Versions: {versions}.
+headline after the last task: over all test images and among all classes (`accuracy.task_agnostic`), or for
+`mini_eight` the mean over data sets, among their own classes (`metrics.task_aware.average_accuracy`). Trained on four
+fifths of the training images with the scenarios' settings. λ was chosen by each run among {grid}, on the other fifth;
+all other settings are the defaults below, and LiNeS' β is 0.5. A rule that goes around another is named with it.
+`weight_weaving` needs no λ. Tasks of `perturb_and_merge` start from the merged weights, with λ = 1, so it is compared
+with rules on other weights, and it has no independent ones. Versions: {versions}.
 
 ### Against `average` and `magmax`
 
@@ -81,8 +82,8 @@ _APART = """
 ## Rules that compete with no other
 
 A model for each task answers only where the task is known, and AdaMerging learns on the unlabelled test images.
-Accuracy among the classes of each image's task (`accuracy.task_aware`), with `average` and `magmax` of the same runs
-beside it.
+Accuracy over all test images among the classes of each image's task (`accuracy.task_aware`; for `mini_eight` the mean
+over data sets, as above), with `average` and `magmax` of the same runs beside it.
 
 {table}"""
 
@@ -175,7 +176,13 @@ def _cells(one: Comparison | None) -> list[str]:
 def _apart(results: Sequence[Result]) -> str:
     names = {_merger(result) for result in results if kind_of(result)}
     beside = [result for result in results if _merger(result) in names.union(_REFERENCES)]
-    return _APART.format(table=_table(beside, lambda result: result["accuracy"]["task_aware"])) if names else ""
+    return _APART.format(table=_table(beside, _task_aware)) if names else ""
+
+
+def _task_aware(result: Result) -> float:
+    headline = result["headline"]
+    value: float = headline["value"] if "task_aware" in headline["name"] else result["accuracy"]["task_aware"]
+    return value
 
 
 def _check_lists(results: Sequence[Result]) -> None:
@@ -242,9 +249,8 @@ def _table(results: Sequence[Result], value: Any) -> str:
 
 
 def _merger(result: Result) -> str:
-    """The rule's name; of weight weaving, with the rule that it goes around, which is not its default alone."""
-    name: str = result["choices"]["merger"]
-    inner = result["choices"].get("merger@merger.of") if name == "weight_weaving" else None
+    """The rule's name, with the rule that it goes around."""
+    name, inner = result["choices"]["merger"], result["choices"].get("merger@merger.of")
     return f"{name} of {inner}" if inner else name
 
 

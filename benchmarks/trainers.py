@@ -25,8 +25,9 @@ Made by `make trainers` from the records of the sweeps `multirun_configs/sweep/t
 arrival; {machine}, two runs at a time, one thread each. Versions: {versions}.
 
 Accuracy after the last task, in percent, is over all test images and among all classes (`accuracy.task_agnostic`; where
-every task is a data set with classes of its own, `accuracy.task_aware`). Forgetting, in points, is
-`forgetting_max_minus_last` of the same matrix. Both are means ± standard deviations over seeds.
+every task is a data set with classes of its own, `metrics.task_aware.average_accuracy`, the mean over data sets).
+Forgetting, in points, is `forgetting_max_minus_last` of the same matrix. Both are means ± standard deviations over
+seeds.
 
 - *Own*: the last task's weights, unmerged.
 - *Merged*: all tasks' weights, merged by MagMax with the published λ = 0.5. `cmm` starts each task from the merged
