@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 def add_statistics(run: Run, task: Task, learned: LearnedTask, missing: frozenset[str]) -> bool:
     """Stores the missing statistics beside the task's weights, with the bits that training would have left.
 
+    That is so on as many devices as trained; on more or fewer, sums are rounded otherwise.
     Training is needed for what only it knows, such as the optimizer's state, and for trainers of the user's own, which
     may know more at the end of a task than its weights.
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cl_bench.evaluation.metrics import METRICS
-from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.headline import headline_kind, is_null
 from cl_bench.reports.names import is_simplecil
 from cl_bench.reports.scaling import HOW_TO_CHOOSE, is_unchosen
 from cl_bench.runtime.commands import typed
@@ -33,6 +33,9 @@ def show(result: Mapping[str, Any], folder: Path) -> None:
     console.print(_fitting(result, console))
     for kind, reason in result["left_out"].items():
         console.print(f"{kind.replace('_', '-')} is left out: {reason}", soft_wrap=True, markup=False)
+    if is_null(result):
+        other = headline_kind(result).replace("_", "-")
+        console.print(f"{', '.join(_METRICS)} are of {other} accuracy here", soft_wrap=True)
     for note in result.get("notes", ()):
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     if kept := result.get("retention"):

@@ -150,6 +150,7 @@ def test_a_headline_that_is_null_is_told_with_what_was_chosen_for_each_task(caps
     printed = capsys.readouterr().out
     assert "task-agnostic is left out: merger=emr makes a model for each task" in printed
     assert "chosen on validation images for each task: 0.25, none, 0.5" in printed and "61.00" in printed
+    assert "average incremental, forgetting, backward transfer are of task-aware accuracy here" in printed
 
 
 def test_where_the_headline_is_null_the_page_has_no_accuracy_and_says_why():

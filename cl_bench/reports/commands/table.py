@@ -87,7 +87,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
 def _print_any(given: Sequence[str], out: Path | None, metrics: Sequence[str]) -> None:
     for folder in given:
         if not tilde.path(folder).is_dir():
-            raise UserError(f"There is no folder {folder}, and no table of that name; tables are {', '.join(NAMES)}.")
+            raise UserError(
+                f"There is no folder {folder}, and no table of that name; tables are {', '.join(NAMES)}. "
+                f"To write files, type --out {folder}."
+            )
     tables = swept(_read(map(tilde.path, given)), metrics)
     if not tables:
         raise UserError(f"None of these runs has {' or '.join(metrics)}: each needs what its definition compares.")

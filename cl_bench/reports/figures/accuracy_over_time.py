@@ -1,5 +1,6 @@
 """Heat maps: the accuracy on each task after each training task, learned tasks apart from zero-shot ones."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from cl_bench.reports.figures.drawing import Drawing, inches_for, panels, set_ti
 from cl_bench.reports.figures.grid import draw_grid, outline_learned
 from cl_bench.reports.figures.records import Records
 from cl_bench.reports.headline import headline_kind
+from cl_bench.reports.kinds import kind_of
 from cl_bench.reports.names import PREFERRED, in_order, is_listed, method_label
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import is_unchosen
@@ -18,6 +20,7 @@ from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.task_names import task_names
 
 NEEDS = "a run of several tasks with evaluation=every_task"
+_LETTERS = 24  # in a line above a panel
 _MOST_PANELS = 6
 _MOST_NEW = 3  # more, of methods that have no place in the papers' order
 
@@ -71,7 +74,8 @@ def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
     first: dict[str, Result] = {}
     in_order = sorted(results, key=lambda result: result["seed"])
     for result, settings in zip(in_order, differing(in_order, _method), strict=True):
-        first.setdefault("\n".join((_method(result), *([typed(settings)] * bool(settings)))), result)
+        flag = textwrap.wrap(f"({kind.flag})", _LETTERS) if (kind := kind_of(result)) else []
+        first.setdefault("\n".join((_method(result), *flag, *([typed(settings)] * bool(settings)))), result)
     return first
 
 

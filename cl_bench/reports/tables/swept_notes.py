@@ -57,7 +57,7 @@ def notes(names: Mapping[Column, str], placed: Sequence[PlacedRun], repeated_ali
 def _headlines(names: Mapping[Column, str]) -> str:
     columns: dict[str, list[str]] = defaultdict(list)
     for column, name in names.items():
-        columns[column.headline].append(name)
+        columns[column.headline].append(name.removesuffix(f" ({column.headline})"))
     if len(columns) == 1:
         return next(iter(columns))
     return "; ".join(f"{headline} ({', '.join(its_columns)})" for headline, its_columns in columns.items())

@@ -40,6 +40,7 @@ def test_the_same_records_give_the_same_bytes_and_more_folders_more_rows(tmp_pat
         (("cil", "empty", "out"), "There is no result.json below empty"),
         (("dil", "records", "out"), "Table dil is of DomainIncremental runs"),
         (("unknown", "records", "out"), "no folder unknown, and no table of that name; tables are cil, dil"),
+        (("records", "out"), "To write files, type --out out."),
     ],
 )
 def test_mistakes_get_one_message(tmp_path, monkeypatch, capsys, arguments, message):

@@ -165,6 +165,12 @@ def test_new_methods_have_panels_beside_the_six_that_are_known():
     ]
 
 
+def test_what_learned_on_test_images_says_so_above_its_panel():
+    axes, _ = drawn(accuracy_over_time, [result(), result("sequential", "adamerging", sees_test_images=True)])
+    titles = [axis.get_title() for axis in axes if axis.get_title()]
+    assert "sequential + adamerging\n(learned on unlabelled\ntest images)" in titles and len(titles) == 2
+
+
 def test_pruning_has_the_mean_over_tasks():
     kept, removed = RANDOM.uniform(0, 100, (2, 4, 3))
     made = analysis("pruning", task=[1, 2, 3, 4], share=[0, 20, 100], kept=kept.tolist(), removed=removed.tolist())

@@ -64,6 +64,16 @@ def test_heads_and_backbones_are_named_even_where_each_method_has_one_of_its_own
     assert set(cells(table)) == {f"+method=plain {group}=zero_shot", f"+method=distilled {group}=prototypes"}
 
 
+def test_where_columns_say_their_accuracy_the_note_does_not_say_it_twice():
+    other = of(merger="magmax")
+    other["headline"] = {"name": "accuracy.task_aware", "value": 60.0}
+    for kinds in (other["matrix"], other["metrics"]):
+        kinds["task_aware"] = kinds["task_agnostic"]
+    table, *_ = swept([of(merger="ties"), other])
+    assert table.columns == ("digits_5 (accuracy.task_agnostic)", "digits_5 (accuracy.task_aware)")
+    assert "The accuracy is accuracy.task_agnostic (digits_5); accuracy.task_aware (digits_5)." in table.notes
+
+
 @pytest.mark.parametrize("other", [{"seed": 7}, {"seed": 5, "scenario__class_order": 3}])
 def test_rows_of_other_seeds_or_orders_have_no_best(other):
     table, _ = swept([of(merger="ties"), of(merger="magmax", **other)])
