@@ -33,7 +33,7 @@ def differing(results: Sequence[Result], group: Callable[[Result], Hashable], ig
     Returns:
         For each record its values of all settings that differ in any group.
     """
-    choices = [dict(typed_choice(name, choice_of(result, name)) for name in _NAMED_BY_CHOICE) for result in results]
+    choices = [_typed_choices(result) for result in results]
     chosen = _of_differing_names(choices, [group(result) for result in results])
     settings = [{name: value for name, value in _compared(result).items() if name != ignored} for result in results]
     groups = [(group(result), typed(choice)) for result, choice in zip(results, chosen, strict=True)]
@@ -51,6 +51,10 @@ def choice_of(result: Result, group: str) -> str:
 def typed_choice(group: str, choice: str) -> tuple[str, str]:
     """A choice as it is typed; a class of the user's own goes by its import path."""
     return (f"{group}._target_" if "." in choice else group), choice
+
+
+def _typed_choices(result: Result) -> Settings:
+    return dict(typed_choice(name, choice) for name in _NAMED_BY_CHOICE if (choice := choice_of(result, name)))
 
 
 def _of_differing_names(settings: Sequence[Settings], groups: Sequence[Hashable]) -> list[Settings]:

@@ -13,6 +13,7 @@ from cl_bench.reports.names import in_order, method_label
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import is_unchosen
 from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.reports.settings import differing, typed
 
 NEEDS = "a run of several tasks with evaluation=every_task and evaluation.retention"
 
@@ -33,7 +34,9 @@ def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawi
         means = _means(first[name])
         tasks = max(tasks, len(means) - 1)
         axis.plot(range(1, len(means)), means[1:], label=name, **look)
-    axis.axhline(_means(next(iter(first.values())))[0], label="zero-shot", **REFERENCE)
+    zero_shot = {float(_means(result)[0]): name for name, result in reversed(first.items())}  # one for each encoder
+    for value, name in zero_shot.items():
+        axis.axhline(value, label="zero-shot" + f" ({name})" * (len(zero_shot) > 1), **REFERENCE)
     axis.set(xlabel="after training task", ylabel="accuracy (%)")
     number_tasks(axis, 1, tasks)
     axis.legend()
@@ -47,10 +50,16 @@ def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawi
 
 
 def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
+    """Finds the run of the smallest seed for each method and, where they differ, its settings."""
     first: dict[str, Result] = {}
-    for result in sorted(results, key=lambda result: result["seed"]):
-        first.setdefault(method_label(describe(result)), result)
+    in_order = sorted(results, key=lambda result: result["seed"])
+    for result, settings in zip(in_order, differing(in_order, _method), strict=True):
+        first.setdefault(", ".join((_method(result), *([typed(settings)] * bool(settings)))), result)
     return first
+
+
+def _method(result: Result) -> str:
+    return method_label(describe(result))
 
 
 def _means(result: Result) -> Any:
