@@ -34,7 +34,9 @@ def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawi
         means = _means(first[name])
         tasks = max(tasks, len(means) - 1)
         axis.plot(range(1, len(means)), means[1:], label=name, **look)
-    zero_shot = {float(_means(result)[0]): name for name, result in reversed(first.items())}  # one for each encoder
+    zero_shot = {
+        float(_means(result)[0]): name for name, result in reversed(list(first.items()))
+    }  # one for each encoder
     for value, name in zero_shot.items():
         axis.axhline(value, label="zero-shot" + f" ({name})" * (len(zero_shot) > 1), **REFERENCE)
     axis.set(xlabel="after training task", ylabel="accuracy (%)")

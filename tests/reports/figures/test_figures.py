@@ -16,7 +16,6 @@ from cl_bench.reports.figures import (
     interpolation,
     merge_cost,
     pruning,
-    retention,
     sign_conflicts,
     task_shares,
     tsne,
@@ -299,20 +298,3 @@ def test_a_damaged_analysis_is_named(tmp_path):
     (tmp_path / "a/analyses/pruning.json").write_text("{")
     with pytest.raises(UserError, match=rf"pruning.json is damaged .* run python -m cl_bench.analyses {tmp_path}"):
         Records.below(tmp_path)
-
-
-def test_retention_has_a_line_for_each_encoder_and_the_zero_shot_one_of_each():
-    def with_encoder(name, zero_shot, last):
-        kept = {"datasets": ["unseen"], "matrix": [[zero_shot], [zero_shot], [zero_shot], [last]]}
-        made = result(retention=kept)
-        made["choices"]["backbone"], made["config"]["backbone"] = name, {"_target_": name}
-        return made
-
-    runs = [with_encoder("small", 50.0, 40.0), with_encoder("large", 70.0, 60.0)]
-    (axis,), _ = drawn(retention, runs)
-    names = [f"sequential + MagMax, backbone={name}" for name in ("large", "small")]
-    found = lines(axis)
-    assert {*found} == {*names, *(f"zero-shot ({name})" for name in names)}
-    assert found[names[0]][-1, 1] == 60.0 and found[f"zero-shot ({names[0]})"][0, 1] == 70.0
-    (axis,), _ = drawn(retention, runs[:1])
-    assert {*lines(axis)} == {"sequential + MagMax", "zero-shot"}
