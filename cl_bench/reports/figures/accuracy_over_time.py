@@ -1,26 +1,23 @@
 """Heat maps: the accuracy on each task after each training task, learned tasks apart from zero-shot ones."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from cl_bench.analyses.source import describe
 from cl_bench.reports.figures.drawing import Drawing, inches_for, panels, set_title
 from cl_bench.reports.figures.grid import draw_grid, outline_learned
-from cl_bench.reports.figures.records import Records
+from cl_bench.reports.figures.records import Records, first_of_each
 from cl_bench.reports.headline import headline_kind
-from cl_bench.reports.kinds import kind_of
-from cl_bench.reports.names import PREFERRED, in_order, is_listed, method_label
+from cl_bench.reports.names import PREFERRED, in_order, is_listed
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import is_unchosen
 from cl_bench.reports.scenario_names import scenario_name
-from cl_bench.reports.settings import differing, typed
 from cl_bench.reports.task_names import task_names
 
 NEEDS = "a run of several tasks with evaluation=every_task"
-_LETTERS = 24  # in a line above a panel
+_LETTERS = 28  # in a line above a panel
 _MOST_PANELS = 6
 _MOST_NEW = 3  # more, of methods that have no place in the papers' order
 
@@ -33,7 +30,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
     """
     for scenario in records.scenarios:
         results = [result for result in records.results if scenario_name(result) == scenario]
-        first = _first_of_each([result for result in results if _is_complete(result) and not is_unchosen(result)])
+        first = first_of_each([r for r in results if _is_complete(r) and not is_unchosen(r)], "\n")
         methods = _selected(first)
         if not methods:
             continue
@@ -46,7 +43,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
             layout: dict[str, Any] = {"rows_from": 0, "first_row": "zero-shot", "names": tasks[name]}
             image = draw_grid(axis, matrix, (0.0, 100.0), digits=0, **layout)
             outline_learned(axis, range(len(matrix)))
-            axis.set(title=name, xlabel="evaluated on task")
+            axis.set(title=_wrapped(name), xlabel="evaluated on task")
         axes[0].set_ylabel("after training task")
         figure.colorbar(image, ax=axes, label="accuracy (%)", shrink=0.85)
         set_title(figure, scenario)
@@ -69,18 +66,8 @@ def _selected(first: Mapping[str, Result]) -> list[str]:
     return in_order([*chosen, *[name for name in new if name not in chosen][:_MOST_NEW]])
 
 
-def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
-    """Finds the run of the smallest seed for each method and, where they differ, its settings."""
-    first: dict[str, Result] = {}
-    in_order = sorted(results, key=lambda result: result["seed"])
-    for result, settings in zip(in_order, differing(in_order, _method), strict=True):
-        flag = textwrap.wrap(f"({kind.flag})", _LETTERS) if (kind := kind_of(result)) else []
-        first.setdefault("\n".join((_method(result), *flag, *([typed(settings)] * bool(settings)))), result)
-    return first
-
-
-def _method(result: Result) -> str:
-    return method_label(describe(result))
+def _wrapped(name: str) -> str:
+    return "\n".join(textwrap.fill(line, _LETTERS, break_long_words=False) for line in name.split("\n"))
 
 
 def _is_complete(result: Result) -> bool:

@@ -9,8 +9,12 @@ from typing import Any, TypeAlias
 
 from cl_bench.analyses.source import SCHEMA, describe, kind
 from cl_bench.reports.headline import with_headline
+from cl_bench.reports.kinds import kind_of
+from cl_bench.reports.names import method_label
 from cl_bench.reports.records import Result, read_all
 from cl_bench.reports.scenario_names import scenario_name
+from cl_bench.reports.settings import differing
+from cl_bench.reports.settings import typed as typed_settings
 from cl_bench.runtime.commands import typed
 from cl_bench.runtime.errors import UserError
 from cl_bench.store import read_result
@@ -73,6 +77,24 @@ class Records:
         for analysis in first.values():
             found.setdefault(_scenario(analysis), []).append(analysis)
         return dict(sorted(found.items()))
+
+
+def first_of_each(results: Sequence[Result], separator: str) -> dict[str, Result]:
+    """Finds the run of the smallest seed for each method and, where they differ, its settings.
+
+    Returns:
+        By what the run is called: the method, what sets it apart from all others, and its settings.
+    """
+    first: dict[str, Result] = {}
+    in_order = sorted(results, key=lambda result: result["seed"])
+    for result, settings in zip(in_order, differing(in_order, _method), strict=True):
+        flag = f"({special.flag})" if (special := kind_of(result)) else ""
+        first.setdefault(separator.join(filter(None, (_method(result), flag, typed_settings(settings)))), result)
+    return first
+
+
+def _method(result: Result) -> str:
+    return method_label(describe(result))
 
 
 def _scenario(analysis: Analysis) -> str:

@@ -1,19 +1,17 @@
 """Accuracy over time on data sets that are never trained on, beside zero-shot."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from cl_bench.analyses.source import describe
 from cl_bench.reports.figures.drawing import Drawing, columns, number_tasks, set_title
-from cl_bench.reports.figures.records import Records
+from cl_bench.reports.figures.records import Records, first_of_each
 from cl_bench.reports.figures.style import REFERENCE, looks
-from cl_bench.reports.names import in_order, method_label
+from cl_bench.reports.names import in_order
 from cl_bench.reports.records import Result
 from cl_bench.reports.scaling import is_unchosen
 from cl_bench.reports.scenario_names import scenario_name
-from cl_bench.reports.settings import differing, typed
 
 NEEDS = "a run of several tasks with evaluation=every_task and evaluation.retention"
 
@@ -24,7 +22,7 @@ def drawings(records: Records) -> Iterator[Drawing]:
         found = [r for r in records.results if scenario_name(r) == scenario and _is_complete(r) and not is_unchosen(r)]
         for datasets in list(dict.fromkeys(tuple(result["retention"]["datasets"]) for result in found))[:1]:
             alike = [result for result in found if tuple(result["retention"]["datasets"]) == datasets]
-            yield _drawing(scenario, ", ".join(datasets), _first_of_each(alike))
+            yield _drawing(scenario, ", ".join(datasets), first_of_each(alike, ", "))
 
 
 def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawing:
@@ -34,9 +32,8 @@ def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawi
         means = _means(first[name])
         tasks = max(tasks, len(means) - 1)
         axis.plot(range(1, len(means)), means[1:], label=name, **look)
-    zero_shot = {
-        float(_means(result)[0]): name for name, result in reversed(list(first.items()))
-    }  # one for each encoder
+    # One for each encoder, named by its first method.
+    zero_shot = {float(_means(result)[0]): name for name, result in reversed(list(first.items()))}
     for value, name in zero_shot.items():
         axis.axhline(value, label="zero-shot" + f" ({name})" * (len(zero_shot) > 1), **REFERENCE)
     axis.set(xlabel="after training task", ylabel="accuracy (%)")
@@ -49,19 +46,6 @@ def _drawing(scenario: str, datasets: str, first: Mapping[str, Result]) -> Drawi
         f"{scenario}: mean accuracy of the merged model on the test images of {datasets}, which are never trained on, "
         "after each training task; one run of each method.",
     )
-
-
-def _first_of_each(results: Sequence[Result]) -> dict[str, Result]:
-    """Finds the run of the smallest seed for each method and, where they differ, its settings."""
-    first: dict[str, Result] = {}
-    in_order = sorted(results, key=lambda result: result["seed"])
-    for result, settings in zip(in_order, differing(in_order, _method), strict=True):
-        first.setdefault(", ".join((_method(result), *([typed(settings)] * bool(settings)))), result)
-    return first
-
-
-def _method(result: Result) -> str:
-    return method_label(describe(result))
 
 
 def _means(result: Result) -> Any:

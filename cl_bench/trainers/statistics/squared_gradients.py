@@ -17,7 +17,7 @@ def squared_gradients(trainer: Learned) -> dict[str, Tensor]:
         F = 1/B · Σ_b (∂L_b / ∂θ)²
 
     L_b is the mean cross-entropy of batch b to its true labels, among the classes that training compares (the task's;
-    with `trainer=replay`, those of all tasks so far) and without label smoothing.
+    with `trainer=replay`, the data set's of all tasks so far) and without label smoothing.
     One pass goes over the task's training images, in training's batches and crops. A batch is that of all processes
     together. Computes in single precision, with random parts of the encoder off.
 

@@ -168,7 +168,7 @@ def test_new_methods_have_panels_beside_the_six_that_are_known():
 def test_what_learned_on_test_images_says_so_above_its_panel():
     axes, _ = drawn(accuracy_over_time, [result(), result("sequential", "adamerging", sees_test_images=True)])
     titles = [axis.get_title() for axis in axes if axis.get_title()]
-    assert "sequential + adamerging\n(learned on unlabelled\ntest images)" in titles and len(titles) == 2
+    assert "sequential + adamerging\n(learned on unlabelled test\nimages)" in titles and len(titles) == 2
 
 
 def test_pruning_has_the_mean_over_tasks():

@@ -3,6 +3,7 @@
 Over 300 lines: all tests share one page, which takes seconds to make and to open.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -219,6 +220,13 @@ def test_runs_with_two_encoders_are_told_apart_and_not_drawn_together_unasked(op
     ]
     page.get_by_label("encoder").select_option("tiny_clip prototypes")
     assert column(page, "seed") == ["3", "3"]
+
+    other = json.loads(json.dumps(with_encoder(RUNS[1], "tiny_clip", "a.C")))
+    other["config"]["merger"]["scaling"] = 0.7
+    page = opened([with_encoder(RUNS[1], "efficientnet_lite0", "a.B"), other])
+    assert column(page, "λ") == ["0.5", "0.7"]
+    draw(page, "plot-scalings")
+    assert page.locator("#plot-scalings").inner_text() == "No runs in the list differ in λ alone."
 
 
 def test_long_lists_have_pages(opened):
